@@ -1,0 +1,1 @@
+"""Benchmark decontamination. Not built yet: the package holds the place that the layout gives it."""

@@ -1,0 +1,1 @@
+"""Deduplication: exact text dedup across all shards (`dedup.exact`)."""

@@ -1,0 +1,1 @@
+"""Filters, one file each: they score documents, then decide."""

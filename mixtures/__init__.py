@@ -1,0 +1,1 @@
+"""Source mixtures. Not built yet: the package holds the place that the layout gives it."""

@@ -1,0 +1,38 @@
+"""The one small tree of errors. A message names the step, the file, the record and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GristmillError(Exception):
+    """Base of every error that Gristmill raises on purpose."""
+
+
+class ConfigError(GristmillError):
+    """A recipe, an option or an input path is wrong; nothing has been run."""
+
+
+class SchemaError(GristmillError):
+    """A table lacks a column that a stage reads, or has it with another type."""
+
+
+class CorruptRecord(GristmillError):
+    """One record can't be read. `kind` is the count it falls under, `offset` its place in the file."""
+
+    def __init__(self, kind: str, offset: int, detail: str = "") -> None:
+        super().__init__(f"{kind} at offset {offset}" + (f": {detail}" if detail else ""))
+        self.kind = kind
+        self.offset = offset
+        self.detail = detail
+
+
+class StepFailed(GristmillError):
+    """A step could not be completed after its retries."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the closest known word, or an empty string."""
+    match = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean '{match[0]}'?)" if match else ""

@@ -1,0 +1,189 @@
+"""The stage contract: a stage is a callable from table to table with declared columns.
+
+Three kinds: a `Stage` adds columns, a `Filter` scores and then decides, an `Editor` makes new text
+and says which spans it took. All run without Ray and without a run folder: `stage(table)`.
+A row that a stage wants dropped carries a reason in the column `drop_reason` (null = kept); the
+runner splits the table there, so that a stage never loses a row by itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .errors import ConfigError, SchemaError, nearest
+from .schema import require
+
+DROP_REASON = "drop_reason"
+DROP_FILTER = "drop_filter"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Base of everything that maps a table of documents to a table of documents, shard by shard.
+
+    Subclasses are frozen keyword-only dataclasses; their fields are their configuration.
+    `reads`, `adds` and `removes` are checked before a run starts; `version` goes up with every
+    change of behaviour and, with the configuration, makes the fingerprint.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ()
+    adds: ClassVar[tuple[str, ...]] = ()
+    removes: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, docs: pa.Table) -> pa.Table:
+        """The table with `adds` added, `removes` gone and, if rows are to go, `drop_reason` set."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise ConfigError if the configuration can't work (missing model, bad threshold). Before any run."""
+
+    def config(self) -> dict[str, Any]:
+        """The configuration as plain JSON values; files that it names enter by their content."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def fingerprint(self) -> str:
+        """Hash of name, version and configuration."""
+        blob = json.dumps([self.name, self.version, self.config()], sort_keys=True, default=str)
+        return hashlib.blake2b(blob.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter(Stage):
+    """Scores, then decides. The score stays as column `score_column`, so a new threshold never re-scores."""
+
+    score_column: ClassVar[str]
+
+    def score(self, docs: pa.Table) -> pa.Array | pa.ChunkedArray:
+        """One score per document."""
+        raise NotImplementedError
+
+    def keep(self, score: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+        """Boolean mask, one per document, from the scores alone."""
+        raise NotImplementedError
+
+    def reason(self, docs: pa.Table) -> pa.Array | pa.ChunkedArray | str:
+        """Why a document that is not kept goes: one string for all or one per document (scored table)."""
+        return self.name
+
+    def scored(self, docs: pa.Table) -> pa.Table:
+        """The table with the score column (taken over if it is there already)."""
+        if self.score_column in docs.column_names:
+            return docs
+        require(docs, self.reads, f"filter '{self.name}'")
+        return docs.append_column(self.score_column, self.score(docs))
+
+    def __call__(self, docs: pa.Table) -> pa.Table:
+        docs = self.scored(docs)
+        keep = pc.fill_null(self.keep(docs[self.score_column]), False)
+        reason = self.reason(docs)
+        if isinstance(reason, str):
+            reason = pa.scalar(reason)
+        marked = pc.if_else(keep, pa.scalar(None, pa.string()), reason)
+        if isinstance(marked, pa.Scalar):  # both arguments scalar: an empty table
+            marked = pa.array([marked.as_py()] * docs.num_rows, pa.string())
+        return docs.append_column(DROP_REASON, marked)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Editor(Stage):
+    """Turns text into new text plus the spans it took, `cut_spans: list<struct<start, end, kind>>` in bytes."""
+
+    adds = ("cut_spans",)
+
+
+_REGISTRY: dict[str, type[Stage]] = {}
+S = TypeVar("S", bound=type[Stage])
+
+
+def register(cls: S) -> S:
+    """Class decorator: makes a stage known to recipes and to the command line under its `name`."""
+    if cls.name in _REGISTRY and _REGISTRY[cls.name].__qualname__ != cls.__qualname__:
+        raise ConfigError(f"two stages are named '{cls.name}'")
+    _REGISTRY[cls.name] = cls
+    return cls
+
+
+def registered() -> dict[str, type[Stage]]:
+    """All known stages by name (imports the bundled ones first)."""
+    from . import builtin  # noqa: F401  registers on import
+
+    return dict(sorted(_REGISTRY.items()))
+
+
+def make(name: str, config: dict[str, Any], where: str = "recipe") -> Stage:
+    """A stage from its name and its configuration; a typo in either is an error naming the nearest."""
+    known = registered()
+    if name not in known:
+        raise ConfigError(f"{where}: no stage is called '{name}'{nearest(name, known)}")
+    cls = known[name]
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    for key in config:
+        if key not in fields:
+            raise ConfigError(f"{where}: stage '{name}' has no option '{key}'{nearest(key, fields)}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    try:
+        stage = cls(**values)
+        stage.check()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: stage '{name}': {error}") from error
+    return stage
+
+
+def check_columns(stages: list[Stage], have: set[str]) -> set[str]:
+    """Walk a chain of stages; raise SchemaError where one reads a column that is not there by then.
+
+    Returns the columns that stand after the last stage.
+    """
+    have = set(have)
+    for stage in stages:
+        missing = [c for c in stage.reads if c not in have]
+        if missing:
+            raise SchemaError(
+                f"stage '{stage.name}' reads {missing}, which no earlier step adds; there by then: {sorted(have)}"
+            )
+        have |= set(stage.adds)
+        if isinstance(stage, Filter):
+            have.add(stage.score_column)
+        have -= set(stage.removes)
+    return have
+
+
+def split(docs: pa.Table, stage: Stage) -> tuple[pa.Table, pa.Table]:
+    """(kept, dropped) of a table that has been through `stage`; dropped rows name their filter and reason."""
+    if DROP_REASON not in docs.column_names:
+        return docs, docs.slice(0, 0).append_column(DROP_FILTER, pa.array([], pa.string())).append_column(
+            DROP_REASON, pa.array([], pa.string())
+        )
+    reasons = docs[DROP_REASON]
+    docs = docs.drop_columns([DROP_REASON])
+    gone = pc.is_valid(reasons)
+    dropped = docs.filter(gone)
+    dropped = dropped.append_column(DROP_FILTER, pa.array([stage.name] * dropped.num_rows, pa.string()))
+    dropped = dropped.append_column(DROP_REASON, reasons.filter(gone))
+    return docs.filter(pc.invert(gone)), dropped
+
+
+def describe(cls: type[Stage]) -> dict[str, Any]:
+    """Name, first line of the docstring, columns and options with defaults: for `--help` and the docs."""
+    return {
+        "name": cls.name,
+        "summary": (inspect.getdoc(cls) or "").split("\n")[0],
+        "reads": cls.reads,
+        "adds": cls.adds,
+        "options": {f.name: f.default for f in dataclasses.fields(cls)},
+    }
+
+
+Tables = Iterator[pa.Table]
+TableMap = Callable[[pa.Table], pa.Table]

@@ -1,0 +1,1 @@
+"""The minimal torch loop that reads packs and shows that they train."""
