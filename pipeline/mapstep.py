@@ -1,0 +1,197 @@
+"""Fused per-shard steps: a source of tables and a chain of stages, one pass a shard, written once.
+
+Each shard gives `kept/<shard>.parquet`, `dropped/<shard>.parquet` (whole rows with the scores so far,
+the filter and the reason; the raw payload is left in the WARC file) and, where records were damaged,
+`skips/<shard>.jsonl` with kind and offset.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+
+from .errors import SchemaError
+from .runner import Task
+from .schema import PAGE
+from .sources import Source
+from .stage import DROP_FILTER, DROP_REASON, Stage, check_columns, split
+from .steps import Artefact, StageCounts, Step, StepContext, add_counts
+from .store import atomic_path, digest, parquet_shards
+
+PAYLOAD_COLUMNS = ("payload",)
+"""Columns that no dropped row keeps: they lie in the WARC file, and `record` says where."""
+
+
+class Batch(Protocol):
+    """What a source yields: rows, the number of records read for them, and the records that gave none."""
+
+    table: pa.Table
+    records: int
+    skips: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """All that a worker needs to know of one shard."""
+
+    shard: str
+    folder: str
+    source: Source
+    split: Any
+    stages: tuple[Stage, ...]
+
+
+def apply_stages(
+    stages: Sequence[Stage], table: pa.Table, counts: Sequence[StageCounts], seconds: Counter[str]
+) -> tuple[pa.Table, list[pa.Table]]:
+    """Run the stages over a table; returns the kept rows and, for each stage that dropped some, these."""
+    gone = []
+    for stage, count in zip(stages, counts, strict=True):
+        n_in = table.num_rows
+        start = time.perf_counter()
+        table = stage(table)
+        seconds[stage.name] += int((time.perf_counter() - start) * 1e6)
+        missing = [c for c in stage.adds if c not in table.column_names]
+        if missing:
+            raise SchemaError(f"stage '{stage.name}' declares that it adds {missing}, but did not")
+        table, dropped = split(table, stage)
+        count.n_in += n_in
+        count.n_split += max(0, table.num_rows + dropped.num_rows - n_in)
+        count.n_kept += table.num_rows
+        if dropped.num_rows:
+            count.dropped.update(dropped[DROP_REASON].to_pylist())
+            gone.append(dropped)
+    return table, gone
+
+
+def _dropped_schema(stages: Sequence[Stage], empty: pa.Table, kept: pa.Schema) -> pa.Schema:
+    fields = {f.name: f for f in empty.schema if f.name not in PAYLOAD_COLUMNS}
+    fields.update({f.name: f for f in kept})
+    fields[DROP_FILTER] = pa.field(DROP_FILTER, pa.string())
+    fields[DROP_REASON] = pa.field(DROP_REASON, pa.string())
+    return pa.schema(list(fields.values()))
+
+
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [
+        table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(table.num_rows, f.type) for f in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def map_shard(task: ShardTask) -> dict[str, Any]:
+    """Read one shard's source, run the stages, write its files. The function that workers run."""
+    folder = Path(task.folder)
+    stages = task.stages
+    counts = [StageCounts(stage.name) for stage in stages]
+    seconds: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    damage: list[str] = []
+    records = documents = 0
+    empty = task.source.schema(task.split).empty_table()
+    kept_schema = apply_stages(stages, empty, [StageCounts(s.name) for s in stages], Counter())[0].schema
+    dropped_schema = _dropped_schema(stages, empty, kept_schema)
+    name = f"{task.shard}.parquet"
+    with ExitStack() as stack:
+        for stage in stages:
+            stack.enter_context(stage.shard_session(folder, task.shard))
+        kept_file, dropped_file = stack.enter_context(
+            parquet_shards((folder / "kept" / name, kept_schema), (folder / "dropped" / name, dropped_schema))
+        )
+        for batch in _timed(task.source.read(task.split), seconds):
+            records += batch.records
+            documents += batch.table.num_rows
+            for skip in batch.skips:
+                skipped[skip.kind] += 1
+                if not skip.kind.startswith(("type:", "status:", "media_type:")):
+                    line = {"kind": skip.kind, "offset": skip.offset, "detail": skip.detail}
+                    damage.append(json.dumps(line, ensure_ascii=False, sort_keys=True))
+            kept, gone = apply_stages(stages, batch.table, counts, seconds)
+            kept_file.write(kept)
+            for dropped in gone:
+                dropped_file.write(_conform(dropped, dropped_schema))
+        files = [kept_file.close(), dropped_file.close()]
+    if damage:
+        with atomic_path(folder / "skips" / f"{task.shard}.jsonl") as temporary:
+            temporary.write_text("\n".join([json.dumps({"file": task.source.name_of(task.split)}), *damage]) + "\n")
+    for count in counts:
+        count.check()
+    return {
+        "files": files,
+        "records": records,
+        "n_in": documents,
+        "skipped": dict(sorted(skipped.items())),
+        "counts": [count.to_json() for count in counts],
+        "seconds": {name: value / 1e6 for name, value in seconds.items()},
+    }
+
+
+def _timed(batches: Iterator[Batch], seconds: Counter[str]) -> Iterator[Batch]:
+    while True:
+        start = time.perf_counter()
+        batch = next(batches, None)
+        seconds["read"] += int((time.perf_counter() - start) * 1e6)
+        if batch is None:
+            return
+        yield batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapStep(Step):
+    """A source (or the documents of the step before) and the stages fused behind it."""
+
+    name: ClassVar[str] = "map"
+    source: Source | None
+    stages: tuple[Stage, ...]
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return () if self.source and self.source.initial else ("documents",)
+
+    def folder_name(self) -> str:
+        return self.stages[-1].name if self.stages else "read"
+
+    def columns(self, have: set[str]) -> set[str]:
+        return check_columns(list(self.stages), self.source.columns() if self.source else have)
+
+    def config(self) -> dict[str, Any]:
+        stages = [[s.name, s.version, s.config()] for s in self.stages]
+        return {"source": self.source.config() if self.source else None, "stages": stages}
+
+    def fingerprint(self, inputs: Sequence[Artefact]) -> str:
+        own = self.source.fingerprint() if self.source else None
+        return digest(super().fingerprint(inputs), own)
+
+    def run(self, context: StepContext) -> dict[str, Any]:
+        from .sources import ShardSource
+
+        source = self.source or ShardSource()
+        splits = source.splits(context.inputs.get("documents"))
+        tasks = [
+            Task(f"{i:05d}", ShardTask(f"{i:05d}", str(context.folder.path), source, one, self.stages))
+            for i, one in enumerate(splits)
+        ]
+        unit = "pages" if source.columns() >= set(PAGE.names) else "documents"
+        results = context.map(map_shard, tasks, unit=unit)
+        kept = [result["files"][0] for result in results]
+        skipped: Counter[str] = Counter()
+        for result in results:
+            skipped.update(result["skipped"])
+        records = sum(result["records"] for result in results)
+        return {
+            "artefact": [entry["file"] for entry in kept],
+            "rows": sum(entry["rows"] for entry in kept),
+            "files": [entry for result in results for entry in result["files"]],
+            "records": records,
+            "documents_read": sum(result["n_in"] for result in results),
+            "skipped": dict(sorted(skipped.items())),
+            "counts": add_counts(results),
+        }

@@ -1,0 +1,194 @@
+"""Run recipes: YAML files that list a source and steps. Validated whole before anything runs.
+
+    name: my-run
+    source:
+      warc: {inputs: [crawl/], split_bytes: 33554432}
+    steps:
+      - url: {blocklists: [ut1/adult/domains]}
+      - extract
+      - language: {languages: [en], min_score: 0.65}
+      - exact_dedup
+      - train_tokenizer: {vocab_size: 8192}
+      - tokenize
+      - pack: {sequence_length: 1024}
+
+A step is a name or a one-key mapping from the name to its options. Consecutive per-shard stages are
+fused into one step; extraction always ends one, so that nothing after it ever extracts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import ConfigError, GristmillError, nearest
+from .mapstep import MapStep
+from .sources import SOURCES, Source, make_source
+from .stage import Stage, make, registered
+from .steps import Step, make_step, registered_steps
+
+TOP_KEYS = ("name", "source", "steps", "output")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A validated recipe: the chain of steps and its plain form."""
+
+    name: str
+    steps: tuple[Step, ...]
+    output: str | None
+    plain: dict[str, Any]
+
+
+def bundled() -> list[str]:
+    """Names of the recipes that come with Gristmill."""
+    return sorted(p.name.removesuffix(".yaml") for p in resources.files("pipeline.recipes").iterdir() if p.name.endswith(".yaml"))
+
+
+def read_recipe(name_or_path: str) -> dict[str, Any]:
+    """The plain mapping of a recipe file, or of a bundled recipe's name. Raises ConfigError."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        if not path.is_file():
+            raise ConfigError(f"recipe '{name_or_path}' is not a file")
+        text = path.read_bytes()
+    elif name_or_path in bundled():
+        text = resources.files("pipeline.recipes").joinpath(f"{name_or_path}.yaml").read_bytes()
+    else:
+        raise ConfigError(
+            f"no recipe '{name_or_path}'{nearest(name_or_path, bundled())}; bundled: {', '.join(bundled())}"
+        )
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"recipe '{name_or_path}' is not YAML: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"recipe '{name_or_path}' must be a mapping with the keys {', '.join(TOP_KEYS)}")
+    return value
+
+
+def _entry(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
+    if isinstance(entry, str):
+        return entry, {}
+    if isinstance(entry, dict) and len(entry) == 1:
+        (name, config), *_ = entry.items()
+        if not isinstance(name, str) or not (config is None or isinstance(config, dict)):
+            raise ConfigError(f"{where}: write a step as `- name` or `- name: {{option: value}}`, not {entry!r}")
+        if any(not isinstance(key, str) for key in config or {}):
+            raise ConfigError(f"{where}: option names of '{name}' must be words")
+        return name, dict(config or {})
+    raise ConfigError(f"{where}: write a step as `- name` or `- name: {{option: value}}`, not {entry!r}")
+
+
+def override(plain: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """A copy with `step.option=value` settings put in; values are YAML. Raises ConfigError for unknown steps."""
+    plain = {**plain, "steps": list(plain.get("steps") or [])}
+    if isinstance(plain.get("source"), dict):
+        plain["source"] = {k: dict(v or {}) for k, v in plain["source"].items()}
+    for setting in settings:
+        target, sign, text = setting.partition("=")
+        step, dot, option = target.partition(".")
+        if not sign or not dot:
+            raise ConfigError(f"--set wants STEP.OPTION=VALUE, not '{setting}'")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {setting}: the value is not YAML: {error}") from error
+        if isinstance(plain.get("source"), dict) and step in plain["source"]:
+            plain["source"][step][option] = value
+            continue
+        names = [_entry(entry, "recipe")[0] for entry in plain["steps"]]
+        if step not in names:
+            raise ConfigError(f"--set {setting}: the recipe has no step '{step}'{nearest(step, names)}")
+        index = names.index(step)
+        plain["steps"][index] = {step: {**_entry(plain["steps"][index], "recipe")[1], option: value}}
+    return plain
+
+
+def without(plain: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """A copy without the steps named."""
+    have = [_entry(entry, "recipe")[0] for entry in plain.get("steps") or []]
+    for name in names:
+        if name not in have:
+            raise ConfigError(f"--without {name}: the recipe has no such step{nearest(name, have)}")
+    return {**plain, "steps": [e for e, n in zip(plain.get("steps") or [], have, strict=True) if n not in names]}
+
+
+def _source(plain: dict[str, Any], where: str) -> Source:
+    source = plain.get("source")
+    if not isinstance(source, dict) or len(source) != 1:
+        raise ConfigError(f"{where}: `source` must be one of {', '.join(SOURCES)} with its options")
+    (name, config), *_ = source.items()
+    if name not in SOURCES:
+        raise ConfigError(f"{where}: no source is called '{name}'{nearest(str(name), SOURCES)}")
+    if config is not None and not isinstance(config, dict):
+        raise ConfigError(f"{where}: the options of source '{name}' must be a mapping")
+    made = make_source(name, dict(config or {}), where)
+    inputs = getattr(made, "inputs", ())
+    if not isinstance(inputs, tuple) or not inputs or not all(isinstance(one, str) for one in inputs):
+        raise ConfigError(f"{where}: source '{name}' needs `inputs`, a list of files, folders, globs or URLs (or --input)")
+    return made
+
+
+def build(plain: dict[str, Any], where: str = "recipe") -> Recipe:
+    """Validate a plain recipe and build its chain. Raises ConfigError or SchemaError; runs nothing."""
+    for key in plain:
+        if key not in TOP_KEYS:
+            raise ConfigError(f"{where}: no key is called '{key}'{nearest(str(key), TOP_KEYS)}")
+    entries = plain.get("steps")
+    if not isinstance(entries, list):
+        raise ConfigError(f"{where}: `steps` must be a list")
+    name = plain.get("name", "run")
+    if not isinstance(name, str) or not name or name.startswith(".") or "/" in name:
+        raise ConfigError(f"{where}: `name` must be a plain word, not {name!r}")
+    stages, steps = registered(), registered_steps()
+    chain: list[Step] = []
+    source: Source | None = _source(plain, where)
+    pending: list[Stage] = []
+
+    def flush() -> None:
+        nonlocal source
+        if pending or source is not None:
+            chain.append(MapStep(source=source, stages=tuple(pending)))
+            source = None
+            pending.clear()
+
+    for number, entry in enumerate(entries, 1):
+        step_name, config = _entry(entry, f"{where}, step {number}")
+        here = f"{where}, step {number}"
+        if step_name in stages:
+            stage = make(step_name, config, here)
+            pending.append(stage)
+            if stage.removes:  # extraction: its output is always written
+                flush()
+        elif step_name in steps:
+            flush()
+            chain.append(make_step(step_name, config, here))
+        else:
+            known = [*stages, *steps]
+            raise ConfigError(f"{here}: no step is called '{step_name}'{nearest(step_name, known)}; known: {', '.join(known)}")
+    flush()
+    _check_chain(chain, where)
+    output = plain.get("output")
+    if output is not None and not isinstance(output, str):
+        raise ConfigError(f"{where}: `output` must be a folder's name")
+    return Recipe(name, tuple(chain), output, plain)
+
+
+def _check_chain(chain: Sequence[Step], where: str) -> None:
+    columns: set[str] = set()
+    made: set[str] = set()
+    for number, step in enumerate(chain, 1):
+        missing = [kind for kind in step.needs if kind not in made]
+        if missing:
+            raise ConfigError(f"{where}: step '{step.folder_name()}' needs {missing}, which no earlier step makes")
+        try:
+            columns = step.columns(columns)
+        except GristmillError as error:
+            raise type(error)(f"{where}, {number:02d}-{step.folder_name()}: {error}") from error
+        made.add(step.makes)

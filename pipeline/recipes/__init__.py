@@ -1,0 +1,1 @@
+"""Run recipes that come with Gristmill."""

@@ -1,0 +1,199 @@
+"""The run report: one list of sections, shown on the terminal, as JSON and as one self-contained page.
+
+Every later HTML report builds on `Section`, `html_page` and `print_sections`. Values are escaped and
+the page carries a content security policy that allows no script, for titles and URLs are hostile.
+"""
+
+from __future__ import annotations
+
+import html
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from .run import RunResult, StepResult
+from .store import atomic_path, read_json, write_json
+
+Cell = str | int | float | None
+
+
+@dataclass
+class Section:
+    """A titled table (or only a text)."""
+
+    title: str
+    columns: Sequence[str] = ()
+    rows: list[Sequence[Cell]] = field(default_factory=list)
+    text: str = ""
+
+
+def show(value: Cell) -> str:
+    """A cell as a person reads it: thousands separated, control characters made visible."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in value)
+
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{padding:.25rem .8rem;border-bottom:1px solid #ddd;"
+    "text-align:left;vertical-align:top;overflow-wrap:anywhere}td.n{text-align:right;font-variant-numeric:tabular-nums}"
+    "h2{margin-top:2rem}"
+)
+
+
+def html_page(title: str, sections: Sequence[Section]) -> str:
+    """One self-contained HTML page; everything in it is escaped and no script can run."""
+    parts = [
+        "<!doctype html><html lang=en><head><meta charset=utf-8>",
+        "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>",
+    ]
+    for section in sections:
+        parts.append(f"<h2>{html.escape(section.title)}</h2>")
+        if section.text:
+            parts.append(f"<p>{html.escape(show(section.text))}</p>")
+        if section.columns:
+            parts.append("<table><tr>" + "".join(f"<th>{html.escape(c)}</th>" for c in section.columns) + "</tr>")
+            for row in section.rows:
+                cells = "".join(
+                    f"<td{' class=n' if isinstance(v, (int, float)) else ''}>{html.escape(show(v))}</td>" for v in row
+                )
+                parts.append(f"<tr>{cells}</tr>")
+            parts.append("</table>")
+    parts.append("</body></html>\n")
+    return "".join(parts)
+
+
+def print_sections(sections: Sequence[Section], stream: TextIO) -> None:
+    """Show sections on a terminal with rich."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=stream, highlight=False, width=None if stream.isatty() else 120)
+    for section in sections:
+        if section.text:
+            console.print(Text(f"{section.title}: {show(section.text)}"))
+        if not section.columns:
+            continue
+        table = Table(title=Text(section.title, style="bold"), title_justify="left")
+        numeric = [all(isinstance(r[i], (int, float)) or r[i] is None for r in section.rows) for i in range(len(section.columns))]
+        for name, right in zip(section.columns, numeric, strict=True):
+            table.add_column(name, justify="right" if right else "left", overflow="fold")
+        for row in section.rows:
+            table.add_row(*(Text(show(v)) for v in row))
+        console.print(table)
+
+
+def _fates(step: StepResult) -> list[dict[str, Any]]:
+    """The pages at which a time, memory or crash guard fired."""
+    import json
+
+    lines = []
+    for path in sorted((step.folder / "fates").glob("*.jsonl")):
+        lines += [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return lines
+
+
+def summary(result: RunResult) -> dict[str, Any]:
+    """The run in numbers: everything that the sections show, as plain JSON."""
+    funnel: list[dict[str, Any]] = []
+    skipped: Counter[str] = Counter()
+    records = pages = 0
+    extra: dict[str, Any] = {}
+    for step in result.steps:
+        manifest = step.manifest
+        if manifest is None:
+            continue
+        for counts in manifest.get("counts", []):
+            funnel.append({"step": step.step, **counts})
+        if manifest.get("records") and not records:
+            records, pages = manifest["records"], manifest["documents_read"]
+            skipped.update(manifest["skipped"])
+        extra.update(manifest.get("summary", {}))
+    timings = (read_json(result.output / "run.json") or {}).get("steps", {})
+    kept = [s.manifest["rows"] for s in result.steps if s.manifest and "counts" in s.manifest]
+    return {
+        "records": records,
+        "pages": pages,
+        "skipped": dict(skipped),
+        "stages": funnel,
+        "kept": kept[-1] if kept else 0,
+        "guards_fired": [fate for step in result.steps for fate in _fates(step)],
+        "steps": [
+            {
+                "step": s.step,
+                "folder": s.folder.name,
+                "wall_s": timings.get(s.step, {}).get("wall_s"),
+                "busy_s": timings.get(s.step, {}).get("busy_s", {}),
+                "skipped": s.skipped,
+            }
+            for s in result.steps
+        ],
+        **extra,
+    }
+
+
+def sections(numbers: dict[str, Any], output: Path) -> list[Section]:
+    """What the report shows."""
+    out = [
+        Section(
+            "Documents",
+            ("what", "count"),
+            [
+                ("records in the input", numbers["records"]),
+                ("pages (records with a document)", numbers["pages"]),
+                *((f"  record skipped: {kind}", n) for kind, n in numbers["skipped"].items()),
+                *_funnel_rows(numbers["stages"]),
+                ("kept", numbers["kept"]),
+            ],
+        )
+    ]
+    if "tokens" in numbers:
+        out.append(Section("Tokens and packs", ("what", "value"), list(numbers["tokens"].items())))
+    if "pretrain" in numbers:
+        out.append(Section("Training on the packs", ("what", "value"), list(numbers["pretrain"].items())))
+    if numbers["guards_fired"]:
+        rows = [(f.get("id"), f.get("url"), f.get("reason")) for f in numbers["guards_fired"]]
+        out.append(Section("Pages that a guard stopped", ("id", "url", "reason"), rows))
+    times = [
+        (
+            s["step"],
+            "skipped: " + s["skipped"] if s["skipped"] else s["wall_s"],
+            ", ".join(f"{k} {v:.1f}" for k, v in s["busy_s"].items()),
+        )
+        for s in numbers["steps"]
+    ]
+    out.append(Section("Time", ("step", "wall seconds", "busy seconds by part, over all workers"), times))
+    places = [(s["step"], f"{output}/{s['folder']}") for s in numbers["steps"] if not s["skipped"]]
+    out.append(Section("Where it lies", ("step", "folder"), [*places, ("report", f"{output}/report.html")]))
+    return out
+
+
+def _funnel_rows(stages: Sequence[dict[str, Any]]) -> list[tuple[str, int]]:
+    rows = []
+    for counts in stages:
+        rows += [(f"  dropped by {counts['stage']}: {reason}", n) for reason, n in counts["dropped"].items()]
+        rows.append((f"after {counts['stage']}", counts["n_kept"]))
+    return rows
+
+
+def write_report(result: RunResult, stream: TextIO | None) -> dict[str, Any]:
+    """Write `report.json` and `report.html`, print the tables to `stream` if given; returns the numbers."""
+    numbers = summary(result)
+    shown = sections(numbers, result.output)
+    write_json(result.output / "report.json", numbers)
+    with atomic_path(result.output / "report.html") as temporary:
+        temporary.write_text(html_page("Gristmill run report", shown), encoding="utf-8")
+    if stream is not None:
+        print_sections(shown, stream)
+    return numbers

@@ -1,0 +1,140 @@
+"""Runs a recipe: each step in its folder, resumed where an earlier run left off.
+
+    <output>/recipe.yaml          the recipe as it ran
+    <output>/01-extract/ ...      one folder a step (pipeline/store.py)
+    <output>/report.html, .json   what happened (pipeline/report.py)
+    <output>/run.json             times, hosts, versions: nothing that a fingerprint reads
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import ConfigError
+from .progress import Progress
+from .recipe import Recipe
+from .runner import Runner
+from .steps import Artefact, Step, StepContext
+from .store import StepFolder, atomic_path, read_json, write_json
+
+
+@dataclass
+class StepResult:
+    """One step of a run: its manifest and how long it took (0 if it was done before)."""
+
+    step: str
+    folder: Path
+    manifest: dict[str, Any] | None
+    wall_s: float = 0.0
+    busy_s: dict[str, float] = field(default_factory=dict)
+    resumed: bool = False
+    skipped: str | None = None
+
+
+@dataclass
+class RunResult:
+    """A finished run."""
+
+    output: Path
+    steps: list[StepResult]
+
+
+@contextmanager
+def lock(output: Path) -> Iterator[None]:
+    """Hold the output folder: a second run on it is refused while this process lives."""
+    output.mkdir(parents=True, exist_ok=True)
+    with open(output / ".lock", "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(f"another run is writing to {output}; wait for it or choose another --output") from error
+        yield
+
+
+def _versions() -> dict[str, str]:
+    names = ("gristmill", "pyarrow", "polars", "ray", "trafilatura", "resiliparse", "fastwarc", "tokenizers", "torch")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def execute(recipe: Recipe, output: Path, runner: Runner, progress: Progress) -> RunResult:
+    """Run all steps of a recipe into `output`. What is there and still valid is not done again."""
+    with lock(output):
+        with atomic_path(output / "recipe.yaml") as temporary:
+            temporary.write_text(yaml.safe_dump(recipe.plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        artefacts: dict[str, Artefact] = {}
+        results: list[StepResult] = []
+        names = [f"{i:02d}-{step.folder_name()}" for i, step in enumerate(recipe.steps, 1)]
+        stale = [p for p in output.glob("[0-9][0-9]-*") if p.name not in names]
+        for folder in stale:  # left by an earlier form of the recipe
+            shutil.rmtree(folder)
+        for name, step in zip(names, recipe.steps, strict=True):
+            results.append(_run_step(name, step, output, artefacts, runner, progress))
+        result = RunResult(output, results)
+        _write_run_json(result, runner)
+        return result
+
+
+def _run_step(
+    name: str, step: Step, output: Path, artefacts: dict[str, Artefact], runner: Runner, progress: Progress
+) -> StepResult:
+    folder = StepFolder(output / name)
+    skipped = step.why_skipped() if step.optional else None
+    if skipped:
+        progress.say(f"{name}: skipped: {skipped}")
+        return StepResult(name, folder.path, None, skipped=skipped)
+    inputs = {kind: artefacts[kind] for kind in step.needs}
+    fingerprint = step.fingerprint(list(inputs.values()))
+    start = time.monotonic()
+    manifest = folder.finished(fingerprint)
+    resumed = manifest is not None
+    context = StepContext(name, folder, inputs, runner, progress)
+    if manifest is None:
+        folder.begin(fingerprint, {"step": step.name, "config": step.config()})
+        made = {"step": name, **step.run(context)}
+        folder.finish(fingerprint, made)
+        manifest = {"fingerprint": fingerprint, **made}
+    else:
+        progress.say(f"{name}: already done")
+    artefacts[step.makes] = Artefact(
+        step.makes, folder.path, fingerprint, tuple(manifest.get("artefact", ())), int(manifest.get("rows", 0))
+    )
+    wall = 0.0 if resumed else time.monotonic() - start
+    return StepResult(name, folder.path, manifest, wall, dict(context.seconds), resumed)
+
+
+def _write_run_json(result: RunResult, runner: Runner) -> None:
+    path = result.output / "run.json"
+    old = read_json(path) or {}
+    steps = dict(old.get("steps", {}))
+    for step in result.steps:
+        if not step.resumed and step.manifest is not None:
+            steps[step.step] = {"wall_s": round(step.wall_s, 3), "busy_s": {k: round(v, 3) for k, v in step.busy_s.items()}}
+    names = {step.step for step in result.steps}
+    value = {
+        "host": platform.node(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "workers": runner.workers,
+        "runner": type(runner).__name__,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "versions": _versions(),
+        "steps": {name: steps[name] for name in sorted(steps) if name in names},
+    }
+    write_json(path, value)

@@ -1,0 +1,191 @@
+"""Where a run's rows come from: WARC files, plain files of documents, or an earlier step's shards."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .documents import DocumentBatch, DocumentSplit, plan_documents, read_documents, split_schema
+from .errors import ConfigError, nearest
+from .schema import DOCUMENT, PAGE
+from .steps import Artefact
+from .store import digest
+
+SAMPLE = "sample"
+"""The input name that stands for the sample crawl in this package."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Plans splits, deterministically and whatever the worker count, and reads each into batches."""
+
+    name: ClassVar[str] = ""
+    initial: ClassVar[bool] = True  # False: reads what the step before made
+
+    def columns(self) -> set[str]:
+        """Columns that are certain to be there."""
+        raise NotImplementedError
+
+    def schema(self, split: Any) -> pa.Schema:
+        """The schema of the batches of a split."""
+        raise NotImplementedError
+
+    def splits(self, documents: Artefact | None) -> Sequence[Any]:
+        """The work, in order."""
+        raise NotImplementedError
+
+    def read(self, split: Any) -> Iterator[Any]:
+        """Batches of a split."""
+        raise NotImplementedError
+
+    def name_of(self, split: Any) -> str:
+        """The file that a split belongs to, as provenance names it."""
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def fingerprint(self) -> str:
+        """Hash of what is read: names, sizes and a sample of the content, never an absolute path."""
+        return ""
+
+
+def _content_mark(path: str, size: int) -> str:
+    """Digest of the first and last 64 KiB of a local file: tells a changed file of the same size."""
+    local = Path(path.removeprefix("file://"))
+    if "://" in path.removeprefix("file://") or not local.is_file():
+        return ""
+    with open(local, "rb") as handle:
+        head = handle.read(1 << 16)
+        handle.seek(max(0, size - (1 << 16)))
+        return digest(head.hex(), handle.read(1 << 16).hex())
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarcSource(Source):
+    """WARC, WET and ARC files: paths, globs, folders, URLs or `CC-MAIN-YYYY-WW`."""
+
+    name: ClassVar[str] = "warc"
+    inputs: tuple[str, ...] = ()
+    warcs: int | None = None
+    split_bytes: int = 32 << 20
+    engine: str = "fastwarc"
+    max_payload_bytes: int = 64 << 20
+
+    def _sources(self) -> list[Any]:
+        from .warc import list_sources
+
+        inputs = [str(sample_warc()) if one == SAMPLE else one for one in self.inputs]
+        return list_sources(inputs, warcs=self.warcs)
+
+    def columns(self) -> set[str]:
+        return set(PAGE.names)
+
+    def schema(self, split: Any) -> pa.Schema:
+        return PAGE
+
+    def splits(self, documents: Artefact | None) -> Sequence[Any]:
+        from .warc import plan_splits
+
+        return plan_splits(self._sources(), split_bytes=self.split_bytes)
+
+    def read(self, split: Any) -> Iterator[Any]:
+        from .warc import read_pages
+
+        return iter(read_pages(split, engine=self.engine, max_payload_bytes=self.max_payload_bytes))
+
+    def name_of(self, split: Any) -> str:
+        return str(split.source.name)
+
+    def config(self) -> dict[str, Any]:
+        return {k: v for k, v in super().config().items() if k not in ("inputs", "warcs")}
+
+    def fingerprint(self) -> str:
+        return digest([(s.name, s.size, _content_mark(s.path, s.size)) for s in self._sources()])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentsSource(Source):
+    """Plain Parquet or JSON-lines files of documents."""
+
+    name: ClassVar[str] = "documents"
+    inputs: tuple[str, ...] = ()
+    text_field: str = "text"
+    split_bytes: int = 128 << 20
+
+    def columns(self) -> set[str]:
+        return set(DOCUMENT.names)
+
+    def schema(self, split: DocumentSplit) -> pa.Schema:
+        return split_schema(split, self.text_field)
+
+    def splits(self, documents: Artefact | None) -> Sequence[DocumentSplit]:
+        return plan_documents(self.inputs, self.split_bytes)
+
+    def read(self, split: DocumentSplit) -> Iterator[DocumentBatch]:
+        return read_documents(split, text_field=self.text_field)
+
+    def name_of(self, split: DocumentSplit) -> str:
+        return split.name
+
+    def config(self) -> dict[str, Any]:
+        return {k: v for k, v in super().config().items() if k != "inputs"}
+
+    def fingerprint(self) -> str:
+        splits = plan_documents(self.inputs, self.split_bytes)
+        return digest([(s.name, s.size, _content_mark(s.path, s.size)) for s in splits])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardSource(Source):
+    """The documents that the step before kept."""
+
+    name: ClassVar[str] = "shards"
+    initial: ClassVar[bool] = False
+    batch_rows: int = 1024
+
+    def columns(self) -> set[str]:
+        return set(DOCUMENT.names)
+
+    def schema(self, split: str) -> pa.Schema:
+        return pq.read_schema(split)
+
+    def splits(self, documents: Artefact | None) -> Sequence[str]:
+        if documents is None:
+            raise ConfigError("this step needs documents, but nothing before it makes any")
+        return [str(documents.path / file) for file in documents.files]
+
+    def read(self, split: str) -> Iterator[DocumentBatch]:
+        for batch in pq.ParquetFile(split).iter_batches(self.batch_rows):
+            yield DocumentBatch(pa.Table.from_batches([batch]), batch.num_rows, [])
+
+    def name_of(self, split: str) -> str:
+        return Path(split).name
+
+
+SOURCES: dict[str, type[Source]] = {s.name: s for s in (WarcSource, DocumentsSource)}
+
+
+def make_source(name: str, config: dict[str, Any], where: str) -> Source:
+    """A source from its name and configuration; a typo is an error naming the nearest option."""
+    cls = SOURCES[name]
+    options = [f.name for f in dataclasses.fields(cls)]
+    for key in config:
+        if key not in options:
+            raise ConfigError(f"{where}: source '{name}' has no option '{key}'{nearest(key, options)}")
+    source = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+    split_bytes = getattr(source, "split_bytes", 1)
+    if not isinstance(split_bytes, int) or split_bytes < 1:
+        raise ConfigError(f"{where}: split_bytes must be a positive whole number, not {split_bytes!r}")
+    return source
+
+
+def sample_warc() -> Path:
+    """The folder of the sample crawl that comes with the package."""
+    return Path(__file__).parent / "sample" / "crawl"

@@ -1,0 +1,196 @@
+"""The step contract: what a run is a chain of.
+
+A `Step` reads what earlier steps made and makes something of its own in its folder. There are five
+kinds of things ("artefacts"): `documents` (a folder of Parquet shards), `tokenizer` (a file), `tokens`
+(a folder of token shards), `packs` (a pack folder) and `model`. Per-shard stages are fused into the
+step `MapStep` (`pipeline/mapstep.py`); global steps such as dedup subclass `Step` and run map ->
+partition -> reduce through `context.map`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from .errors import ConfigError, StepFailed, nearest
+from .progress import Progress
+from .runner import Runner, Task
+from .store import StepFolder, digest
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """Something that a finished step made: where it lies and the fingerprint of what made it."""
+
+    kind: str
+    path: Path
+    fingerprint: str
+    files: tuple[str, ...] = ()  # data files relative to `path`, in order
+    rows: int = 0
+
+
+@dataclass
+class StepContext:
+    """What a step works with: its folder, its inputs by kind, and the runner."""
+
+    step: str
+    folder: StepFolder
+    inputs: dict[str, Artefact]
+    runner: Runner
+    progress: Progress
+    notes: list[str] = field(default_factory=list)
+    seconds: Counter[str] = field(default_factory=Counter)  # busy time by part, summed over workers
+
+    def map(
+        self,
+        function: Callable[[Any], dict[str, Any]],
+        tasks: Sequence[Task],
+        *,
+        unit: str = "documents",
+        label: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Run the tasks that aren't done yet, mark each as it ends, and return all results in task order.
+
+        `function(task.payload)` must write its files atomically and return a small JSON value whose
+        `files` lists them; where it has `n_in`, that is what the progress bar counts; `seconds` (busy time
+        by part) goes to the run's timings and not into the mark.
+        """
+        results: dict[str, dict[str, Any]] = {}
+        todo = []
+        for task in tasks:
+            done = self.folder.marked(task.name)
+            if done is None:
+                todo.append(task)
+            else:
+                results[task.name] = done
+        with self.progress.bar(label or self.step, total=len(tasks), done=len(results), unit=unit) as bar:
+
+            def finished(task: Task, result: dict[str, Any]) -> None:
+                self.seconds.update(result.pop("seconds", {}))
+                self.folder.mark(task.name, result)
+                results[task.name] = result
+                bar.advance(1, result.get("n_in", 0))
+
+            self.runner.map(function, todo, step=self.step, on_result=finished)
+        return [results[task.name] for task in tasks]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A link in the chain. Subclasses are frozen keyword-only dataclasses; fields are configuration."""
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ()
+    makes: ClassVar[str] = "documents"
+    optional: ClassVar[bool] = False  # True: may be skipped with a message (see `why_skipped`)
+
+    def check(self) -> None:
+        """Raise ConfigError if the configuration can't work. Called before anything runs."""
+
+    def columns(self, have: set[str]) -> set[str]:
+        """The document columns that stand after this step, given those before it; raises SchemaError."""
+        return have
+
+    def why_skipped(self) -> str | None:
+        """A message if the step can't run on this machine and is to be left out (optional steps only)."""
+        return None
+
+    def config(self) -> dict[str, Any]:
+        """The configuration as plain JSON values; files that it names enter by their content."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    def fingerprint(self, inputs: Sequence[Artefact]) -> str:
+        """Hash of name, version, configuration and the inputs' fingerprints."""
+        return digest(self.name, self.version, self.config(), [a.fingerprint for a in inputs])
+
+    def folder_name(self) -> str:
+        """The step's part of its folder's name."""
+        return self.name
+
+    def run(self, context: StepContext) -> dict[str, Any]:
+        """Do the work; returns the manifest: `files` (the artefact's data files), `counts`, `rows`, ..."""
+        raise NotImplementedError
+
+
+@dataclass
+class StageCounts:
+    """What one stage did to the rows that reached it."""
+
+    stage: str
+    n_in: int = 0
+    n_split: int = 0
+    n_kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def check(self) -> None:
+        """Raise StepFailed unless `n_in + n_split == n_kept + n_dropped`."""
+        if self.n_in + self.n_split != self.n_kept + sum(self.dropped.values()):
+            raise StepFailed(
+                f"stage '{self.stage}' lost count: {self.n_in} in + {self.n_split} split != "
+                f"{self.n_kept} kept + {sum(self.dropped.values())} dropped; this is a bug in the stage"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "stage": self.stage,
+            "n_in": self.n_in,
+            "n_split": self.n_split,
+            "n_kept": self.n_kept,
+            "dropped": dict(sorted(self.dropped.items())),
+        }
+
+
+def add_counts(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sum the `counts` lists of many shards, stage by stage, and check that they add up."""
+    total: list[StageCounts] = []
+    for result in results:
+        for index, counts in enumerate(result["counts"]):
+            if index == len(total):
+                total.append(StageCounts(counts["stage"]))
+            into = total[index]
+            into.n_in += counts["n_in"]
+            into.n_split += counts["n_split"]
+            into.n_kept += counts["n_kept"]
+            into.dropped.update(counts["dropped"])
+    for counts in total:
+        counts.check()
+    return [counts.to_json() for counts in total]
+
+
+_STEPS: dict[str, type[Step]] = {}
+T = TypeVar("T", bound=type[Step])
+
+
+def register_step(cls: T) -> T:
+    """Class decorator: makes a global step known to recipes under its `name`."""
+    if cls.name in _STEPS and _STEPS[cls.name].__qualname__ != cls.__qualname__:
+        raise ConfigError(f"two steps are named '{cls.name}'")
+    _STEPS[cls.name] = cls
+    return cls
+
+
+def registered_steps() -> dict[str, type[Step]]:
+    """All known global steps by name (imports the bundled ones first)."""
+    from . import builtin  # noqa: F401  registers on import
+
+    return dict(sorted(_STEPS.items()))
+
+
+def make_step(name: str, config: dict[str, Any], where: str) -> Step:
+    """A global step from its name and configuration; a typo is an error naming the nearest option."""
+    cls = registered_steps()[name]
+    options = [f.name for f in dataclasses.fields(cls)]
+    for key in config:
+        if key not in options:
+            raise ConfigError(f"{where}: step '{name}' has no option '{key}'{nearest(key, options)}")
+    try:
+        step = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+        step.check()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: step '{name}': {error}") from error
+    return step
