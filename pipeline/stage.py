@@ -78,6 +78,10 @@ class Filter(Stage):
         """Boolean mask, one per document, from the scores alone."""
         raise NotImplementedError
 
+    def decide(self, docs: pa.Table) -> pa.Array | pa.ChunkedArray:
+        """The mask for a scored table; overridden where the decision needs more columns than the score."""
+        return self.keep(docs[self.score_column])
+
     def reason(self, docs: pa.Table) -> pa.Array | pa.ChunkedArray | str:
         """Why a document that is not kept goes: one string for all or one per document (scored table)."""
         return self.name
@@ -91,13 +95,15 @@ class Filter(Stage):
 
     def __call__(self, docs: pa.Table) -> pa.Table:
         docs = self.scored(docs)
-        keep = pc.fill_null(self.keep(docs[self.score_column]), False)
+        keep = pc.fill_null(self.decide(docs), False)
         reason = self.reason(docs)
         if isinstance(reason, str):
             reason = pa.scalar(reason)
         marked = pc.if_else(keep, pa.scalar(None, pa.string()), reason)
         if isinstance(marked, pa.Scalar):  # both arguments scalar: an empty table
             marked = pa.array([marked.as_py()] * docs.num_rows, pa.string())
+        if DROP_REASON in docs.column_names:
+            raise SchemaError(f"filter '{self.name}': the table has a column '{DROP_REASON}' already")
         return docs.append_column(DROP_REASON, marked)
 
 

@@ -1,0 +1,1 @@
+"""Word lists and the short blocklist, written for Gristmill."""

@@ -1,0 +1,477 @@
+"""The command `gristmill`. Costly imports wait until a command needs them, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+EPILOG = """
+examples:
+  gristmill run crawl-to-shards                                the whole job on the sample crawl
+  gristmill run crawl-to-shards --input crawl/ --output runs/mine --set extract.engine=resiliparse
+  gristmill extract page.warc.gz -o pages.jsonl.gz             one stage, on a file of your own
+  gristmill filter language pages.jsonl.gz -o en.parquet --languages en --dropped rest.parquet
+  gristmill dedup en.parquet -o unique.parquet
+  gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gristmill",
+        description="Turns raw web crawl into training shards: WARC -> text -> filters -> dedup -> tokens -> packs.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    sub = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    run = sub.add_parser("run", help="run a recipe, or go on with a run that was stopped", description=_RUN_HELP)
+    run.add_argument("recipe", help="a bundled recipe's name (see `gristmill recipes`) or a YAML file")
+    run.add_argument("--input", nargs="+", default=[], metavar="WHERE", help="replaces the recipe's inputs")
+    run.add_argument("--warcs", type=int, help="how many files to take of a Common Crawl snapshot")
+    run.add_argument("--output", "-o", type=Path, help="the run's folder (default: runs/NAME)")
+    run.add_argument("--set", action="append", default=[], metavar="STEP.OPTION=VALUE", help="change one option")
+    run.add_argument("--without", action="append", default=[], metavar="STEP", help="leave a step out")
+    run.add_argument("--check", action="store_true", help="validate the recipe, show its steps and stop")
+    _runner_options(run)
+    run.set_defaults(function=_run)
+
+    extract = sub.add_parser("extract", help="WARC/WET/ARC files -> documents", description=_STAGE_HELP)
+    _io_options(extract, "WARC, WET or ARC files, folders, globs, URLs, or CC-MAIN-YYYY-WW")
+    extract.add_argument("--warcs", type=int, help="how many files to take of a Common Crawl snapshot")
+    extract.set_defaults(function=_extract)
+
+    filter_ = sub.add_parser("filter", help="documents -> documents that pass a filter", description=_STAGE_HELP)
+    filter_.add_argument("filter", help="the filter's name (see `gristmill stages`)")
+    _io_options(filter_, "Parquet or JSONL(.gz, .zst) files, folders or globs")
+    filter_.set_defaults(function=_filter)
+
+    dedup = sub.add_parser("dedup", help="documents -> one document of each text", description=_STAGE_HELP)
+    _io_options(dedup, "Parquet or JSONL(.gz, .zst) files, folders or globs")
+    dedup.set_defaults(function=_dedup)
+
+    train = sub.add_parser("train-tokenizer", help="documents -> a byte-level BPE tokenizer.json")
+    _io_options(train, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
+    train.set_defaults(function=_train_tokenizer)
+
+    tokenize = sub.add_parser("tokenize", help="documents -> token ids, a Parquet file")
+    _io_options(tokenize, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
+    tokenize.set_defaults(function=_tokenize)
+
+    pack = sub.add_parser("pack", help="documents -> Arrow packs of fixed length")
+    _io_options(pack, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
+    pack.add_argument("--tokenizer", required=True, help="a Hugging Face tokenizer.json")
+    pack.set_defaults(function=_pack)
+
+    pretrain = sub.add_parser("pretrain", help="train a small model on packs and print its loss")
+    pretrain.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
+    pretrain.add_argument("--output", "-o", type=Path, required=True, help="folder for metrics and the summary")
+    pretrain.add_argument("--quiet", action="store_true", help="print errors only")
+    pretrain.set_defaults(function=_pretrain)
+
+    trace = sub.add_parser("trace", help="from a position in a pack back to document, URL and WARC record")
+    trace.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
+    trace.add_argument("--sequence", type=int, required=True, help="number of the sequence over all pack files, from 0")
+    trace.add_argument("--position", type=int, default=0, help="token in the sequence, from 0")
+    trace.add_argument("--json", action="store_true", help="print JSON")
+    trace.set_defaults(function=_trace)
+
+    stages = sub.add_parser("stages", help="list all stages and steps with their options")
+    stages.add_argument("name", nargs="?", help="only this one")
+    stages.set_defaults(function=_stages)
+    recipes = sub.add_parser("recipes", help="list the bundled recipes, or print one")
+    recipes.add_argument("name", nargs="?", help="print this one")
+    recipes.set_defaults(function=_recipes)
+    return parser
+
+
+_RUN_HELP = """Runs the steps of a recipe into a folder. A stopped run goes on where it was when the same command
+is given again; a changed option redoes only what follows from it. Without --address a Ray cluster is started on
+this machine and stopped at the end; --inline runs everything in this process."""
+
+_STAGE_HELP = """Runs one stage on files. The ending of --output says the format: .parquet, .jsonl, .jsonl.gz or .jsonl.zst.
+A killed command goes on from OUTPUT.work when it is given again."""
+
+
+def _runner_options(parser: argparse.ArgumentParser, *, inline: bool = False) -> None:
+    group = parser.add_argument_group("where it runs")
+    group.add_argument("--workers", type=int, help="worker processes on this machine (default: one a core)")
+    group.add_argument("--address", help="join the Ray cluster at this address (`auto` for the one running here)")
+    if not inline:
+        group.add_argument("--inline", action="store_true", help="in this process, without Ray")
+    group.add_argument("--quiet", action="store_true", help="no progress and no tables, errors only")
+
+
+def _io_options(parser: argparse.ArgumentParser, what: str, *, dropped: bool = True) -> None:
+    parser.add_argument("inputs", nargs="+", help=what)
+    parser.add_argument("--output", "-o", type=Path, required=True, help="the file to write")
+    if dropped:
+        parser.add_argument("--dropped", type=Path, help="also write what was dropped, with filter and reason")
+    _runner_options(parser, inline=True)
+
+
+def _option_class(argv: Sequence[str]) -> list[type]:
+    """The dataclasses whose fields become options of the command in `argv`."""
+    words = [word for word in argv if not word.startswith("-")]
+    command = words[0] if words else ""
+    if command not in ("extract", "filter", "dedup", "train-tokenizer", "tokenize", "pack", "pretrain"):
+        return []
+    from .sources import DocumentsSource, WarcSource
+    from .stage import registered
+    from .steps import registered_steps
+
+    stages, steps = registered(), registered_steps()
+    if command == "extract":
+        return [stages["extract"], WarcSource]
+    if command == "filter":
+        return [*([stages[words[1]]] if len(words) > 1 and words[1] in stages else []), DocumentsSource]
+    if command == "dedup":
+        return [steps["exact_dedup"], DocumentsSource]
+    if command == "pretrain":
+        return [steps["pretrain"]]
+    return [steps[command.replace("-", "_")], DocumentsSource]
+
+
+def _add_options(parser: argparse.ArgumentParser, classes: Sequence[type]) -> None:
+    """One `--option` for each configuration field; values are read as YAML, lists as several words."""
+    import dataclasses
+
+    taken = {o for a in parser._actions for o in a.option_strings} | {"--inputs"}
+    for cls in classes:
+        group = parser.add_argument_group(f"options of {cls.name}")  # type: ignore[attr-defined]
+        for f in dataclasses.fields(cls):
+            flag = "--" + f.name.replace("_", "-")
+            if flag in taken:
+                continue
+            taken.add(flag)
+            default = None if f.default is dataclasses.MISSING else f.default
+            listed = isinstance(default, tuple) or str(f.type).startswith("tuple")
+            help_text = f.metadata.get("help", "").replace("%", "%%")
+            shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+            group.add_argument(
+                flag,
+                dest=f"option_{f.name}",
+                nargs="*" if listed else None,
+                default=argparse.SUPPRESS,
+                metavar="VALUE",
+                help=f"{help_text} (default: {shown})".strip().replace("%%", "%").replace("%", "%%"),
+            )
+
+
+def _options(args: argparse.Namespace, cls: type, strings: Sequence[str] = ()) -> dict[str, Any]:
+    import dataclasses
+
+    import yaml
+
+    from .errors import ConfigError
+
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(cls):
+        value = getattr(args, f"option_{f.name}", None)
+        if value is None:
+            continue
+        try:
+            if isinstance(value, list):
+                found[f.name] = tuple(v if f.type == "tuple[str, ...]" else yaml.safe_load(v) for v in value)
+            else:
+                found[f.name] = value if str(f.type).startswith("str") else yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--{f.name.replace('_', '-')}: {error}") from error
+    return found
+
+
+def _make_runner(args: argparse.Namespace, *, default_inline: bool = False) -> Any:
+    from .errors import ConfigError
+    from .runner import InlineRunner, RayRunner
+
+    if args.workers is not None and args.workers < 1:
+        raise ConfigError("--workers must be at least 1")
+    if getattr(args, "inline", False) or (default_inline and args.workers is None and not args.address):
+        return InlineRunner()
+    return RayRunner(address=args.address, workers=args.workers)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from .errors import ConfigError
+    from .progress import Progress
+    from .recipe import build, override, read_recipe, without
+    from .report import write_report
+    from .run import execute
+
+    plain = override(without(read_recipe(args.recipe), args.without), args.set)
+    if args.input or args.warcs is not None:
+        source = plain.get("source")
+        if not isinstance(source, dict) or len(source) != 1:
+            raise ConfigError(f"recipe '{args.recipe}': `source` must be one source with its options")
+        name = next(iter(source))
+        config = dict(source[name] or {})
+        if args.input:
+            config["inputs"] = args.input
+        if args.warcs is not None:
+            config["warcs"] = args.warcs
+        plain["source"] = {name: config}
+    recipe = build(plain, f"recipe '{args.recipe}'")
+    if args.check:
+        for number, step in enumerate(recipe.steps, 1):
+            print(f"{number:02d}-{step.folder_name()}")
+        return 0
+    output = args.output or Path(recipe.output or f"runs/{recipe.name}")
+    runner = _make_runner(args)
+    progress = Progress(quiet=args.quiet)
+    with runner:
+        result = execute(recipe, output, runner, progress)
+    write_report(result, None if args.quiet else sys.stdout)
+    return 0
+
+
+def _mini_run(args: argparse.Namespace, source: dict[str, Any], steps: list[dict[str, Any]]) -> Any:
+    """A recipe made of a source and one or two steps, run in OUTPUT.work."""
+    from .progress import Progress
+    from .recipe import build
+    from .run import execute
+
+    recipe = build({"name": args.command, "source": source, "steps": steps}, args.command)
+    work = args.output.with_name(args.output.name + ".work")
+    with _make_runner(args, default_inline=True) as runner:
+        return execute(recipe, work, runner, Progress(quiet=args.quiet))
+
+
+def _export(args: argparse.Namespace, result: Any) -> int:
+    """Write the last step's kept documents (and what all steps dropped) as plain files; drop the work folder."""
+    import shutil
+
+    from .documents import export
+    from .report import print_sections, sections, summary
+
+    last = result.steps[-1]
+    export([last.folder / file for file in last.manifest["artefact"]], args.output)
+    if args.dropped:
+        files = [
+            step.folder / entry["file"]
+            for step in result.steps
+            for entry in step.manifest["files"]
+            if entry["file"].startswith("dropped/")
+        ]
+        export(files, args.dropped)
+    if not args.quiet:
+        print_sections(sections(summary(result), result.output)[:1], sys.stdout)
+        print(f"written: {args.output}" + (f", {args.dropped}" if args.dropped else ""))
+    shutil.rmtree(result.output)
+    return 0
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    from .documents import ENDINGS
+    from .errors import ConfigError
+
+    for target in (args.output, args.dropped):
+        if target is not None and not target.name.endswith(ENDINGS):
+            raise ConfigError(f"output '{target}': the ending must be one of {', '.join(ENDINGS)}")
+
+
+def _documents_source(args: argparse.Namespace) -> dict[str, Any]:
+    from .sources import DocumentsSource
+
+    return {"documents": {"inputs": list(args.inputs), **_options(args, DocumentsSource)}}
+
+
+def _extract(args: argparse.Namespace) -> int:
+    from .sources import WarcSource
+    from .stage import registered
+
+    _check_output(args)
+    source: dict[str, Any] = {"inputs": list(args.inputs), **_options(args, WarcSource)}
+    if args.warcs is not None:
+        source["warcs"] = args.warcs
+    return _export(args, _mini_run(args, {"warc": source}, [{"extract": _options(args, registered()["extract"])}]))
+
+
+def _filter(args: argparse.Namespace) -> int:
+    from .errors import ConfigError, nearest
+    from .stage import registered
+
+    _check_output(args)
+    stages = {name: cls for name, cls in registered().items() if not cls.removes}
+    if args.filter not in stages:
+        raise ConfigError(f"no filter is called '{args.filter}'{nearest(args.filter, stages)}; see `gristmill stages`")
+    options = _options(args, stages[args.filter])
+    return _export(args, _mini_run(args, _documents_source(args), [{args.filter: options}]))
+
+
+def _dedup(args: argparse.Namespace) -> int:
+    from .steps import registered_steps
+
+    _check_output(args)
+    options = _options(args, registered_steps()["exact_dedup"])
+    return _export(args, _mini_run(args, _documents_source(args), [{"exact_dedup": options}]))
+
+
+def _train_tokenizer(args: argparse.Namespace) -> int:
+    import shutil
+
+    from .steps import registered_steps
+
+    options = _options(args, registered_steps()["train_tokenizer"])
+    result = _mini_run(args, _documents_source(args), [{"train_tokenizer": options}])
+    last = result.steps[-1]
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(last.folder / last.manifest["artefact"][0], args.output)
+    shutil.rmtree(result.output)
+    if not args.quiet:
+        print(f"written: {args.output}")
+    return 0
+
+
+def _tokenize(args: argparse.Namespace) -> int:
+    import shutil
+
+    from .documents import is_parquet
+    from .errors import ConfigError
+    from .steps import registered_steps
+    from .tokensteps import export_tokens
+
+    if not is_parquet(args.output.name):
+        raise ConfigError(f"output '{args.output}': token ids are written as .parquet")
+    options = _options(args, registered_steps()["tokenize"])
+    if "tokenizer" not in options:
+        raise ConfigError("tokenize needs --tokenizer tokenizer.json (`gristmill train-tokenizer` makes one)")
+    result = _mini_run(args, _documents_source(args), [{"tokenize": options}])
+    last = result.steps[-1]
+    tokens = export_tokens([last.folder / file for file in last.manifest["artefact"]], args.output)
+    shutil.rmtree(result.output)
+    if not args.quiet:
+        print(f"{tokens:,} tokens; written: {args.output}")
+    return 0
+
+
+def _pack(args: argparse.Namespace) -> int:
+    import shutil
+
+    from .report import print_sections, sections, summary
+    from .steps import registered_steps
+
+    options = _options(args, registered_steps()["pack"])
+    result = _mini_run(args, _documents_source(args), [{"tokenize": {"tokenizer": args.tokenizer}}, {"pack": options}])
+    if args.output.exists():
+        shutil.rmtree(args.output)
+    numbers = summary(result)
+    shutil.move(str(result.steps[-1].folder), args.output)
+    shutil.rmtree(result.output)
+    if not args.quiet:
+        print_sections([s for s in sections(numbers, args.output) if s.title == "Tokens and packs"], sys.stdout)
+        print(f"written: {args.output}")
+    return 0
+
+
+def _pretrain(args: argparse.Namespace) -> int:
+    from .packs import find_packs
+    from .progress import Progress
+    from .steps import registered_steps
+
+    step = registered_steps()["pretrain"](**_options(args, registered_steps()["pretrain"]))
+    step.check()
+    message = step.why_skipped()
+    if message:
+        print(f"gristmill: {message}", file=sys.stderr)
+        return 2
+    step.train_on(find_packs(args.packs), args.output, Progress(quiet=args.quiet))  # type: ignore[attr-defined]
+    return 0
+
+
+def _trace(args: argparse.Namespace) -> int:
+    import dataclasses
+    import json
+
+    from .packs import find_packs
+    from .report import show
+    from .trace import trace
+
+    found = dataclasses.asdict(trace(find_packs(args.packs), args.sequence, args.position))
+    if args.json:
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+        return 0
+    for key, value in found.items():
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                if inner is not None:
+                    print(f"{key}.{name}: {show(inner)}")
+        elif value is not None:
+            print(f"{key}: {show(value)}")
+    return 0
+
+
+def _stages(args: argparse.Namespace) -> int:
+    import dataclasses
+    import inspect
+
+    from .errors import ConfigError, nearest
+    from .stage import registered
+    from .steps import registered_steps
+
+    known: dict[str, type] = {**registered(), **registered_steps()}
+    if args.name and args.name not in known:
+        raise ConfigError(f"no stage or step is called '{args.name}'{nearest(args.name, known)}")
+    for name in [args.name] if args.name else known:
+        cls = known[name]
+        doc = inspect.getdoc(cls) or ""
+        print(f"{name}: {doc if args.name else doc.splitlines()[0]}")
+        for f in dataclasses.fields(cls):
+            text = f.metadata.get("help", "")
+            print(f"    {f.name} = {f.default!r}" + (f"  {text}" if text else ""))
+    return 0
+
+
+def _recipes(args: argparse.Namespace) -> int:
+    import yaml
+
+    from .recipe import bundled, read_recipe
+
+    if args.name:
+        print(yaml.safe_dump(read_recipe(args.name), sort_keys=False), end="")
+        return 0
+    for name in bundled():
+        print(name)
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    classes = _option_class(argv)
+    if classes:
+        actions = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+        _add_options(actions.choices[next(word for word in argv if not word.startswith("-"))], classes)
+    args = parser.parse_args(argv)
+    if args.version:
+        from . import __version__
+
+        print(f"gristmill {__version__}")
+        return 0
+    if args.command is None:
+        parser.print_help()
+        return 0
+    from .errors import GristmillError
+
+    function: Callable[[argparse.Namespace], int] = args.function
+    try:
+        return function(args)
+    except GristmillError as error:
+        if args.debug:
+            raise
+        print(f"gristmill: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gristmill: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())
