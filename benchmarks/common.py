@@ -1,0 +1,68 @@
+"""What all measurements share: alternating runs, medians, and the JSON that is committed."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = Path(__file__).parent / "results"
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def alternate(parts: dict[str, Callable[[], Any]], runs: int = 5) -> dict[str, list[float]]:
+    """Wall seconds of each part, `runs` times, one after the other in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(runs):
+        for name, part in parts.items():
+            start = time.perf_counter()
+            part()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def medians(seconds: dict[str, list[float]]) -> dict[str, float]:
+    """Median seconds of each part."""
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Python's and the packages' versions."""
+    return {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}}
+
+
+def write(name: str, value: dict[str, Any], packages: tuple[str, ...] = ()) -> Path:
+    """Write `results/<name>.json` with the command that makes it, the commit and the versions."""
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    dirty = bool(subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout.strip())
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    head = {
+        "command": f"make bench-{name}",
+        "commit": commit + ("+uncommitted" if dirty else ""),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": {"cpu": _cpu(), "cores": os.cpu_count()},
+        "versions": versions(*packages),
+    }
+    path.write_text(json.dumps({**head, **value}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"written: {path.relative_to(ROOT)}")
+    return path
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        return platform.processor()
+    return platform.machine()
