@@ -1,5 +1,8 @@
-"""Imports every bundled stage, so that it registers itself."""
+"""Imports every bundled stage and step, so that it registers itself."""
 
+import dedup.exact
 import filters.language
 import filters.url
-import pipeline.extract.stage  # noqa: F401
+import pipeline.extract.stage
+import pipeline.tokensteps
+import pretrain.step  # noqa: F401

@@ -369,7 +369,7 @@ def _pack(args: argparse.Namespace) -> int:
 
 
 def _pretrain(args: argparse.Namespace) -> int:
-    from .packs import find_packs
+    from .tokensteps import find_packs
     from .progress import Progress
     from .steps import registered_steps
 
@@ -387,7 +387,7 @@ def _trace(args: argparse.Namespace) -> int:
     import dataclasses
     import json
 
-    from .packs import find_packs
+    from .tokensteps import find_packs
     from .report import show
     from .trace import trace
 

@@ -1,0 +1,345 @@
+"""The last steps of a run: a tokenizer, token shards, packs.
+
+    train_tokenizer   documents -> tokenizer.json (trained on a sample, or a file of the user's)
+    tokenize          documents -> tokens/<shard>.arrow and documents/<shard>.parquet (what `trace` looks up)
+    pack              tokens -> packset/: the pack folder (pipeline/packs.py), self-contained
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from .errors import ConfigError, StepFailed
+from .runner import Task
+from .schema import RECORD
+from .steps import Artefact, Step, StepContext, register_step
+from .store import PARQUET_OPTIONS, atomic_path, file_digest, parquet_shards, read_json
+
+PACKSET = "packset"
+TOKENIZER_FILE = "tokenizer.json"
+_BATCH_ROWS = 256
+
+TOKEN_DOCUMENT = pa.schema(
+    [("id", pa.string()), ("url", pa.string()), ("record", RECORD), ("title", pa.string()), ("n_tokens", pa.int64())]
+)
+"""What is known of each tokenised document, in the order of its tokens."""
+
+
+def _entry(folder: Path, file: str, rows: int) -> dict[str, Any]:
+    path = folder / file
+    return {"file": file, "rows": rows, "bytes": path.stat().st_size, "blake2b": file_digest(path)}
+
+
+@dataclass(frozen=True)
+class _Train:
+    folder: str
+    shards: tuple[str, ...]
+    path: str
+    vocab_size: int
+    max_bytes: int
+    eos: str
+
+
+def _sample(shards: tuple[str, ...], max_bytes: int) -> Iterator[list[str]]:
+    """Texts of about `max_bytes` bytes: each document is in or out by a hash of its id, whatever its shard."""
+    total = 0
+    for shard in shards:
+        meta = pq.read_metadata(shard)
+        names = meta.schema.to_arrow_schema().names
+        column = names.index("text")
+        for group in range(meta.num_row_groups):
+            # leaf columns: `text` comes before any struct, so its leaf index is its own
+            total += meta.row_group(group).column(column).total_uncompressed_size
+    share = min(1.0, max_bytes / total) if total else 1.0
+    limit = int(share * (1 << 64))
+    for shard in shards:
+        for batch in pq.ParquetFile(shard).iter_batches(1024, columns=["id", "text"]):
+            rows = zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+            texts = [t for i, t in rows if int.from_bytes(hashlib.blake2b(i.encode(), digest_size=8).digest()) < limit]
+            if texts:
+                yield texts
+
+
+def train_tokenizer(task: _Train) -> dict[str, Any]:
+    """Train on a sample of the shards, or take over the user's file. The function that a worker runs."""
+    from .bpe import load_tokenizer, train_bpe
+
+    folder = Path(task.folder)
+    target = folder / TOKENIZER_FILE
+    if task.path:
+        with atomic_path(target) as temporary:
+            shutil.copyfile(task.path, temporary)
+    else:
+        tokenizer = train_bpe(_sample(task.shards, task.max_bytes), task.vocab_size)
+        with atomic_path(target) as temporary:
+            temporary.write_text(tokenizer.to_str(pretty=False), encoding="utf-8")
+    loaded = load_tokenizer(target, task.eos or None)
+    return {"files": [_entry(folder, TOKENIZER_FILE, 0)], "vocab_size": loaded.vocab_size}
+
+
+@register_step
+@dataclass(frozen=True, kw_only=True)
+class TrainTokenizer(Step):
+    """A byte-level BPE trained on the run's own documents, or a tokenizer.json that the user names."""
+
+    name: ClassVar[str] = "train_tokenizer"
+    needs: ClassVar[tuple[str, ...]] = ("documents",)
+    makes: ClassVar[str] = "tokenizer"
+
+    path: str = field(default="", metadata={"help": "use this Hugging Face tokenizer.json instead of training"})
+    vocab_size: int = field(default=8192, metadata={"help": "size of the trained vocabulary"})
+    max_bytes: int = field(default=64 << 20, metadata={"help": "train on a sample of about this much text"})
+    eos: str = field(default="", metadata={"help": "name of the end-of-document token (default: found by known names)"})
+
+    def check(self) -> None:
+        from .bpe import load_tokenizer
+
+        if not isinstance(self.vocab_size, int) or not 257 <= self.vocab_size <= 1 << 20:
+            raise ConfigError(f"train_tokenizer: vocab_size must lie in 257..{1 << 20}, not {self.vocab_size}")
+        if not isinstance(self.max_bytes, int) or self.max_bytes < 1:
+            raise ConfigError(f"train_tokenizer: max_bytes must be at least 1, not {self.max_bytes}")
+        if self.path:
+            load_tokenizer(self.path, self.eos or None)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "path": file_digest(Path(self.path)) if self.path else ""}
+
+    def run(self, context: StepContext) -> dict[str, Any]:
+        documents = context.inputs["documents"]
+        shards = tuple(str(documents.path / file) for file in documents.files)
+        if not self.path and documents.rows == 0:
+            raise StepFailed(
+                f"step '{context.step}': no document came this far, so there is nothing to train a tokenizer on; "
+                "see the drops in the folders before it (dropped/), or name a tokenizer with train_tokenizer.path"
+            )
+        payload = _Train(str(context.folder.path), shards, self.path, self.vocab_size, self.max_bytes, self.eos)
+        (result,) = context.map(train_tokenizer, [Task("tokenizer", payload)], unit="documents")
+        return {"artefact": [TOKENIZER_FILE], "files": result["files"], "vocab_size": result["vocab_size"], "eos": self.eos}
+
+
+@dataclass(frozen=True)
+class _Shard:
+    index: int
+    path: str
+    folder: str
+    tokenizer: str
+    eos: str
+
+
+def tokenize_shard(shard: _Shard) -> dict[str, Any]:
+    """Write `tokens/<shard>.arrow` and `documents/<shard>.parquet`. The function that workers run."""
+    from .bpe import load_tokenizer
+    from .tokenise import tokenise_table
+
+    folder = Path(shard.folder)
+    tokenizer = load_tokenizer(shard.tokenizer, shard.eos or None)
+    name = f"{shard.index:05d}"
+    rows = tokens = empty = 0
+    with (
+        parquet_shards((folder / "documents" / f"{name}.parquet", TOKEN_DOCUMENT)) as (documents,),
+        atomic_path(folder / "tokens" / f"{name}.arrow") as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+    ):
+        writer = None
+        for batch in _document_batches(shard.path):
+            made = tokenise_table(batch, tokenizer)
+            if writer is None:
+                writer = pa.ipc.new_file(sink, made.schema)
+            writer.write_table(made.combine_chunks(), max_chunksize=made.num_rows or None)
+            counts = pc.list_value_length(made["input_ids"]).cast(pa.int64())
+            title = batch["title"] if "title" in batch.column_names else pa.nulls(batch.num_rows, pa.string())
+            described = pa.table([batch["id"], batch["url"], batch["record"], title, counts], schema=TOKEN_DOCUMENT)
+            documents.write(described)
+            rows += batch.num_rows
+            tokens += int(pc.sum(counts).as_py() or 0)
+            empty += int(pc.sum(pc.equal(counts, 0)).as_py() or 0)
+        assert writer is not None
+        writer.close()
+        sink.close()
+        described_file = documents.close()
+    files = [_entry(folder, f"tokens/{name}.arrow", rows), described_file]
+    return {"files": files, "n_in": rows, "tokens": tokens, "empty": empty}
+
+
+def _document_batches(path: str) -> Iterator[pa.Table]:
+    file = pq.ParquetFile(path)
+    columns = [c for c in ("id", "text", "url", "record", "title") if c in file.schema_arrow.names]
+    empty = True
+    for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+        empty = False
+        yield pa.Table.from_batches([batch])
+    if empty:
+        yield file.schema_arrow.empty_table().select(columns)
+
+
+@register_step
+@dataclass(frozen=True, kw_only=True)
+class Tokenize(Step):
+    """Turns documents into token ids, one end-of-document id after each."""
+
+    name: ClassVar[str] = "tokenize"
+    makes: ClassVar[str] = "tokens"
+
+    tokenizer: str = field(default="", metadata={"help": "a tokenizer.json (default: what train_tokenizer made)"})
+    eos: str = field(default="", metadata={"help": "name of the end-of-document token (default: found by known names)"})
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("documents",) if self.tokenizer else ("documents", "tokenizer")
+
+    def check(self) -> None:
+        from .bpe import load_tokenizer
+
+        if self.tokenizer:
+            load_tokenizer(self.tokenizer, self.eos or None)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "tokenizer": file_digest(Path(self.tokenizer)) if self.tokenizer else ""}
+
+    def run(self, context: StepContext) -> dict[str, Any]:
+        documents = context.inputs["documents"]
+        made: Artefact | None = context.inputs.get("tokenizer")
+        source = Path(self.tokenizer) if made is None else made.path / made.files[0]
+        eos = self.eos or (read_json(made.path / "manifest.json")["eos"] if made else "")
+        with atomic_path(context.folder.path / TOKENIZER_FILE) as temporary:
+            shutil.copyfile(source, temporary)
+        shards = [
+            _Shard(i, str(documents.path / f), str(context.folder.path), str(context.folder.path / TOKENIZER_FILE), eos)
+            for i, f in enumerate(documents.files)
+        ]
+        results = context.map(tokenize_shard, [Task(f"{s.index:05d}", s) for s in shards])
+        return {
+            "artefact": [r["files"][0]["file"] for r in results],
+            "files": [entry for r in results for entry in r["files"]] + [_entry(context.folder.path, TOKENIZER_FILE, 0)],
+            "rows": sum(r["n_in"] for r in results),
+            "shard_tokens": [r["tokens"] for r in results],
+            "empty_documents": sum(r["empty"] for r in results),
+            "eos": eos,
+            "summary": {"tokens": {"tokens": sum(r["tokens"] for r in results)}},
+        }
+
+
+def export_tokens(shards: list[Path], target: Path) -> int:
+    """Write token shards as one Parquet file (id, input_ids, title_tokens); returns the number of tokens."""
+    tokens = 0
+    with atomic_path(target) as temporary:
+        schema = pa.ipc.open_file(pa.memory_map(str(shards[0]))).schema
+        with pq.ParquetWriter(temporary, schema, **PARQUET_OPTIONS) as writer:
+            for shard in shards:
+                file = pa.ipc.open_file(pa.memory_map(str(shard)))
+                for number in range(file.num_record_batches):
+                    batch = file.get_batch(number)
+                    writer.write_batch(batch)
+                    tokens += len(batch.column("input_ids").flatten())
+    return tokens
+
+
+@dataclass(frozen=True)
+class _PackPayload:
+    task: Any
+    shards: tuple[str, ...]
+    folder: str
+    sequence_length: int
+    dtype: str
+    pad_id: int
+
+
+def pack_file(payload: _PackPayload) -> dict[str, Any]:
+    """Write one pack file. The function that workers run."""
+    from .packing import write_pack
+
+    entry = write_pack(
+        payload.task,
+        list(payload.shards),
+        Path(payload.folder) / PACKSET / payload.task.path,
+        sequence_length=payload.sequence_length,
+        dtype=payload.dtype,
+        pad_id=payload.pad_id,
+    )
+    file = {"file": f"{PACKSET}/{entry['path']}", "rows": entry["sequences"], "bytes": entry["bytes"], "blake2b": entry["blake2b"]}
+    return {"files": [file], "entry": entry, "n_in": entry["tokens"]}
+
+
+@register_step
+@dataclass(frozen=True, kw_only=True)
+class Pack(Step):
+    """Concatenates the documents' tokens and cuts them every `sequence_length` tokens into memory-mapped packs."""
+
+    name: ClassVar[str] = "pack"
+    needs: ClassVar[tuple[str, ...]] = ("tokens",)
+    makes: ClassVar[str] = "packs"
+
+    sequence_length: int = field(default=1024, metadata={"help": "tokens in a sequence"})
+    sequences_per_file: int = field(default=0, metadata={"help": "sequences in a pack file (0: files of some 256 MB)"})
+
+    def check(self) -> None:
+        if not isinstance(self.sequence_length, int) or self.sequence_length < 1:
+            raise ConfigError(f"pack: sequence_length must be at least 1, not {self.sequence_length}")
+        if not isinstance(self.sequences_per_file, int) or self.sequences_per_file < 0:
+            raise ConfigError(f"pack: sequences_per_file must not be negative: {self.sequences_per_file}")
+
+    def run(self, context: StepContext) -> dict[str, Any]:
+        from .bpe import load_tokenizer
+        from .packing import plan_packs
+        from .packs import reserved_ids, write_manifest
+
+        tokens = context.inputs["tokens"]
+        manifest = read_json(tokens.path / "manifest.json")
+        tokenizer = load_tokenizer(tokens.path / TOKENIZER_FILE, manifest["eos"] or None)
+        width = {"uint16": 2, "uint32": 4}[tokenizer.dtype]
+        per_file = self.sequences_per_file or max(1, (256 << 20) // (width * self.sequence_length))
+        shards = tuple(str(tokens.path / file) for file in tokens.files)
+        pad_id = int(reserved_ids(tokenizer.vocab_size)["pad"])
+        folder = str(context.folder.path)
+        plan = plan_packs(manifest["shard_tokens"], self.sequence_length, per_file)
+        tasks = [
+            Task(f"{one.index:05d}", _PackPayload(one, shards, folder, self.sequence_length, tokenizer.dtype, pad_id))
+            for one in plan
+        ]
+        results = context.map(pack_file, tasks, unit="tokens")
+        packset = context.folder.path / PACKSET
+        files = [entry for r in results for entry in r["files"]]
+        for name in manifest["artefact"]:
+            documents = f"documents/{Path(name).stem}.parquet"
+            with atomic_path(packset / documents) as temporary:
+                shutil.copyfile(tokens.path / documents, temporary)
+            files.append(_entry(context.folder.path, f"{PACKSET}/{documents}", 0))
+        made = write_manifest(
+            packset,
+            tokenizer=tokenizer,
+            sequence_length=self.sequence_length,
+            files=[r["entry"] for r in results],
+            empty_documents=manifest["empty_documents"],
+        )
+        if made["tokens"] != sum(manifest["shard_tokens"]):
+            raise StepFailed(f"step '{context.step}': {made['tokens']} tokens packed of {sum(manifest['shard_tokens'])}")
+        files += [_entry(context.folder.path, f"{PACKSET}/{n}", 0) for n in ("manifest.json", TOKENIZER_FILE)]
+        numbers = {
+            "documents": made["documents"],
+            "documents without a token": made["empty_documents"],
+            "tokens": made["tokens"],
+            "vocabulary": made["vocab_size"],
+            "sequence length": made["sequence_length"],
+            "sequences": made["sequences"],
+            "pack files": len(made["files"]),
+            "padding tokens": made["sequences"] * made["sequence_length"] - made["tokens"],
+        }
+        return {"artefact": [PACKSET], "files": files, "rows": made["sequences"], "summary": {"tokens": numbers}}
+
+
+def find_packs(path: Path) -> Path:
+    """The pack folder that a path means: itself, its `packset/`, or the one of a run's pack step."""
+    for folder in (path, path / PACKSET, *sorted(path.glob(f"[0-9][0-9]-pack/{PACKSET}"))):
+        manifest = read_json(folder / "manifest.json") if folder.is_dir() else None
+        if isinstance(manifest, dict) and manifest.get("format"):
+            return folder
+    raise ConfigError(f"'{path}' is neither a pack folder nor a run with a pack step")

@@ -1,0 +1,69 @@
+"""The run step that trains for a few dozen steps on the packs, to show that they train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pipeline.errors import ConfigError
+from pipeline.progress import Progress
+from pipeline.steps import Step, StepContext, register_step
+from pipeline.store import file_digest
+
+
+@register_step
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(Step):
+    """Trains the bundled small model on the packs and prints its loss; left out where torch is not installed."""
+
+    name: ClassVar[str] = "pretrain"
+    needs: ClassVar[tuple[str, ...]] = ("packs",)
+    makes: ClassVar[str] = "model"
+    optional: ClassVar[bool] = True
+
+    steps: int = field(default=40, metadata={"help": "optimiser steps"})
+    batch_size: int = field(default=4, metadata={"help": "sequences in a step"})
+    size: str = field(default="tiny", metadata={"help": "size of the model"})
+    lr: float = field(default=3e-3, metadata={"help": "peak learning rate"})
+    seed: int = field(default=0, metadata={"help": "seed of weights and order"})
+
+    def check(self) -> None:
+        if not isinstance(self.steps, int) or self.steps < 1 or not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ConfigError("pretrain: steps and batch_size must be whole numbers of at least 1")
+
+    def why_skipped(self) -> str | None:
+        from .train import torch_available
+
+        if torch_available():
+            return None
+        return "torch is not installed (make setup installs it; elsewhere: pip install 'gristmill[pretrain]')"
+
+    def train_on(self, packs: Path, output: Path, progress: Progress) -> dict[str, Any]:
+        """Train, showing the loss on a progress bar; returns the summary."""
+        from .train import train
+
+        with progress.bar("pretrain", total=self.steps, unit="tokens") as bar:
+
+            def log(event: dict[str, Any]) -> None:
+                bar.note(f"loss {event['loss']:.3f}")
+                bar.advance(1, event["tokens"])
+
+            summary = train(
+                packs, output, steps=self.steps, batch_size=self.batch_size, size=self.size, lr=self.lr,
+                seed=self.seed, log=log,
+            )  # fmt: skip
+        progress.say(f"pretrain: loss {summary['first_loss']:.3f} -> {summary['last_loss']:.3f} in {self.steps} steps")
+        return summary
+
+    def run(self, context: StepContext) -> dict[str, Any]:
+        packs = context.inputs["packs"]
+        folder = context.folder.path
+        summary = self.train_on(packs.path / packs.files[0], folder, context.progress)
+        files = [
+            {"file": path.name, "rows": 0, "bytes": path.stat().st_size, "blake2b": file_digest(path)}
+            for path in sorted(folder.glob("*.json*"))
+            if path.name != "plan.json"
+        ]
+        shown = {key: summary[key] for key in ("first_loss", "last_loss", "untrained_loss", "tokens_per_s") if key in summary}
+        return {"artefact": [], "files": files, "summary": {"pretrain": shown}}
