@@ -1,0 +1,219 @@
+"""Title, author and date of publication from a page's own statements: `<meta>`, JSON-LD, microdata, `<time>`.
+
+A scan of the string for the few tags that carry them, without a tree: below a tenth of the extraction's
+time (trafilatura's `extract_metadata` with htmldate took another 58 % on the pages of
+`benchmarks/extract_engines.py`; `Extract(metadata="engine")` asks for it). Nothing is guessed from running
+text. A date after the crawl's is no date of publication; no clock is read, so results don't age.
+"""
+
+from __future__ import annotations
+
+import datetime
+import html as html_entities
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+MIN_YEAR = 1990
+MAX_TITLE_CHARS = 500
+MAX_AUTHOR_CHARS = 200
+MAX_JSON_LD_CHARS = 200_000
+MAX_TAGS = 2000
+"""So many carrying tags of a page are looked at; real pages have some tens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a page says of itself; `published` is an ISO 8601 day."""
+
+    title: str | None = None
+    author: str | None = None
+    published: str | None = None
+
+
+_CARRIER = re.compile(
+    r"<(?:[mM][eE][tT][aA]|[tT]itle|TITLE|[hH]1|[tT]ime|TIME|[sS][cC][rR][iI][pP][tT]|a rel=)[\s>\"'=]"
+)
+_ATTRIBUTE = re.compile(r"""([a-zA-Z][\w:.-]{0,40})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
+_TAGS = re.compile(r"<[^<>]*>")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd\s]+")
+
+_TITLE_KEYS = ("og:title", "citation_title", "dc.title", "twitter:title", "parsely-title", "sailthru.title")
+_AUTHOR_KEYS = ("author", "citation_author", "article:author", "dc.creator", "parsely-author", "sailthru.author", "byl")
+_DATE_KEYS = (
+    "article:published_time",
+    "citation_publication_date",
+    "citation_date",
+    "datepublished",
+    "dc.date.issued",
+    "dc.date",
+    "parsely-pub-date",
+    "sailthru.date",
+    "pubdate",
+    "publishdate",
+    "publish-date",
+    "publication_date",
+    "og:published_time",
+    "date",
+)
+_KEYS = frozenset(_TITLE_KEYS + _AUTHOR_KEYS + _DATE_KEYS)
+
+
+def scan(html: str, url: str | None = None, crawled: str | None = None) -> Metadata:
+    """What the page says of itself. `crawled` (ISO 8601, the WARC-Date) bounds the date. Raises nothing."""
+    meta: dict[str, str] = {}
+    ld: dict[str, str] = {}
+    page_title = time_tag = None
+    headings: list[str] = []
+    for number, match in enumerate(_CARRIER.finditer(html)):
+        if number > MAX_TAGS:
+            break
+        start = match.start()
+        kind = html[start + 1].lower() + html[start + 2].lower()
+        if kind == "me":
+            _read_meta(html, start, meta)
+        elif kind == "ti":
+            if html[start + 3] in "tT":
+                page_title = page_title or _inner(html, start, 1000)
+            elif time_tag is None:
+                time_tag = _attributes(html, start).get("datetime")
+        elif kind == "sc":
+            if not ld and "ld+json" in html[start : start + 200].lower():
+                ld = _read_json_ld(html, start)
+        elif kind == "h1":
+            if len(headings) < 2:
+                headings.append(_inner(html, start, 1000) or "")
+        elif "author" in html[start : start + 60] and "author" not in meta:
+            meta["author"] = _inner(html, start, 600) or ""
+    heading = headings[0] if len(headings) == 1 and len(headings[0]) > 2 else None
+    title = _first(meta, _TITLE_KEYS) or ld.get("title") or heading or page_title
+    author = ld.get("author") or _first(meta, _AUTHOR_KEYS, _is_name)
+    latest = _day(crawled, None) if crawled else None
+    dates = [meta.get(_DATE_KEYS[0]), ld.get("published"), *(meta.get(k) for k in _DATE_KEYS[1:]), time_tag]
+    published = next((day for date in dates if date and (day := _day(date, latest))), None)
+    if published is None and url:
+        in_path = _URL_DAY.search(url)
+        published = _iso(in_path[1], in_path[2], in_path[3], latest) if in_path else None
+    return Metadata(_tidy(title, MAX_TITLE_CHARS), _tidy(author, MAX_AUTHOR_CHARS), published)
+
+
+def _attributes(html: str, start: int) -> dict[str, str]:
+    end = html.find(">", start, start + 4000)
+    tag = html[start : end if end >= 0 else start + 4000]
+    return {m[1].lower(): m[2] or m[3] or m[4] or "" for m in _ATTRIBUTE.finditer(tag)}
+
+
+def _read_meta(html: str, start: int, into: dict[str, str]) -> None:
+    attributes = _attributes(html, start)
+    key = (attributes.get("property") or attributes.get("name") or attributes.get("itemprop") or "").lower()
+    content = attributes.get("content")
+    if content and key in _KEYS and key not in into:
+        into[key] = content
+
+
+def _inner(html: str, start: int, limit: int) -> str | None:
+    """The text inside the element whose tag begins at `start`, its own markup taken out."""
+    opened = html.find(">", start, start + 2000)
+    if opened < 0:
+        return None
+    name = html[start + 1 : start + 6].rstrip(" >\"'=").split(" ")[0].split(">")[0]
+    closed = html.find("</" + name, opened, opened + limit * 4)
+    if closed < 0:
+        return None
+    return _TAGS.sub(" ", html[opened + 1 : closed])[:limit].strip() or None
+
+
+def _read_json_ld(html: str, start: int) -> dict[str, str]:
+    opened = html.find(">", start, start + 400)
+    closed = html.find("</", opened, opened + MAX_JSON_LD_CHARS) if opened >= 0 else -1
+    while closed >= 0 and html[closed + 2 : closed + 8].lower() != "script":
+        closed = html.find("</", closed + 2, opened + MAX_JSON_LD_CHARS)
+    if closed < 0:
+        return {}
+    try:
+        data = json.loads(html[opened + 1 : closed].strip().rstrip(";"), strict=False)
+    except (ValueError, RecursionError):  # pages carry broken JSON, and some carry traps
+        return {}
+    found: dict[str, str] = {}
+    for node in _nodes(data):
+        if not isinstance(node.get("headline"), str) and not isinstance(node.get("datePublished"), str):
+            continue
+        for key, name in (("title", "headline"), ("published", "datePublished")):
+            if isinstance(node.get(name), str):
+                found.setdefault(key, node[name])
+        author = _name(node.get("author"))
+        if author:
+            found.setdefault("author", author)
+    return found
+
+
+def _nodes(data: Any) -> list[dict[str, Any]]:
+    """The objects at the top, in a list or in `@graph`, at most 100."""
+    top = data if isinstance(data, list) else [data]
+    found: list[dict[str, Any]] = []
+    for node in top[:100]:
+        if isinstance(node, dict):
+            found.append(node)
+            graph = node.get("@graph")
+            if isinstance(graph, list):
+                found.extend(n for n in graph[:100] if isinstance(n, dict))
+    return found
+
+
+def _name(author: Any) -> str | None:
+    if isinstance(author, list):
+        names = [name for one in author[:10] if (name := _name(one))]
+        return "; ".join(names) or None
+    if isinstance(author, dict):
+        author = author.get("name")
+        if isinstance(author, list):
+            author = next((n for n in author if isinstance(n, str)), None)
+    return author if isinstance(author, str) and _is_name(author) else None
+
+
+def _is_name(text: str) -> bool:
+    return not text.lower().startswith(("http:", "https:", "//", "www.", "@")) and any(c.isalpha() for c in text)
+
+
+def _first(values: dict[str, str], keys: tuple[str, ...], accept: Any = None) -> str | None:
+    return next((v for k in keys if (v := values.get(k)) and v.strip() and (accept is None or accept(v))), None)
+
+
+def _tidy(text: str | None, limit: int) -> str | None:
+    if not text:
+        return None
+    if "&" in text:
+        text = html_entities.unescape(text)
+    text = text[: limit * 4].encode("utf-8", "replace").decode("utf-8")  # JSON's \ud800 is no character
+    return _CONTROL.sub(" ", text).strip()[:limit].rstrip() or None
+
+
+_URL_DAY = re.compile(r"/((?:19|20)\d\d)[/-](\d\d?)[/-](\d\d?)(?=[/?#-]|$)")
+_DAY = re.compile(r"\s*(\d{4})([-/.]?)(\d\d?)\2(\d\d?)(?!\d)")
+_MONTH = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_DAY_MONTH = re.compile(r"(?<!\d)(\d\d?)(?:st|nd|rd|th)?[\s-]+([A-Za-z]{3})[a-z]*\.?,?[\s-]+(\d{4})(?!\d)")
+_MONTH_DAY = re.compile(r"\b([A-Za-z]{3})[a-z]*\.?\s+(\d\d?)(?:st|nd|rd|th)?,?\s+(\d{4})(?!\d)")
+
+
+def _day(text: str, latest: str | None) -> str | None:
+    """An ISO 8601 day from a machine-readable date or an English one; not after `latest`."""
+    text = text[:100]
+    match = _DAY.match(text)
+    if match:
+        return _iso(match[1], match[3], match[4], latest)
+    match = _DAY_MONTH.search(text)
+    if match:
+        return _iso(match[3], match[2], match[1], latest)
+    match = _MONTH_DAY.search(text)
+    return _iso(match[3], match[1], match[2], latest) if match else None
+
+
+def _iso(year: str, month: str, day: str, latest: str | None) -> str | None:
+    word = month.lower()
+    number = int(month) if month.isdecimal() else _MONTH.index(word) + 1 if word in _MONTH else 0
+    try:
+        date = datetime.date(int(year), number, int(day)).isoformat()
+    except ValueError:
+        return None
+    return date if int(year) >= MIN_YEAR and (latest is None or date <= latest) else None
