@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,22 @@ class Runner(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+def call(function: Function, payload: Any) -> dict[str, Any]:
+    """Run a task's function and say who did: `worker` is `host:pid`."""
+    return {**function(payload), "worker": f"{socket.gethostname()}:{os.getpid()}"}
+
+
+def _probe(address: str) -> None:
+    """Raise ConfigError at once where nothing listens at `host:port`; Ray itself would wait for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ConfigError(f"no Ray cluster answers at '{address}': {error}") from error
+
+
 def _failed(step: str, task: Task, attempts: int, error: BaseException) -> StepFailed:
     return StepFailed(
         f"step '{step}', task '{task.name}' failed {attempts} time(s): {type(error).__name__}: {error}. "
@@ -63,7 +80,7 @@ class InlineRunner:
         for task in tasks:
             for attempt in range(self.retries + 1):
                 try:
-                    result = function(task.payload)
+                    result = call(function, task.payload)
                     break
                 except GristmillError:
                     raise
@@ -119,6 +136,7 @@ class RayRunner:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self.address:
+            _probe(self.address)
             try:
                 ray.init(address=self.address, **options)
             except (ConnectionError, ValueError, RuntimeError) as error:
@@ -150,7 +168,7 @@ class RayRunner:
         options: dict[str, Any] = {"num_cpus": 1, "max_retries": self.retries}
         if self.memory_per_task:
             options["memory"] = self.memory_per_task
-        remote = ray.remote(**options)(function)
+        remote = ray.remote(**options)(call)
         waiting = list(reversed(tasks))
         flying: dict[Any, tuple[Task, float]] = {}
         attempts: dict[str, int] = {}
@@ -160,7 +178,7 @@ class RayRunner:
         limit = max(1, self.in_flight_per_worker * self.workers)
 
         def submit(task: Task) -> None:
-            flying[remote.remote(task.payload)] = (task, time.monotonic())
+            flying[remote.remote(function, task.payload)] = (task, time.monotonic())
             copies[task.name] = copies.get(task.name, 0) + 1
 
         try:

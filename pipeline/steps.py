@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeVar
 from .errors import ConfigError, StepFailed, nearest
 from .progress import Progress
 from .runner import Runner, Task
-from .store import StepFolder, digest
+from .store import StepFolder, digest, write_json
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class StepContext:
 
         `function(task.payload)` must write its files atomically and return a small JSON value whose
         `files` lists them; where it has `n_in`, that is what the progress bar counts; `seconds` (busy time
-        by part) goes to the run's timings and not into the mark.
+        by part) and the worker go to `timings/`, which nothing compares, and not into the mark.
         """
         results: dict[str, dict[str, Any]] = {}
         todo = []
@@ -70,7 +70,9 @@ class StepContext:
         with self.progress.bar(label or self.step, total=len(tasks), done=len(results), unit=unit) as bar:
 
             def finished(task: Task, result: dict[str, Any]) -> None:
-                self.seconds.update(result.pop("seconds", {}))
+                timing = {"worker": result.pop("worker"), "seconds": result.pop("seconds", {})}
+                write_json(self.folder.path / "timings" / f"{task.name}.json", timing)
+                self.seconds.update(timing["seconds"])
                 self.folder.mark(task.name, result)
                 results[task.name] = result
                 bar.advance(1, result.get("n_in", 0))

@@ -141,20 +141,23 @@ def _chunks(data: bytes) -> bytes:
 
 def _fate(page: Page) -> tuple[str, str, str]:
     """What is planned for a page: (fate, by, reason)."""
-    if page.key in URL_FATES:
-        return "dropped", "url", URL_FATES[page.key]
-    if page.key in UNCERTAIN:
-        return "dropped", "language", "language_uncertain"
+    if page.key in PLANTED_FATES:
+        return "dropped", *PLANTED_FATES[page.key]
     if page.lang not in KEPT_LANGUAGES:
         return "dropped", "language", f"language:{page.lang}"
     return "kept", "", ""
 
 
-URL_FATES: dict[str, str] = {}
-"""Planted pages that the URL rules are to drop, by key."""
-
-UNCERTAIN: tuple[str, ...] = ()
-"""Planted pages whose text is in no language."""
+PLANTED_FATES: dict[str, tuple[str, str]] = {
+    "en-spam-casino-bonus": ("url", "words:gambling"),
+    "en-spam-fake-pharmacy": ("url", "words:spam"),
+    "en-adult-dating-landing": ("url", "words:adult"),
+    "en-adult-lingerie-nights": ("url", "words:adult"),
+    "en-placeholder-lorem": ("language", "language:la"),
+    "en-gibberish-random-ids": ("language", "language_uncertain"),
+}
+"""Planted pages that a filter of today is to drop, by key: (filter, reason). The other planted pages stay until a
+filter for them is there."""
 
 
 def planned() -> list[list[Record]]:
@@ -235,6 +238,8 @@ def _special() -> Iterator[Record]:
     yield _page("frames", "<html><frameset cols='20%,80%'><frame src=a.html><frame src=b.html></frameset></html>", "dropped", "extract", "no_text")
     yield _page("only-script", "<html><body><script>var a = 1;</script></body></html>", "dropped", "extract", "no_text")
     deep = "<html><body>" + "<div>" * 60_000 + "deep</body></html>"
+    yield _page("listed", html, "dropped", "url", "blocklist:gristmill", url="https://www.blocked-by-list.example/listed")
+    yield _page("no-url", html, "dropped", "url", "bad_url", url="https://[broken/")
     many = "<html><body>" + "<p>x</p>" * 1_500_000 + "</body></html>"
     big = "<html><body><pre>" + "0123456789abcdef\n" * 3_000_000 + "</pre></body></html>"
     for key, text, reason in (("deep", deep, "too_deep"), ("many", many, "too_many_nodes"), ("big", big, "too_many_bytes")):
