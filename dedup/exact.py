@@ -79,7 +79,10 @@ def map_keys(shard: _Shard) -> dict[str, Any]:
     row = 0
     for batch in pq.ParquetFile(shard.path).iter_batches(1024, columns=needed):
         table = pa.Table.from_batches([batch])
-        columns = {"text_hash": hash_column(table["text"]), "row": pa.array(range(row, row + table.num_rows), pa.int64())}
+        columns = {
+            "text_hash": hash_column(table["text"]),
+            "row": pa.array(range(row, row + table.num_rows), pa.int64()),
+        }
         row += table.num_rows
         columns["id"] = table["id"]
         columns.update({f"key{i}": _column(table, name) for i, name in enumerate(names)})

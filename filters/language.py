@@ -62,7 +62,10 @@ def identify(texts: list[str], *, model: str = "", max_chars: int = 5000) -> tup
     loaded = load_model(str(model or default_model()))
     seen = [clean(text, max_chars) for text in texts]
     labels, scores = loaded.predict(seen, k=1) if seen else ([], [])
-    codes = [label[0].removeprefix("__label__") if text and len(label) else "und" for text, label in zip(seen, labels, strict=True)]
+    codes = [
+        label[0].removeprefix("__label__") if text and len(label) else "und"
+        for text, label in zip(seen, labels, strict=True)
+    ]
     return codes, [
         min(float(score[0]), 1.0) if code != "und" else 0.0 for code, score in zip(codes, scores, strict=True)
     ]
@@ -92,7 +95,9 @@ class Language(Filter):
         path = Path(self.model or default_model())
         if not path.is_file():
             raise ConfigError(f"language: there is no model file '{path}'")
-        unknown = [code for code in self.languages if not isinstance(code, str) or not re.fullmatch(r"[a-z]{2,3}", code)]
+        unknown = [
+            code for code in self.languages if not isinstance(code, str) or not re.fullmatch(r"[a-z]{2,3}", code)
+        ]
         if unknown:
             raise ConfigError(f"language: {unknown} are no language codes (two or three small letters)")
 

@@ -103,10 +103,9 @@ class HashSet:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    opened = gzip.open(path, "rt", encoding="utf-8", errors="replace") if path.suffix == ".gz" else open(path, encoding="utf-8", errors="replace")
-    with opened as handle:
-        for line in handle:
-            line = line.strip()
+    with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as handle:
+        for raw in handle:
+            line = raw.decode("utf-8", "replace").strip()
             if line and not line.startswith(("#", "!", ";")):
                 yield line
 
@@ -142,7 +141,9 @@ def list_files(path: Path) -> list[tuple[str, Path]]:
     found = []
     for child in sorted(path.iterdir()):
         if child.is_dir() and not child.is_symlink():
-            found += [(child.name, f) for n in ("domains", "urls", "domains.gz", "urls.gz") if (f := child / n).is_file()]
+            found += [
+                (child.name, f) for n in ("domains", "urls", "domains.gz", "urls.gz") if (f := child / n).is_file()
+            ]
         elif child.is_file() and child.name.removesuffix(".gz").endswith((".txt", ".list", ".domains")):
             found.append((child.name.split(".")[0], child))
     if not found:
@@ -160,8 +161,10 @@ class WordRules:
 
 
 def _words(name: str) -> frozenset[str]:
-    file = resources.files("filters.data").joinpath(f"{name}.txt")
-    return frozenset(line for line in map(str.strip, file.read_text().splitlines()) if line and not line.startswith("#"))
+    file = resources.files("filters").joinpath("data", f"{name}.txt")
+    return frozenset(
+        line for line in map(str.strip, file.read_text().splitlines()) if line and not line.startswith("#")
+    )
 
 
 @functools.lru_cache(maxsize=8)
@@ -177,10 +180,12 @@ def _bundled(category: str) -> WordRules:
 class UrlRules:
     """The compiled rules of a filter."""
 
-    def __init__(self, blocklists: tuple[str, ...], words: tuple[str, ...], word_files: tuple[str, ...], own: bool) -> None:
+    def __init__(
+        self, blocklists: tuple[str, ...], words: tuple[str, ...], word_files: tuple[str, ...], own: bool
+    ) -> None:
         entries: dict[str, list[str]] = {}
         if own:
-            with resources.as_file(resources.files("filters.data").joinpath("blocklist.txt")) as path:
+            with resources.as_file(resources.files("filters").joinpath("data", "blocklist.txt")) as path:
                 entries["gristmill"] = [_entry(line) for line in _lines(path)]
         for name in blocklists:
             for category, file in list_files(Path(name)):
@@ -188,7 +193,9 @@ class UrlRules:
         self.lists = {category: HashSet(e for e in found if e) for category, found in entries.items()}
         self.words = {category: _bundled(category) for category in words}
         for name in word_files:
-            self.words[Path(name).name.split(".")[0]] = WordRules(frozenset(map(str.lower, _lines(Path(name)))), frozenset(), ())
+            self.words[Path(name).name.split(".")[0]] = WordRules(
+                frozenset(map(str.lower, _lines(Path(name)))), frozenset(), ()
+            )
 
     def flag(self, url: str | None) -> str | None:
         """The first rule that a URL hits, None for a clean one (a document without a URL is clean)."""
@@ -254,7 +261,19 @@ class UrlFilter(Filter):
 
     def config(self) -> dict[str, Any]:
         blocklists = [[c, file_digest(f)] for name in self.blocklists for c, f in list_files(Path(name))]
-        bundled = digest([sorted(_words(n)) for n in ("blocklist", "adult_words", "adult_soft_words", "adult_substrings", "gambling_words", "spam_words")])
+        bundled = digest(
+            [
+                sorted(_words(n))
+                for n in (
+                    "blocklist",
+                    "adult_words",
+                    "adult_soft_words",
+                    "adult_substrings",
+                    "gambling_words",
+                    "spam_words",
+                )
+            ]
+        )
         return {
             "blocklists": blocklists,
             "own_blocklist": self.own_blocklist,

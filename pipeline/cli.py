@@ -94,8 +94,8 @@ _RUN_HELP = """Runs the steps of a recipe into a folder. A stopped run goes on w
 is given again; a changed option redoes only what follows from it. Without --address a Ray cluster is started on
 this machine and stopped at the end; --inline runs everything in this process."""
 
-_STAGE_HELP = """Runs one stage on files. The ending of --output says the format: .parquet, .jsonl, .jsonl.gz or .jsonl.zst.
-A killed command goes on from OUTPUT.work when it is given again."""
+_STAGE_HELP = """Runs one stage on files. The ending of --output says the format: .parquet, .jsonl, .jsonl.gz or
+.jsonl.zst. A killed command goes on from OUTPUT.work when it is given again."""
 
 
 def _runner_options(parser: argparse.ArgumentParser, *, inline: bool = False) -> None:
@@ -369,9 +369,9 @@ def _pack(args: argparse.Namespace) -> int:
 
 
 def _pretrain(args: argparse.Namespace) -> int:
-    from .tokensteps import find_packs
     from .progress import Progress
     from .steps import registered_steps
+    from .tokensteps import find_packs
 
     step = registered_steps()["pretrain"](**_options(args, registered_steps()["pretrain"]))
     step.check()
@@ -387,8 +387,8 @@ def _trace(args: argparse.Namespace) -> int:
     import dataclasses
     import json
 
-    from .tokensteps import find_packs
     from .report import show
+    from .tokensteps import find_packs
     from .trace import trace
 
     found = dataclasses.asdict(trace(find_packs(args.packs), args.sequence, args.position))

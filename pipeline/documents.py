@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -142,7 +142,9 @@ def _complete(table: pa.Table, name: str, first: int) -> pa.Table:
     return table.select(first_columns + [c for c in table.column_names if c not in first_columns])
 
 
-def read_documents(split: DocumentSplit, *, text_field: str = "text", batch_rows: int = 1024) -> Iterator[DocumentBatch]:
+def read_documents(
+    split: DocumentSplit, *, text_field: str = "text", batch_rows: int = 1024
+) -> Iterator[DocumentBatch]:
     """The documents of a split in batches. Raises ConfigError where the text column is missing."""
     import fsspec
 
@@ -152,7 +154,9 @@ def read_documents(split: DocumentSplit, *, text_field: str = "text", batch_rows
                 file = pq.ParquetFile(handle)
             except pa.ArrowInvalid as error:
                 raise ConfigError(f"{split.name} is not a Parquet file: {error}") from error
-            before = sum(file.metadata.row_group(g).num_rows for g in range(split.row_groups[0])) if split.row_groups else 0
+            before = (
+                sum(file.metadata.row_group(g).num_rows for g in range(split.row_groups[0])) if split.row_groups else 0
+            )
             for batch in file.iter_batches(batch_rows, row_groups=list(split.row_groups) if split.row_groups else None):
                 table = _text_column(pa.Table.from_batches([batch]), text_field, split.name)
                 valid = table["text"].is_valid()
@@ -167,7 +171,7 @@ def read_documents(split: DocumentSplit, *, text_field: str = "text", batch_rows
 
 def _open_jsonl(raw: IO[bytes], path: str) -> IO[bytes]:
     if path.endswith(".gz"):
-        return gzip.open(raw, "rb")
+        return cast(IO[bytes], gzip.open(raw, "rb"))
     if path.endswith(".zst"):
         import zstandard
 

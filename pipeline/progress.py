@@ -48,11 +48,17 @@ class _LineBar:
         self.last = time.monotonic()
         elapsed = max(self.last - self.start, 1e-9)
         fresh = self.done - self.skipped
-        eta = f", ETA {_duration(elapsed / fresh * (self.total - self.done))}" if 0 < fresh and self.done < self.total else ""
+        eta = (
+            f", ETA {_duration(elapsed / fresh * (self.total - self.done))}"
+            if fresh > 0 and self.done < self.total
+            else ""
+        )
         rate = f", {self.items:,} {self.unit}, {self.items / elapsed:,.0f}/s" if self.items else ""
         resumed = f" ({self.skipped} were done before)" if self.skipped else ""
         text = f", {self.text}" if self.text else ""
-        print(f"{self.label}: {self.done}/{self.total}{resumed}{rate}, {_duration(elapsed)}{eta}{text}", file=self.stream)
+        print(
+            f"{self.label}: {self.done}/{self.total}{resumed}{rate}, {_duration(elapsed)}{eta}{text}", file=self.stream
+        )
 
 
 class Progress:

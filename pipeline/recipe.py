@@ -47,7 +47,9 @@ class Recipe:
 
 def bundled() -> list[str]:
     """Names of the recipes that come with Gristmill."""
-    return sorted(p.name.removesuffix(".yaml") for p in resources.files("pipeline.recipes").iterdir() if p.name.endswith(".yaml"))
+    return sorted(
+        p.name.removesuffix(".yaml") for p in resources.files("pipeline.recipes").iterdir() if p.name.endswith(".yaml")
+    )
 
 
 def read_recipe(name_or_path: str) -> dict[str, Any]:
@@ -131,7 +133,9 @@ def _source(plain: dict[str, Any], where: str) -> Source:
     made = make_source(name, dict(config or {}), where)
     inputs = getattr(made, "inputs", ())
     if not isinstance(inputs, tuple) or not inputs or not all(isinstance(one, str) for one in inputs):
-        raise ConfigError(f"{where}: source '{name}' needs `inputs`, a list of files, folders, globs or URLs (or --input)")
+        raise ConfigError(
+            f"{where}: source '{name}' needs `inputs`, a list of files, folders, globs or URLs (or --input)"
+        )
     return made
 
 
@@ -171,7 +175,9 @@ def build(plain: dict[str, Any], where: str = "recipe") -> Recipe:
             chain.append(make_step(step_name, config, here))
         else:
             known = [*stages, *steps]
-            raise ConfigError(f"{here}: no step is called '{step_name}'{nearest(step_name, known)}; known: {', '.join(known)}")
+            raise ConfigError(
+                f"{here}: no step is called '{step_name}'{nearest(step_name, known)}; known: {', '.join(known)}"
+            )
     flush()
     _check_chain(chain, where)
     output = plain.get("output")

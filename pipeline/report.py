@@ -25,7 +25,7 @@ class Section:
 
     title: str
     columns: Sequence[str] = ()
-    rows: list[Sequence[Cell]] = field(default_factory=list)
+    rows: Sequence[Sequence[Cell]] = field(default_factory=list)
     text: str = ""
 
 
@@ -86,7 +86,10 @@ def print_sections(sections: Sequence[Section], stream: TextIO) -> None:
         if not section.columns:
             continue
         table = Table(title=Text(section.title, style="bold"), title_justify="left")
-        numeric = [all(isinstance(r[i], (int, float)) or r[i] is None for r in section.rows) for i in range(len(section.columns))]
+        numeric = [
+            all(isinstance(r[i], (int, float)) or r[i] is None for r in section.rows)
+            for i in range(len(section.columns))
+        ]
         for name, right in zip(section.columns, numeric, strict=True):
             table.add_column(name, justify="right" if right else "left", overflow="fold")
         for row in section.rows:

@@ -1,9 +1,9 @@
 """Runs a recipe: each step in its folder, resumed where an earlier run left off.
 
-    <output>/recipe.yaml          the recipe as it ran
-    <output>/01-extract/ ...      one folder a step (pipeline/store.py)
-    <output>/report.html, .json   what happened (pipeline/report.py)
-    <output>/run.json             times, hosts, versions: nothing that a fingerprint reads
+<output>/recipe.yaml          the recipe as it ran
+<output>/01-extract/ ...      one folder a step (pipeline/store.py)
+<output>/report.html, .json   what happened (pipeline/report.py)
+<output>/run.json             times, hosts, versions: nothing that a fingerprint reads
 """
 
 from __future__ import annotations
@@ -126,7 +126,10 @@ def _write_run_json(result: RunResult, runner: Runner) -> None:
     steps = dict(old.get("steps", {}))
     for step in result.steps:
         if not step.resumed and step.manifest is not None:
-            steps[step.step] = {"wall_s": round(step.wall_s, 3), "busy_s": {k: round(v, 3) for k, v in step.busy_s.items()}}
+            steps[step.step] = {
+                "wall_s": round(step.wall_s, 3),
+                "busy_s": {k: round(v, 3) for k, v in step.busy_s.items()},
+            }
     names = {step.step for step in result.steps}
     value = {
         "host": platform.node(),

@@ -1,8 +1,8 @@
 """The last steps of a run: a tokenizer, token shards, packs.
 
-    train_tokenizer   documents -> tokenizer.json (trained on a sample, or a file of the user's)
-    tokenize          documents -> tokens/<shard>.arrow and documents/<shard>.parquet (what `trace` looks up)
-    pack              tokens -> packset/: the pack folder (pipeline/packs.py), self-contained
+train_tokenizer   documents -> tokenizer.json (trained on a sample, or a file of the user's)
+tokenize          documents -> tokens/<shard>.arrow and documents/<shard>.parquet (what `trace` looks up)
+pack              tokens -> packset/: the pack folder (pipeline/packs.py), self-contained
 """
 
 from __future__ import annotations
@@ -123,7 +123,12 @@ class TrainTokenizer(Step):
             )
         payload = _Train(str(context.folder.path), shards, self.path, self.vocab_size, self.max_bytes, self.eos)
         (result,) = context.map(train_tokenizer, [Task("tokenizer", payload)], unit="documents")
-        return {"artefact": [TOKENIZER_FILE], "files": result["files"], "vocab_size": result["vocab_size"], "eos": self.eos}
+        return {
+            "artefact": [TOKENIZER_FILE],
+            "files": result["files"],
+            "vocab_size": result["vocab_size"],
+            "eos": self.eos,
+        }
 
 
 @dataclass(frozen=True)
@@ -219,7 +224,8 @@ class Tokenize(Step):
         results = context.map(tokenize_shard, [Task(f"{s.index:05d}", s) for s in shards])
         return {
             "artefact": [r["files"][0]["file"] for r in results],
-            "files": [entry for r in results for entry in r["files"]] + [_entry(context.folder.path, TOKENIZER_FILE, 0)],
+            "files": [entry for r in results for entry in r["files"]]
+            + [_entry(context.folder.path, TOKENIZER_FILE, 0)],
             "rows": sum(r["n_in"] for r in results),
             "shard_tokens": [r["tokens"] for r in results],
             "empty_documents": sum(r["empty"] for r in results),
@@ -265,7 +271,12 @@ def pack_file(payload: _PackPayload) -> dict[str, Any]:
         dtype=payload.dtype,
         pad_id=payload.pad_id,
     )
-    file = {"file": f"{PACKSET}/{entry['path']}", "rows": entry["sequences"], "bytes": entry["bytes"], "blake2b": entry["blake2b"]}
+    file = {
+        "file": f"{PACKSET}/{entry['path']}",
+        "rows": entry["sequences"],
+        "bytes": entry["bytes"],
+        "blake2b": entry["blake2b"],
+    }
     return {"files": [file], "entry": entry, "n_in": entry["tokens"]}
 
 
@@ -321,7 +332,9 @@ class Pack(Step):
             empty_documents=manifest["empty_documents"],
         )
         if made["tokens"] != sum(manifest["shard_tokens"]):
-            raise StepFailed(f"step '{context.step}': {made['tokens']} tokens packed of {sum(manifest['shard_tokens'])}")
+            raise StepFailed(
+                f"step '{context.step}': {made['tokens']} tokens packed of {sum(manifest['shard_tokens'])}"
+            )
         files += [_entry(context.folder.path, f"{PACKSET}/{n}", 0) for n in ("manifest.json", TOKENIZER_FILE)]
         numbers = {
             "documents": made["documents"],

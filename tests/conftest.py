@@ -22,3 +22,12 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip("needs ../shared/data, which is not here")
     return path
+
+
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The main job's default recipe on the sample crawl, inline, once for all tests."""
+    from pipeline.recipe import build, read_recipe
+    from tests.runs import run_recipe
+
+    return run_recipe(build(read_recipe("crawl-to-shards")), tmp_path_factory.mktemp("sample") / "run")

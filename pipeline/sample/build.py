@@ -76,7 +76,8 @@ class Record:
 
 
 def _when(key: str, year: int = 2025) -> str:
-    return f"{year}-{1 + pick(key + 'm', 9):02d}-{1 + pick(key + 'd', 28):02d}T{pick(key + 'h', 24):02d}:{pick(key, 60):02d}:07Z"
+    month, day, hour, minute = 1 + pick(key + "m", 9), 1 + pick(key + "d", 28), pick(key + "h", 24), pick(key, 60)
+    return f"{year}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:07Z"
 
 
 def _encode(text: str, page: Page) -> tuple[bytes, str, str, str]:
@@ -178,11 +179,17 @@ def planned() -> list[list[Record]]:
     for number, page in enumerate(ordinary[3::23]):  # the same page again, later, under another URL
         form = ("?utm_source=feed", "?print=1", "#comments")[number % 3]
         url = f"https://{page.host}{page.path}" + (form if "?" not in page.path else form.replace("?", "&"))
-        copy = Record(f"{page.key}+copy", "", _when(page.key, 2026), "dropped", "exact_dedup", "duplicate_text", "exact copy")
+        copy = Record(
+            f"{page.key}+copy", "", _when(page.key, 2026), "dropped", "exact_dedup", "duplicate_text", "exact copy"
+        )
         out[number % 2].append(_html_record(page, hosts, copy, url=url))
     for number, page in enumerate(ordinary[11::31]):  # nearly the same page: one more line, one paragraph less
         parts = page.body.split("\n\n")
-        body = "\n\n".join([*parts[:-1], NEAR[number % len(NEAR)]]) if number % 2 else page.body + "\n\n" + NEAR[number % len(NEAR)]
+        body = (
+            "\n\n".join([*parts[:-1], NEAR[number % len(NEAR)]])
+            if number % 2
+            else page.body + "\n\n" + NEAR[number % len(NEAR)]
+        )
         near = Record(f"{page.key}+near", "", _when(page.key, 2026), "kept", note="near copy")
         moved = replace(page, key=f"{page.key}+near", body=body)
         out[(number + 1) % 2].append(_html_record(moved, hosts, near, url=f"https://mirror.{page.host}{page.path}"))
@@ -190,7 +197,9 @@ def planned() -> list[list[Record]]:
         out[number % 2].insert(5 + 9 * number % len(out[number % 2]), record)
     out[3] = list(_wet(ordinary[20::97]))
     for number in (0, 1):
-        out[number].insert(0, Record("warcinfo", "", "2025-01-01T00:00:00Z", "skipped", "reader", "type:warcinfo", kind="warcinfo"))
+        out[number].insert(
+            0, Record("warcinfo", "", "2025-01-01T00:00:00Z", "skipped", "reader", "type:warcinfo", kind="warcinfo")
+        )
     out[1].append(_truncated())
     return out
 
@@ -214,7 +223,9 @@ def _wet(pages: list[Page]) -> Iterator[Record]:
 
 def _page(key: str, body: str | bytes, fate: str, by: str, reason: str, note: str = "", **more: Any) -> Record:
     data = body.encode() if isinstance(body, str) else body
-    return replace(Record(key, f"https://oddities.example/{key}", _when(key), fate, by, reason, note, body=data), **more)
+    return replace(
+        Record(key, f"https://oddities.example/{key}", _when(key), fate, by, reason, note, body=data), **more
+    )
 
 
 _GZIPPED = (("Content-Type", "text/html"), ("Content-Encoding", "gzip"))
@@ -233,32 +244,53 @@ def _special() -> Iterator[Record]:
     yield _page("gone", html, *skip, "status:404", status="404 Not Found")
     yield _page("moved", "", *skip, "status:301", status="301 Moved Permanently")
     yield _page("picture", "\x89PNG", *skip, "media_type:image/png", headers=(("Content-Type", "image/png"),))
-    yield _page("paper", "%PDF-1.7", *skip, "media_type:application/pdf", headers=(("Content-Type", "application/pdf"),))
+    yield _page(
+        "paper", "%PDF-1.7", *skip, "media_type:application/pdf", headers=(("Content-Type", "application/pdf"),)
+    )
     yield _page("empty", "", *skip, "empty_payload")
-    yield _page("frames", "<html><frameset cols='20%,80%'><frame src=a.html><frame src=b.html></frameset></html>", "dropped", "extract", "no_text")
+    yield _page(
+        "frames",
+        "<html><frameset cols='20%,80%'><frame src=a.html><frame src=b.html></frameset></html>",
+        "dropped",
+        "extract",
+        "no_text",
+    )
     yield _page("only-script", "<html><body><script>var a = 1;</script></body></html>", "dropped", "extract", "no_text")
     deep = "<html><body>" + "<div>" * 60_000 + "deep</body></html>"
-    yield _page("listed", html, "dropped", "url", "blocklist:gristmill", url="https://www.blocked-by-list.example/listed")
+    yield _page(
+        "listed", html, "dropped", "url", "blocklist:gristmill", url="https://www.blocked-by-list.example/listed"
+    )
     yield _page("no-url", html, "dropped", "url", "bad_url", url="https://[broken/")
     many = "<html><body>" + "<p>x</p>" * 1_500_000 + "</body></html>"
     big = "<html><body><pre>" + "0123456789abcdef\n" * 3_000_000 + "</pre></body></html>"
-    for key, text, reason in (("deep", deep, "too_deep"), ("many", many, "too_many_nodes"), ("big", big, "too_many_bytes")):
+    for key, text, reason in (
+        ("deep", deep, "too_deep"),
+        ("many", many, "too_many_nodes"),
+        ("big", big, "too_many_bytes"),
+    ):
         yield _page(key, _gzip(text.encode()), "dropped", "extract", reason, headers=_GZIPPED)
     yield _page("rot", html, *skip, "corrupt_gzip", "bits turned over in the middle of the member", damage=_rot)
     yield _page("broken-chunks", b"zz\r\n\x00\x01garbage", *skip, "bad_chunked", headers=_CHUNKED)
     yield _page("broken-brotli", b"\xff\xfe\xfd not brotli at all", *skip, "bad_content_encoding", headers=_BROTLI)
-    yield _page("bad-http", "", *skip, "bad_http_header", raw=_raw_record("bad-http", b"This is not HTTP at all\r\n\r\n<html>"))
-    yield _page("no-warc", "", *skip, "bad_warc_header", raw=_gzip(b"What is this member doing in a WARC file?\r\n\r\n"))
-    lying = _raw_record("lying-length", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + html.encode(), claim=9_999_999)
+    yield _page(
+        "bad-http", "", *skip, "bad_http_header", raw=_raw_record("bad-http", b"This is not HTTP at all\r\n\r\n<html>")
+    )
+    yield _page(
+        "no-warc", "", *skip, "bad_warc_header", raw=_gzip(b"What is this member doing in a WARC file?\r\n\r\n")
+    )
+    lying = _raw_record(
+        "lying-length", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + html.encode(), claim=9_999_999
+    )
     yield _page("lying-length", "", *skip, "bad_content_length", raw=lying)
 
 
 def _raw_record(key: str, block: bytes, claim: int | None = None) -> bytes:
+    length = len(block) if claim is None else claim
     head = (
         "WARC/1.0\r\nWARC-Type: response\r\n"
         f"WARC-Target-URI: https://oddities.example/{key}\r\nWARC-Date: {_when(key)}\r\n"
         f"WARC-Record-ID: <urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, key)}>\r\n"
-        f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(block) if claim is None else claim}\r\n\r\n"
+        f"Content-Type: application/http; msgtype=response\r\nContent-Length: {length}\r\n\r\n"
     )
     return _gzip(head.encode() + block + b"\r\n\r\n")
 
@@ -270,7 +302,9 @@ def _rot(member: bytes) -> bytes:
 
 def _truncated() -> Record:
     whole = _raw_record("cut-off", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + (_TEXT * 9).encode())
-    return _page("cut-off", "", "skipped", "reader", "truncated", "the file ends in mid-record", raw=whole[: len(whole) * 2 // 3])
+    return _page(
+        "cut-off", "", "skipped", "reader", "truncated", "the file ends in mid-record", raw=whole[: len(whole) * 2 // 3]
+    )
 
 
 def _member(record: Record, *, compressed: bool) -> bytes:

@@ -99,7 +99,7 @@ def _head(page: Page, extra: str = "") -> str:
 
 def _modern(page: Page, body: str, links: list[tuple[str, str]]) -> str:
     w = words(page.lang)
-    data = {"@context": "https://schema.org", "@type": "Article", "headline": page.title}
+    data: dict[str, object] = {"@context": "https://schema.org", "@type": "Article", "headline": page.title}
     if page.author:
         data["author"] = {"@type": "Person", "name": page.author}
     if page.date:

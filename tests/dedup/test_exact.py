@@ -46,7 +46,9 @@ def run(tmp: Path, artefact: Artefact, **options) -> tuple[list[dict], list[dict
     step.check()
     folder = StepFolder(tmp / "out")
     folder.begin("f", {})
-    context = StepContext("t", folder, {"documents": artefact}, InlineRunner(), Progress(quiet=True, stream=io.StringIO()))
+    context = StepContext(
+        "t", folder, {"documents": artefact}, InlineRunner(), Progress(quiet=True, stream=io.StringIO())
+    )
     manifest = step.run(context)
     tables = {
         kind: [pq.read_table(folder.path / e["file"]) for e in manifest["files"] if e["file"].startswith(kind)]
@@ -58,6 +60,7 @@ def run(tmp: Path, artefact: Artefact, **options) -> tuple[list[dict], list[dict
 
 def oracle(shards, keep) -> dict[str, str]:
     """id of the survivor for each id, by sorting in plain Python."""
+
     def value(row, key):
         found = {"record.date": row[2], "number": row[3]}[key.lstrip("-")]
         return (found is None, found)
@@ -79,7 +82,9 @@ TEXTS = ["a b", "A  b", "a\nb", "c", "", "d e f", "ß", "\u00a0c"]
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.lists(
-        st.lists(st.tuples(st.sampled_from(TEXTS), st.sampled_from(["2020", "2021", None]), st.integers(0, 2)), max_size=6),
+        st.lists(
+            st.tuples(st.sampled_from(TEXTS), st.sampled_from(["2020", "2021", None]), st.integers(0, 2)), max_size=6
+        ),
         min_size=1,
         max_size=4,
     ),
@@ -109,7 +114,10 @@ def test_against_a_dictionary(tmp_path_factory, data, keep, rows_per_partition):
 
 
 def test_order_of_the_kept_rows_is_the_input_order(tmp_path):
-    shards = [[("3", "x", None, 0), ("1", "y", None, 0), ("2", "x", None, 0)], [("0", "y", None, 0), ("9", "z", None, 0)]]
+    shards = [
+        [("3", "x", None, 0), ("1", "y", None, 0), ("2", "x", None, 0)],
+        [("0", "y", None, 0), ("9", "z", None, 0)],
+    ]
     kept, _, _ = run(tmp_path, shard_files(tmp_path / "in", shards), keep=())
     assert [row["id"] for row in kept] == ["2", "0", "9"]
 

@@ -50,7 +50,9 @@ def test_score_at_the_threshold_stays():
 
 
 def test_a_new_threshold_takes_over_the_scores():
-    made_up = table(["x"]).append_column("lang", pa.array(["tlh"])).append_column("lang_score", pa.array([0.9], pa.float32()))
+    made_up = (
+        table(["x"]).append_column("lang", pa.array(["tlh"])).append_column("lang_score", pa.array([0.9], pa.float32()))
+    )
     assert Language(languages=("tlh",))(made_up)["drop_reason"].to_pylist() == [None]
 
 
@@ -67,7 +69,12 @@ def test_clean_takes_noise_away():
 
 
 def test_configuration_errors(tmp_path):
-    for bad in ({"min_score": 1.5}, {"languages": ("English",)}, {"model": str(tmp_path / "none.ftz")}, {"max_chars": 0}):
+    for bad in (
+        {"min_score": 1.5},
+        {"languages": ("English",)},
+        {"model": str(tmp_path / "none.ftz")},
+        {"max_chars": 0},
+    ):
         with pytest.raises(ConfigError):
             Language(**bad).check()
 

@@ -107,7 +107,9 @@ def test_words():
 def test_own_words(tmp_path):
     file = tmp_path / "tulips.txt"
     file.write_text("Tulip\n")
-    assert flags(["http://x.example/tulip", "http://x.example/tulips"], word_files=(str(file),))["url_flag"].to_pylist() == [
+    assert flags(["http://x.example/tulip", "http://x.example/tulips"], word_files=(str(file),))[
+        "url_flag"
+    ].to_pylist() == [
         "words:tulips",
         None,
     ]

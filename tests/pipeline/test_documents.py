@@ -27,7 +27,9 @@ def lines(rows):
 @pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
 def test_jsonl_round_trip_and_skips(tmp_path, ending):
     data = lines(GOOD) + b"\n" + b"\n".join(BAD) + b"\n" + b'{"text": "lone \\ud800 surrogate"}'
-    packed = {".jsonl": bytes, ".jsonl.gz": gzip.compress, ".jsonl.zst": zstandard.ZstdCompressor().compress}[ending](data)
+    packed = {".jsonl": bytes, ".jsonl.gz": gzip.compress, ".jsonl.zst": zstandard.ZstdCompressor().compress}[ending](
+        data
+    )
     path = tmp_path / f"in{ending}"
     path.write_bytes(packed)
     (split,) = plan_documents([str(path)], 1 << 20)
@@ -35,7 +37,14 @@ def test_jsonl_round_trip_and_skips(tmp_path, ending):
     table = pa.concat_tables(b.table for b in batches)
     skips = [s for b in batches for s in b.skips]
     assert sum(b.records for b in batches) == table.num_rows + len(skips) == 9
-    assert [s.kind for s in skips] == ["bad_json", "not_an_object", "no_text", "text_not_a_string", "bad_json", "bad_json"]
+    assert [s.kind for s in skips] == [
+        "bad_json",
+        "not_an_object",
+        "no_text",
+        "text_not_a_string",
+        "bad_json",
+        "bad_json",
+    ]
     assert [s.offset for s in skips] == [3, 4, 5, 6, 7, 8]
     assert table["text"].to_pylist() == ["one", "zwei\nZeilen ü 🙂", "lone \ufffd surrogate"]
     assert table["id"][0].as_py() == "abc"
@@ -43,7 +52,11 @@ def test_jsonl_round_trip_and_skips(tmp_path, ending):
     pq.write_table(table, tmp_path / "shard.parquet")
     export([tmp_path / "shard.parquet"], tmp_path / f"out{ending}")
     raw = (tmp_path / f"out{ending}").read_bytes()
-    opened = {".jsonl": bytes, ".jsonl.gz": gzip.decompress, ".jsonl.zst": lambda d: zstandard.ZstdDecompressor().stream_reader(d).read()}[ending](raw)
+    opened = {
+        ".jsonl": bytes,
+        ".jsonl.gz": gzip.decompress,
+        ".jsonl.zst": lambda d: zstandard.ZstdDecompressor().stream_reader(d).read(),
+    }[ending](raw)
     back = [json.loads(line) for line in opened.splitlines()]
     assert back[0] | GOOD[0] == back[0]
     assert back[1]["nested"] == {"a": 1}

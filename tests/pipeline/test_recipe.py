@@ -94,7 +94,10 @@ def test_files(tmp_path):
 
 json_like = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["url", "extract", "language", "name", "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["url", "extract", "language", "name", "x"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

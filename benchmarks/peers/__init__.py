@@ -1,0 +1,1 @@
+"""Scripts that run inside `.venv-peers`; they import nothing of Gristmill."""

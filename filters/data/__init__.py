@@ -1,1 +1,0 @@
-"""Word lists and the short blocklist, written for Gristmill."""

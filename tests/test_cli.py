@@ -1,0 +1,102 @@
+"""The command line: quick help, one-line errors, stages on files of one's own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.cli import main
+from pipeline.sources import sample_warc
+
+
+def test_help_answers_at_once():
+    for arguments in (["--help"], ["run", "--help"], ["trace", "--help"]):
+        best = min(_seconds(arguments) for _ in range(3))
+        assert best < 0.5, f"{arguments}: {best:.2f} s"
+
+
+def _seconds(arguments) -> float:
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *arguments], capture_output=True, text=True, check=True
+    )
+    assert "usage: gristmill" in done.stdout
+    return time.perf_counter() - start
+
+
+@pytest.mark.parametrize("command", ["extract", "filter", "dedup", "train-tokenizer", "tokenize", "pack", "pretrain"])
+def test_stage_help_lists_its_options(command, capsys):
+    arguments = [command, "language", "--help"] if command == "filter" else [command, "--help"]
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    wanted = {"extract": "--engine", "filter": "--min-score", "dedup": "--keep", "train-tokenizer": "--vocab-size",
+              "tokenize": "--tokenizer", "pack": "--sequence-length", "pretrain": "--steps"}  # fmt: skip
+    assert wanted[command] in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "no-such"], "no recipe 'no-such'"),
+        (["run", "crawl-to-shards", "--input", "nowhere/", "--check"], None),
+        (["run", "crawl-to-shards", "--input", "nowhere/", "--output", "{tmp}/o", "--inline"], "nowhere"),
+        (["run", "crawl-to-shards", "--set", "langauge.min_score=1"], "did you mean 'language'"),
+        (["run", "crawl-to-shards", "--without", "langauge"], "did you mean 'language'"),
+        (["run", "crawl-to-shards", "--workers", "0", "--output", "{tmp}/o"], "at least 1"),
+        (["filter", "langauge", "x.jsonl", "-o", "{tmp}/y.jsonl"], "did you mean 'language'"),
+        (["filter", "language", "x.jsonl", "-o", "{tmp}/y.jsonl"], "does not exist"),
+        (["filter", "language", "x.jsonl", "-o", "{tmp}/y.txt"], "ending"),
+        (["dedup", "{tmp}/t.parquet", "-o", "{tmp}/y.parquet"], "--text-field"),
+        (["tokenize", "{tmp}/t.parquet", "-o", "{tmp}/y.parquet"], "needs --tokenizer"),
+        (["tokenize", "{tmp}/t.parquet", "-o", "{tmp}/y.parquet", "--tokenizer", "none.json"], "none.json"),
+        (["trace", "{tmp}", "--sequence", "0"], "neither a pack folder nor a run"),
+        (["stages", "langauge"], "did you mean 'language'"),
+    ],
+)
+def test_errors_are_one_line(arguments, message, tmp_path, capsys):
+    import pyarrow as pa
+
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "t.parquet")
+    status = main([a.replace("{tmp}", str(tmp_path)) for a in arguments])
+    error = capsys.readouterr().err
+    if message is None:
+        assert status == 0
+        return
+    assert status == 2
+    assert message in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+
+
+def test_stages_on_files(tmp_path, capsys):
+    warc = sample_warc() / "sample-00002.warc"
+    pages, dropped = tmp_path / "pages.jsonl.gz", tmp_path / "dropped.jsonl"
+    assert main(["extract", str(warc), "-o", str(pages), "--dropped", str(dropped), "--engine", "resiliparse"]) == 0
+    assert "records in the input" in capsys.readouterr().out
+    wanted, rest = tmp_path / "wanted.parquet", tmp_path / "rest.parquet"
+    arguments = ["filter", "language", str(pages), "-o", str(wanted), "--dropped", str(rest), "--languages", "en", "de"]
+    assert main([*arguments, "--quiet"]) == 0
+    table = pq.read_table(wanted)
+    assert set(table["lang"].to_pylist()) <= {"en", "de"}
+    assert table.num_rows + pq.read_table(rest).num_rows > 5
+    assert not list(tmp_path.glob("*.work"))
+    unique = tmp_path / "unique.jsonl"
+    assert main(["dedup", str(wanted), str(pages), "-o", str(unique), "--quiet"]) == 0
+    texts = [json.loads(line)["text"] for line in unique.read_text().splitlines()]
+    assert len(texts) == len(set(texts)) == table.num_rows + pq.read_table(rest).num_rows
+
+
+def test_lists(capsys):
+    assert main(["stages"]) == 0
+    assert "language" in capsys.readouterr().out
+    assert main(["recipes"]) == 0
+    assert "crawl-to-shards" in capsys.readouterr().out
+    assert main(["--version"]) == 0
+    assert main([]) == 0

@@ -1,0 +1,147 @@
+"""The main job on the sample crawl: each planted record has the fate that the truth table names.
+
+The table is the plan by which the pages were planted (pipeline/sample/build.py), not read off a run.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.recipe import build, override, read_recipe, without
+from pipeline.sample.build import FILES
+from pipeline.sample.build import build as build_sample
+from pipeline.sample.pages import read_pages
+from pipeline.tokensteps import find_packs
+from tests.runs import run_recipe
+
+SAMPLE = Path(__file__).parents[1] / "pipeline" / "sample"
+
+
+def truth() -> dict[tuple[str, int], dict[str, str]]:
+    with open(SAMPLE / "truth.tsv", encoding="utf-8", newline="") as handle:
+        return {(r["file"], int(r["offset"])): r for r in csv.DictReader(handle, delimiter="\t")}
+
+
+def fates(output: Path) -> dict[tuple[str, int], tuple[str, str, str]]:
+    """(fate, by, reason) of each record, read from the run's files alone."""
+    found: dict[tuple[str, int], tuple[str, str, str]] = {}
+
+    def put(key, fate):
+        assert key not in found, f"{key} has two fates: {found[key]} and {fate}"
+        found[key] = fate
+
+    steps = sorted(p for p in output.iterdir() if (p / "kept").is_dir())
+    for step in steps:
+        for file in sorted((step / "dropped").glob("*.parquet")):
+            for row in pq.read_table(file, columns=["record", "drop_filter", "drop_reason"]).to_pylist():
+                put(
+                    (row["record"]["file"], row["record"]["offset"]),
+                    ("dropped", row["drop_filter"], row["drop_reason"]),
+                )
+    for file in sorted((steps[-1] / "kept").glob("*.parquet")):
+        for row in pq.read_table(file, columns=["record"]).to_pylist():
+            put((row["record"]["file"], row["record"]["offset"]), ("kept", "", ""))
+    for file in sorted((steps[0] / "skips").glob("*.jsonl")):
+        first, *lines = map(json.loads, file.read_text().splitlines())
+        for line in lines:
+            put((first["file"], line["offset"]), ("skipped", "reader", line["kind"]))
+    return found
+
+
+def compare(output: Path) -> list[tuple]:
+    """Records whose fate is not the planned one; undamaged skips (`type:`, `status:`, ...) go by their counts."""
+    seen, plan = fates(output), truth()
+    planned_counts = Counter(r["reason"] for r in plan.values() if ":" in r["reason"] and r["by"] == "reader")
+    manifest = json.loads((output / "01-extract" / "manifest.json").read_text())
+    counted = {k: n for k, n in manifest["skipped"].items() if ":" in k}
+    wrong = [("counts", dict(planned_counts), counted)] if planned_counts != counted else []
+    for key, row in plan.items():
+        if row["by"] == "reader" and ":" in row["reason"]:
+            continue
+        want = (row["fate"], row["by"], row["reason"])
+        if seen.get(key) != want:
+            wrong.append((row["key"], row["url"], want, seen.get(key)))
+    wrong += [("not in the plan", key, fate) for key, fate in seen.items() if key not in plan]
+    return wrong
+
+
+def test_every_planted_record_has_its_fate(sample_run):
+    assert compare(sample_run) == []
+
+
+def test_records_add_up(sample_run):
+    manifest = json.loads((sample_run / "01-extract" / "manifest.json").read_text())
+    assert manifest["records"] == manifest["documents_read"] + sum(manifest["skipped"].values()) == len(truth())
+    report = json.loads((sample_run / "report.json").read_text())
+    first, last = report["stages"][0], report["stages"][-1]
+    assert report["pages"] == first["n_in"]
+    assert (
+        report["pages"] - sum(sum(s["dropped"].values()) for s in report["stages"]) == last["n_kept"] == report["kept"]
+    )
+
+
+def test_the_sample_is_as_large_and_varied_as_it_should_be(sample_run):
+    texts = set()
+    for file in (sample_run / "03-exact_dedup" / "kept").glob("*.parquet"):
+        texts.update(pq.read_table(file, columns=["text"])["text"].to_pylist())
+    assert len(texts) >= 300
+    manifest = json.loads((find_packs(sample_run) / "manifest.json").read_text())
+    assert manifest["tokens"] >= 200_000
+    pages = read_pages()
+    assert {page.type for page in pages} == {"article", "forum", "product", "listing", "documentation"}
+    assert len({page.lang for page in pages}) >= 15
+
+
+def test_every_drop_and_skip_reason_is_hit():
+    reasons = {(r["by"], r["reason"].split(":")[0]) for r in truth().values() if r["fate"] != "kept"}
+    assert reasons >= {
+        ("url", "words"), ("url", "blocklist"), ("url", "bad_url"),
+        ("extract", "no_text"), ("extract", "too_deep"), ("extract", "too_many_nodes"), ("extract", "too_many_bytes"),
+        ("language", "language"), ("language", "language_uncertain"), ("exact_dedup", "duplicate_text"),
+        ("reader", "type"), ("reader", "status"), ("reader", "media_type"), ("reader", "empty_payload"),
+        ("reader", "corrupt_gzip"), ("reader", "truncated"), ("reader", "bad_warc_header"),
+        ("reader", "bad_http_header"), ("reader", "bad_content_length"), ("reader", "bad_chunked"),
+        ("reader", "bad_content_encoding"),
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["url", "language", "exact_dedup"])
+def test_a_stage_switched_off_is_noticed(tmp_path, step):
+    plain = without(read_recipe("crawl-to-shards"), [step, "pretrain", "pack", "tokenize", "train_tokenizer"])
+    plain = override(plain, ["extract.engine=resiliparse"])
+    output = run_recipe(build(plain), tmp_path / "run")
+    wrong = [row for row in compare(output) if len(row) == 4]
+    planted = [r for r in truth().values() if r["by"] == step]
+    assert planted
+    assert {r["url"] for r in planted} <= {row[1] for row in wrong}
+
+
+def test_opt_out_marks_are_kept_for_later_filters(sample_run):
+    rows = []
+    for file in (sample_run / "03-exact_dedup" / "kept").glob("*.parquet"):
+        rows += pq.read_table(file, columns=["record"])["record"].to_pylist()
+    assert {r["x_robots_tag"] for r in rows} >= {"noai, noimageai", "googlebot: noindex, noarchive"}
+    assert {r["tdm_reservation"] for r in rows} >= {"1"}
+    assert any(r["link"] and 'rel="license"' in r["link"] for r in rows)
+
+
+def test_the_committed_crawl_is_what_the_script_builds(tmp_path):
+    build_sample(tmp_path)
+    assert (tmp_path / "truth.tsv").read_bytes() == (SAMPLE / "truth.tsv").read_bytes()
+    for name in FILES:
+        assert (tmp_path / "crawl" / name).read_bytes() == (SAMPLE / "crawl" / name).read_bytes(), name
+
+
+def test_benchmark_items_stand_on_their_pages():
+    bodies = {page.key: page.body for page in read_pages()}
+    items = [json.loads(line) for line in (SAMPLE / "benchmark.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(items) >= 16
+    for item in items:
+        assert item["question"] in bodies[item["page"]]
