@@ -107,7 +107,7 @@ def test_every_drop_and_skip_reason_is_hit():
         ("reader", "type"), ("reader", "status"), ("reader", "media_type"), ("reader", "empty_payload"),
         ("reader", "corrupt_gzip"), ("reader", "truncated"), ("reader", "bad_warc_header"),
         ("reader", "bad_http_header"), ("reader", "bad_content_length"), ("reader", "bad_chunked"),
-        ("reader", "bad_content_encoding"),
+        ("reader", "bad_content_encoding"), ("reader", "bad_brotli"), ("reader", "garbage"),
     }  # fmt: skip
 
 

@@ -270,14 +270,18 @@ def _special() -> Iterator[Record]:
     ):
         yield _page(key, _gzip(text.encode()), "dropped", "extract", reason, headers=_GZIPPED)
     yield _page("rot", html, *skip, "corrupt_gzip", "bits turned over in the middle of the member", damage=_rot)
-    yield _page("broken-chunks", b"zz\r\n\x00\x01garbage", *skip, "bad_chunked", headers=_CHUNKED)
-    yield _page("broken-brotli", b"\xff\xfe\xfd not brotli at all", *skip, "bad_content_encoding", headers=_BROTLI)
+    yield _page("broken-chunks", b"6\r\n<html>\r\nzz\r\nno size of a chunk", *skip, "bad_chunked", headers=_CHUNKED)
+    yield _page("broken-brotli", b"\xff\xfe\xfd not brotli at all", *skip, "bad_brotli", headers=_BROTLI)
+    cut_gzip = _gzip(html.encode())[:80]
+    yield _page("broken-gzip", cut_gzip, *skip, "bad_content_encoding", headers=_GZIPPED)
     yield _page(
         "bad-http", "", *skip, "bad_http_header", raw=_raw_record("bad-http", b"This is not HTTP at all\r\n\r\n<html>")
     )
     yield _page(
-        "no-warc", "", *skip, "bad_warc_header", raw=_gzip(b"What is this member doing in a WARC file?\r\n\r\n")
+        "no-warc", "", *skip, "garbage", raw=_gzip(b"What is this member doing in a WARC file?\r\n\r\n")
     )
+    no_length = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Date: 2025-01-01T00:00:00Z\r\n\r\nbody\r\n\r\n"
+    yield _page("no-length", "", *skip, "bad_warc_header", raw=_gzip(no_length))
     lying = _raw_record(
         "lying-length", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + html.encode(), claim=9_999_999
     )
