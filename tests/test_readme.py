@@ -1,0 +1,141 @@
+"""The README's commands run as they stand there, on the sample crawl (all but `make test`, which is this)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from pipeline.sources import sample_warc
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+COMMANDS = [
+    line.split("   #")[0].strip()
+    for language, block in BLOCKS
+    if language == "sh"
+    for line in block.splitlines()
+    if line.strip() and line.split("   #")[0].strip() != "make test"
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder in which the files that the README speaks of exist."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "crawl").mkdir()
+    shutil.copy(sample_warc() / "sample-00001.warc.gz", folder / "crawl")
+    shutil.copy(sample_warc() / "sample-00000.warc.gz", folder / "more.warc.gz")
+    shutil.copy(sample_warc() / "sample-00000.warc.gz", folder / "crawl.warc.gz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def common_crawl(tmp_path_factory):
+    """A stand-in of Common Crawl's public server on this machine, with the sample crawl as its files."""
+    import gzip
+
+    listing = "crawl-data/CC-MAIN-2025-08/segments/1/warc/{}\n"
+    names = ["sample-00000.warc.gz", "sample-00001.warc.gz"]
+    files = {f"/crawl-data/CC-MAIN-2025-08/segments/1/warc/{n}": (sample_warc() / n).read_bytes() for n in names}
+    files["/crawl-data/CC-MAIN-2025-08/warc.paths.gz"] = gzip.compress("".join(map(listing.format, names)).encode())
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self, body: bool) -> None:
+            data = files.get(self.path)
+            if data is None:
+                self.send_error(404)
+                return
+            start = 0
+            wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            whole = len(data)
+            if wanted:
+                start = int(wanted[1])
+                data = data[start : int(wanted[2]) + 1 if wanted[2] else None]
+                self.send_response(206)
+                self.send_header("Content-Range", f"bytes {start}-{start + len(data) - 1}/{whole}")
+            else:
+                self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Accept-Ranges", "bytes")
+            self.end_headers()
+            if body:
+                self.wfile.write(data)
+
+        def do_GET(self):
+            self._answer(True)
+
+        def do_HEAD(self):
+            self._answer(False)
+
+        def log_message(self, *args):
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def environment(place: Path, common_crawl: str) -> dict[str, str]:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {
+        **{k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")},
+        "PATH": path,
+        "GRISTMILL_CC_URL": common_crawl,
+        "XDG_CACHE_HOME": str(place / "cache"),
+    }
+
+
+def test_there_are_commands():
+    assert sum(c.startswith("gristmill") for c in COMMANDS) >= 9
+    assert sum(c.startswith("make crawl-to-shards") for c in COMMANDS) == 3
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command(command, place, common_crawl):
+    """In the README's order; later commands use what earlier ones wrote."""
+    if command.startswith("make"):
+        venv = Path(sys.prefix)
+        if not (venv / ".gristmill-setup").exists():
+            pytest.skip("this environment was not made by `make setup`")
+        rest = command.removeprefix("make ").replace("crawl/ more.warc.gz", f"{place}/crawl/ {place}/more.warc.gz")
+        rest = re.sub(r"OUTPUT=(\S+)", rf"OUTPUT={place}/\1", rest)
+        if "OUTPUT" not in rest:
+            rest += f" OUTPUT={place}/runs/default"
+        command = f"make -C {ROOT} VENV={venv} {rest}"
+    done = subprocess.run(
+        command, shell=True, cwd=place, env=environment(place, common_crawl), capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_what_the_commands_made(place):
+    """After the commands above: what the README says comes out is there."""
+    for run in ("default", "mine", "cc"):
+        output = place / "runs" / run
+        if not output.exists():
+            pytest.skip("the make commands were skipped")
+        table = re.findall(r"^\| `([^`]+)`", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+        for name in ["01-extract/", "02-language/", "03-exact_dedup/", "06-pack/packset/", "report.json"]:
+            assert any(name in row for row in table)
+            assert (output / name).exists()
+        assert json.loads((output / "report.json").read_text())["tokens"]["tokens"] > 10_000
+
+
+def test_python_example():
+    (code,) = [block for language, block in BLOCKS if language == "python"]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "'lang': 'de'" in done.stdout
