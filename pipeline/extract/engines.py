@@ -49,7 +49,10 @@ class EngineOptions:
 
 
 class Engine(Protocol):
-    """One way to get from HTML to text."""
+    """One way to get from HTML to text.
+
+    Making one and asking for its version imports nothing costly, since the parent process does both.
+    """
 
     name: str
 
@@ -68,16 +71,8 @@ class Trafilatura:
     name = "trafilatura"
 
     def __init__(self, options: EngineOptions) -> None:
-        import logging
-
-        import trafilatura
-
-        # it logs every page that it finds nothing on; drops are counted by reason instead
-        for logger in ("trafilatura", "htmldate", "courlan"):
-            logging.getLogger(logger).setLevel(logging.CRITICAL)
-        self._extract = trafilatura.extract
-        self._bare_extraction = trafilatura.bare_extraction
         self._metadata = options.metadata
+        self._extract: Callable[..., str | None] | None = None  # imported at the first page: see the protocol
         self._options: dict[str, Any] = {
             "include_comments": options.comments,
             "include_tables": options.tables,
@@ -88,15 +83,26 @@ class Trafilatura:
     def version(self) -> str:
         """Its release and those of the libraries that decide the text with it."""
         names = ("trafilatura", "lxml", "justext") + (("htmldate", "courlan") if self._metadata == "engine" else ())
-        return " ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+        return " ".join(_release(name) for name in names)
 
     def extract(self, html: str, url: str | None, crawled: str | None = None) -> Extracted:
         """As `Engine.extract`."""
-        text = self._extract(html, url=url, **self._options) or ""
-        found = metadata.scan(html, url, crawled)
-        if self._metadata == "engine":
-            found = self._own_metadata(html, url, crawled)
+        text = self._load()(html, url=url, **self._options) or ""
+        from_page = self._metadata == "page"
+        found = metadata.scan(html, url, crawled) if from_page else self._own_metadata(html, url, crawled)
         return Extracted(text, found.title, found.author, found.published)
+
+    def _load(self) -> Callable[..., str | None]:
+        if self._extract is None:
+            import logging
+
+            import trafilatura
+
+            # it logs every page that it finds nothing on; drops are counted by reason instead
+            for logger in ("trafilatura", "htmldate", "courlan"):
+                logging.getLogger(logger).setLevel(logging.CRITICAL)
+            self._extract = trafilatura.extract
+        return self._extract
 
     def _own_metadata(self, html: str, url: str | None, crawled: str | None) -> metadata.Metadata:
         from trafilatura.metadata import extract_metadata
@@ -113,9 +119,8 @@ class Resiliparse:
     name = "resiliparse"
 
     def __init__(self, options: EngineOptions) -> None:
-        from resiliparse.extract.html2text import extract_plain_text
-
-        self._extract = extract_plain_text
+        if options.metadata != "page":
+            raise ConfigError("extract: resiliparse finds no metadata of its own; use metadata='page'")
         self._options: dict[str, Any] = {
             "main_content": options.favor != "recall",
             "comments": options.comments,
@@ -126,13 +131,22 @@ class Resiliparse:
 
     def version(self) -> str:
         """Its release."""
-        return f"resiliparse {importlib.metadata.version('resiliparse')}"
+        return _release("resiliparse")
 
     def extract(self, html: str, url: str | None, crawled: str | None = None) -> Extracted:
         """As `Engine.extract`."""
-        text = self._extract(html, **self._options)
+        from resiliparse.extract.html2text import extract_plain_text
+
+        text = extract_plain_text(html, **self._options)
         found = metadata.scan(html, url, crawled)
         return Extracted(text, found.title, found.author, found.published)
+
+
+def _release(package: str) -> str:
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ConfigError(f"extract: the package {package} is not installed") from error
 
 
 _ENGINES: dict[str, Callable[[EngineOptions], Engine]] = {}

@@ -5,9 +5,10 @@ formatting elements (resiliparse 2.0.1: 10 000 nested `<div>` 0.9 s, 100 000 ove
 `<font>` 0.6 s, 10 000 over a minute; 100 000 attributes over 10 s), and linear memory in the nodes.
 
 The start tags bound both counts from above; a page with few of them, as nearly all have, has cost some
-microseconds. Only one with more is looked at tag by tag (numpy, linear time and memory, no recursion). The measure of depth takes tags at their word: an element that is never closed stays open,
-unless HTML says that it needs no end tag (`p`, `li`, `td`, void elements). Scripts, styles and comments
-don't count. A page built to hide its depth from this passes on to the time and memory limits of `guard`.
+microseconds. Only one with more is looked at tag by tag (numpy, linear time and memory, no recursion).
+The measure of depth takes tags at their word: an element that is never closed stays open, unless HTML
+says that it needs no end tag (`p`, `li`, `td`, void elements). Scripts, styles and comments don't count.
+A page built to hide its depth from this passes on to the time and memory limits of `guard`.
 """
 
 from __future__ import annotations
@@ -36,12 +37,16 @@ class Limits:
         if len(payload) > self.max_bytes:
             return "too_many_bytes"
         data = np.frombuffer(payload, np.uint8)
-        starts = int(np.count_nonzero(_LETTER[data[1:][data[:-1] == _LT]]))
-        if starts <= min(self.max_depth, self.max_nodes) and (
-            int(np.count_nonzero(data == _EQUALS)) <= self.max_attributes
-        ):
+        bound = min(self.max_depth, self.max_nodes)
+        marks = data == _LT
+        few = int(np.count_nonzero(marks)) <= bound
+        if not few:
+            following = np.flatnonzero(marks) + 1
+            few = int(np.count_nonzero(_LETTER[data[np.minimum(following, len(data) - 1)]])) <= bound
+        few_attributes = int(np.count_nonzero(data == _EQUALS)) <= self.max_attributes
+        if few and few_attributes:
             return None
-        tags = measure(payload)
+        tags = measure(payload, attributes=not few_attributes)
         if tags.nodes > self.max_nodes or tags.attributes > self.max_attributes:
             return "too_many_nodes"
         return "too_deep" if tags.depth > self.max_depth else None
@@ -56,25 +61,34 @@ class Measured:
     attributes: int
 
 
-def measure(payload: bytes) -> Measured:
-    """Count a page's tags (see the module's text for what is counted). Linear in its bytes."""
+def measure(payload: bytes, attributes: bool = True) -> Measured:
+    """Count a page's tags (see the module's text for what is counted). Linear in its bytes.
+
+    `attributes`: whether to look for the tag with the most of them (0 otherwise).
+    """
     data = np.frombuffer(payload + b">   ", np.uint8)
     at = np.flatnonzero(data[:-4] == _LT)
     is_end = data[at + 1] == ord("/")
     name = at + 1 + is_end
     key = _key(data, name)
-    at, is_end, key = (a[_tags(payload, data, at, is_end, key)] for a in (at, is_end, key))
+    keep = _tags(payload, data, at, is_end, key)
+    at, is_end, key = at[keep], is_end[keep], key[keep]
     if not len(at):
         return Measured(0, 0, 0)
-    closes = np.flatnonzero(data == ord(">"))
-    end = closes[np.minimum(np.searchsorted(closes, at), len(closes) - 1)]
-    empty = (data[end - 1] == ord("/")) & _FOREIGN[key]
-    step = np.where(_FLAT[key] | empty, 0, np.where(is_end, -1, 1))
+    step = np.where(_FLAT[key], 0, np.where(is_end, -1, 1))
+    foreign = np.flatnonzero(_FOREIGN[key] & ~is_end)
+    closes = np.flatnonzero(data == ord(">")) if len(foreign) or attributes else at
+    if len(foreign):
+        end = closes[np.searchsorted(closes, at[foreign])]
+        step[foreign[data[end - 1] == ord("/")]] = 0
     level = np.cumsum(step)
     depth = level - np.minimum(np.minimum.accumulate(level), 0)
-    equals = np.flatnonzero(data == _EQUALS)
-    attributes = np.searchsorted(equals, end) - np.searchsorted(equals, at)
-    return Measured(int((~is_end).sum()), int(depth.max()), int(attributes.max()))
+    most = 0
+    if attributes:
+        equals = np.flatnonzero(data == _EQUALS)
+        end = closes[np.searchsorted(closes, at)]
+        most = int((np.searchsorted(equals, end) - np.searchsorted(equals, at)).max())
+    return Measured(int((~is_end).sum()), int(depth.max()), most)
 
 
 def _key(data: NDArray[np.uint8], name: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -95,7 +95,7 @@ def scan(html: str, url: str | None = None, crawled: str | None = None) -> Metad
     if published is None and url:
         in_path = _URL_DAY.search(url)
         published = _iso(in_path[1], in_path[2], in_path[3], latest) if in_path else None
-    return Metadata(_tidy(title, MAX_TITLE_CHARS), _tidy(author, MAX_AUTHOR_CHARS), published)
+    return Metadata(title, author, published)
 
 
 def _attributes(html: str, start: int) -> dict[str, str]:
@@ -180,7 +180,8 @@ def _first(values: dict[str, str], keys: tuple[str, ...], accept: Any = None) ->
     return next((v for k in keys if (v := values.get(k)) and v.strip() and (accept is None or accept(v))), None)
 
 
-def _tidy(text: str | None, limit: int) -> str | None:
+def tidy(text: str | None, limit: int) -> str | None:
+    """One line of at most `limit` characters, entities resolved, without control characters; None if empty."""
     if not text:
         return None
     if "&" in text:

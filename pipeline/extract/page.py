@@ -1,0 +1,126 @@
+"""One page: limits, character set, engine, clean text. The same work in the guard's child and in process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from ..errors import ConfigError
+from ..schema import EXTRACTED
+from .charset import decode
+from .engines import EngineOptions, Extracted, make_engine
+from .limits import Limits
+from .metadata import MAX_AUTHOR_CHARS, MAX_TITLE_CHARS, tidy
+
+REQUEST = pa.schema(
+    [
+        ("payload", pa.large_binary()),
+        ("payload_kind", pa.string()),
+        ("url", pa.string()),
+        ("content_type", pa.string()),
+        ("crawled", pa.string()),
+    ]
+)
+"""What the extraction of a page depends on, and nothing else."""
+
+REPLY = pa.schema([*EXTRACTED, ("drop_reason", pa.string())])
+"""What comes back, one row a page."""
+
+Row = tuple[str | None, str | None, str | None, str | None, str | None, str | None, str | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything that decides the result for a page. Goes to the child as JSON."""
+
+    engine: str = "trafilatura"
+    options: EngineOptions = dataclasses.field(default_factory=EngineOptions)
+    limits: Limits = dataclasses.field(default_factory=Limits)
+
+    def to_json(self) -> str:
+        """One line, keys sorted: also names the child that may be shared."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        """Inverse of `to_json`."""
+        values: dict[str, Any] = json.loads(text)
+        return cls(
+            engine=values["engine"],
+            options=EngineOptions(**values["options"]),
+            limits=Limits(**values["limits"]),
+        )
+
+
+def dropped(reason: str) -> Row:
+    """The reply for a page of which nothing is known but why it goes."""
+    return (None, None, None, None, None, None, reason)
+
+
+class Extractor:
+    """Turns requests into replies by one job's engine, page by page."""
+
+    def __init__(self, job: Job) -> None:
+        self._limits = job.limits
+        self._engine = make_engine(job.engine, job.options)
+
+    def row(
+        self, payload: bytes | None, kind: str, url: str | None, content_type: str | None, crawled: str | None
+    ) -> Row:
+        """One page's reply. Raises MemoryError only; an engine's own failure is `extractor_error`."""
+        if not payload:
+            return dropped("no_text")
+        if kind == "text":
+            if len(payload) > self._limits.max_bytes:
+                return dropped("too_many_bytes")
+            decoded = decode(payload, content_type)
+            found = Extracted(decoded.text)
+        else:
+            reason = self._limits.too_much(payload)
+            if reason:
+                return dropped(reason)
+            decoded = decode(payload, content_type)
+            try:
+                found = self._engine.extract(decoded.text, url, crawled)
+            except (MemoryError, ConfigError):
+                raise
+            except Exception:  # whatever a page makes an engine raise is this page's drop, and counted
+                return (None, None, None, None, decoded.charset, decoded.charset_from, "extractor_error")
+        text = clean_text(found.text)
+        title, author = tidy(found.title, MAX_TITLE_CHARS), tidy(found.author, MAX_AUTHOR_CHARS)
+        reason = None if text else "no_text"
+        return (text or None, title, author, found.published, decoded.charset, decoded.charset_from, reason)
+
+    def batch(self, pages: pa.Table | pa.RecordBatch, started: Callable[[int], None] | None = None) -> pa.RecordBatch:
+        """Replies for a table of requests, in order. `started(i)` is called before page i is begun. Raises as `row`."""
+        columns = [pages.column(name) for name in REQUEST.names]
+        rows: list[Row] = []
+        for i in range(pages.num_rows):
+            if started is not None:
+                started(i)
+            rows.append(self.row(*(column[i].as_py() for column in columns)))
+        return replies(rows)
+
+
+def replies(rows: list[Row]) -> pa.RecordBatch:
+    """Rows as a batch of schema REPLY."""
+    columns = zip(*rows, strict=True) if rows else ([] for _ in REPLY)
+    return pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, REPLY, strict=True)], schema=REPLY)
+
+
+# C0, DEL and C1 but newline and tab; surrogates; the two non-characters that XML forbids
+_UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_LINE_ENDS = re.compile("\r\n?|\x85|\u2028|\u2029|[\x0b\x0c]")
+
+
+def clean_text(text: str) -> str:
+    r"""Text with `\n` as its only line end and without control characters but tab; stripped at both ends."""
+    if _UNWANTED.search(text) or "\u2028" in text or "\u2029" in text:
+        text = _UNWANTED.sub("", _LINE_ENDS.sub("\n", text))
+    return text.strip()

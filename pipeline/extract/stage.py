@@ -1,0 +1,117 @@
+"""The stage that turns pages into documents.
+
+Reads `payload`, `payload_kind`, `url`, `record`; adds the columns of `schema.EXTRACTED` and `drop_reason`;
+removes `payload` and `payload_kind`. Drop reasons: `too_many_bytes`, `too_many_nodes`, `too_deep` (limits,
+decided in advance), `no_text` (nothing found), `extractor_error` (the engine raised), and those of the last
+guard: `timeout`, `crashed`, `out_of_memory`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..errors import ConfigError
+from ..schema import EXTRACTED, require
+from ..stage import DROP_REASON, Stage, register
+from .engines import EngineOptions, make_engine
+from .guard import Guard
+from .limits import Limits
+from .page import REQUEST, Job
+
+REASONS = (
+    "too_many_bytes",
+    "too_many_nodes",
+    "too_deep",
+    "no_text",
+    "extractor_error",
+    "timeout",
+    "crashed",
+    "out_of_memory",
+)
+"""Every reason for which this stage drops a page."""
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Extract(Stage):
+    """Text, title, author and date of each page, by a chosen engine in a guarded process."""
+
+    name = "extract"
+    version = 1
+    reads = ("payload", "payload_kind", "url", "record")
+    adds = tuple(name for name, _ in EXTRACTED)
+    removes = ("payload", "payload_kind")
+
+    engine: str = "trafilatura"
+    favor: Literal["balanced", "precision", "recall"] = "balanced"
+    comments: bool = False
+    tables: bool = True
+    metadata: Literal["page", "engine"] = "page"
+    max_bytes: int = Limits.max_bytes
+    max_nodes: int = Limits.max_nodes
+    max_depth: int = Limits.max_depth
+    max_attributes: int = Limits.max_attributes
+    timeout_s: float = 60.0
+    memory_mb: int = 600
+    recycle_mb: int = 400
+    isolate: bool = True
+
+    def job(self) -> Job:
+        """What decides the result for a page."""
+        return Job(
+            engine=self.engine,
+            options=EngineOptions(favor=self.favor, comments=self.comments, tables=self.tables, metadata=self.metadata),
+            limits=Limits(
+                max_bytes=self.max_bytes,
+                max_nodes=self.max_nodes,
+                max_depth=self.max_depth,
+                max_attributes=self.max_attributes,
+            ),
+        )
+
+    def check(self) -> None:
+        """As `Stage.check`."""
+        for key in ("max_bytes", "max_nodes", "max_depth", "max_attributes", "timeout_s", "memory_mb", "recycle_mb"):
+            if not getattr(self, key) > 0:
+                raise ConfigError(f"extract: {key} must be above 0, not {getattr(self, key)!r}")
+        make_engine(self.engine, self.job().options).version()
+
+    def config(self) -> dict[str, Any]:
+        """The fields that decide a document, and the version of the engine.
+
+        Time, memory and isolation are left out: they decide which pages the last guard gives up, which is
+        recorded page by page (`fates`), and no text.
+        """
+        own = super().config()
+        for key in ("timeout_s", "memory_mb", "recycle_mb", "isolate"):
+            del own[key]
+        return own | {"engine_version": make_engine(self.engine, self.job().options).version()}
+
+    def __call__(self, docs: pa.Table) -> pa.Table:
+        require(docs, self.reads, "stage 'extract'")
+        guard = Guard(
+            job=self.job(),
+            isolate=self.isolate,
+            timeout_s=self.timeout_s,
+            memory_mb=self.memory_mb,
+            recycle_mb=self.recycle_mb,
+        )
+        record = docs["record"]
+        ids = docs["id"].to_pylist() if "id" in docs.column_names else [str(i) for i in range(docs.num_rows)]
+        columns = {
+            "payload": docs["payload"],
+            "payload_kind": docs["payload_kind"],
+            "url": docs["url"],
+            "content_type": pc.struct_field(record, "content_type"),
+            "crawled": pc.struct_field(record, "date"),
+        }
+        requests = pa.table({name: columns[name].cast(REQUEST.field(name).type) for name in REQUEST.names})
+        found = guard.run(ids, requests)
+        docs = docs.drop_columns([c for c in (*self.removes, *self.adds, DROP_REASON) if c in docs.column_names])
+        for name in (*self.adds, DROP_REASON):
+            docs = docs.append_column(found.schema.field(name), found[name])
+        return docs
