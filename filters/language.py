@@ -53,8 +53,17 @@ _SPACE = re.compile(r"\s+")
 
 
 def clean(text: str, max_chars: int) -> str:
-    """What the model sees: the first `max_chars` characters without URLs, addresses, digits and line breaks."""
-    return _SPACE.sub(" ", _NOISE.sub(" ", text[:max_chars])).strip()
+    """What the model sees: the first `max_chars` characters without URLs, addresses, digits and line breaks.
+
+    Text that is all capitals is lowered: the model has hardly seen any, and calls shouted English uncertain.
+    """
+    seen = _SPACE.sub(" ", _NOISE.sub(" ", text[:max_chars])).strip()
+    return seen.lower() if seen.isupper() or _mostly_capitals(seen) else seen
+
+
+def _mostly_capitals(text: str) -> bool:
+    letters = [c for c in text[:500] if c.isalpha()]
+    return sum(map(str.isupper, letters)) > 0.7 * len(letters) if letters else False
 
 
 def identify(texts: list[str], *, model: str = "", max_chars: int = 5000) -> tuple[list[str], list[float]]:

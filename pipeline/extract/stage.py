@@ -8,7 +8,9 @@ guard: `timeout`, `crashed`, `out_of_memory`.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -18,7 +20,7 @@ from ..errors import ConfigError
 from ..schema import EXTRACTED, require
 from ..stage import DROP_REASON, Stage, register
 from .engines import EngineOptions, make_engine
-from .guard import Guard
+from .guard import Guard, fates_file
 from .limits import Limits
 from .page import REQUEST, Job
 
@@ -90,6 +92,11 @@ class Extract(Stage):
         for key in ("timeout_s", "memory_mb", "recycle_mb", "isolate"):
             del own[key]
         return own | {"engine_version": make_engine(self.engine, self.job().options).version()}
+
+    def shard_session(self, folder: Path, shard: str) -> AbstractContextManager[object]:
+        """The shard's fates file, `fates/<shard>.jsonl`."""
+        (folder / "fates").mkdir(parents=True, exist_ok=True)
+        return fates_file(folder / "fates" / f"{shard}.jsonl")
 
     def __call__(self, docs: pa.Table) -> pa.Table:
         require(docs, self.reads, "stage 'extract'")

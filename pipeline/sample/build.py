@@ -154,7 +154,7 @@ PLANTED_FATES: dict[str, tuple[str, str]] = {
     "en-spam-fake-pharmacy": ("url", "words:spam"),
     "en-adult-dating-landing": ("url", "words:adult"),
     "en-adult-lingerie-nights": ("url", "words:adult"),
-    "en-placeholder-lorem": ("language", "language:la"),
+    "en-placeholder-lorem": ("language", "language_uncertain"),
     "en-gibberish-random-ids": ("language", "language_uncertain"),
 }
 """Planted pages that a filter of today is to drop, by key: (filter, reason). The other planted pages stay until a
@@ -183,7 +183,7 @@ def planned() -> list[list[Record]]:
             f"{page.key}+copy", "", _when(page.key, 2026), "dropped", "exact_dedup", "duplicate_text", "exact copy"
         )
         out[number % 2].append(_html_record(page, hosts, copy, url=url))
-    for number, page in enumerate(ordinary[11::31]):  # nearly the same page: one more line, one paragraph less
+    for number, page in enumerate([p for p in ordinary if p.type == "article"][11::13]):  # nearly the same page: one more line, one paragraph less
         parts = page.body.split("\n\n")
         body = (
             "\n\n".join([*parts[:-1], NEAR[number % len(NEAR)]])
