@@ -1,0 +1,149 @@
+"""What the user names as input -> a sorted list of sources.
+
+An input is a file, a glob, a folder (searched at all depths for WARC, WET and ARC endings), a URL of one of these
+that fsspec can open (`https://`, `s3://`, `memory://`, ...), or a Common Crawl release: `CC-MAIN-2024-33` (WARC) or
+`CC-MAIN-2024-33:wet`.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..errors import ConfigError
+from . import commoncrawl
+from .remote import filesystem_path, is_url
+from .splits import Source
+
+ENDINGS = tuple(
+    f".{form}{packing}" for form in ("warc", "wet", "arc") for packing in ("", ".gz", ".zst", ".bz2", ".lz4")
+) + (".wacz",)
+"""Endings by which files in a folder are taken (any case). Files that the user names are taken whatever their name."""
+
+_MAGIC = re.compile(r"[*?\[]")
+_FILE = "file://"
+
+
+def list_sources(inputs: Sequence[str], *, cache_dir: Path | None = None, warcs: int | None = None) -> list[Source]:
+    """All sources that `inputs` name, sorted by name.
+
+    A source's `name` is its path relative to the input: to the folder, to the fixed prefix of a glob (the part before
+    the first folder with a wildcard), for one file its base name, for Common Crawl its path in the listing. It never
+    holds where the input lies, so that ids agree between machines. The same file named twice is taken once. Where two
+    files have one name, all files of that name get the shortest distinguishing tail of their input's folder in front.
+
+    `cache_dir` keeps what is fetched from Common Crawl, `warcs` is how many of a release's files to take (the first
+    ones of its listing). Raises ConfigError where an input matches nothing, can't be opened, lacks a package, or names
+    a release without `warcs` and `cache_dir`.
+    """
+    found: dict[str, Source] = {}
+    for text in inputs:
+        matched = [(path, name, size) for path, name, size in _expand(text, cache_dir, warcs)]
+        if not matched:
+            raise ConfigError(f"input '{text}': nothing found (folders are searched for {', '.join(ENDINGS)})")
+        for path, name, size in matched:
+            found.setdefault(path, Source(path, name, size))
+    if not found:
+        raise ConfigError("no input is given")
+    return sorted(_distinct(list(found.values())), key=lambda source: source.name)
+
+
+def _expand(text: str, cache_dir: Path | None, warcs: int | None) -> Iterator[tuple[str, str, int]]:
+    """(path, name, bytes) of the files that one input names."""
+    if commoncrawl.is_release(text):
+        if warcs is None or cache_dir is None:
+            raise ConfigError(f"input '{text}': say how many of its files to take (warcs) and where to keep them")
+        yield from commoncrawl.fetch_release(text, cache_dir, warcs)
+    elif is_url(text) and not text.startswith(_FILE):
+        yield from _remote(text)
+    else:
+        yield from _local(text[len(_FILE) :] if text.startswith(_FILE) else text)
+
+
+def _local(text: str) -> Iterator[tuple[str, str, int]]:
+    path = os.path.abspath(os.path.expanduser(text))
+    if os.path.isfile(path):
+        yield path, os.path.basename(path), os.path.getsize(path)
+    elif os.path.isdir(path):
+        for folder, folders, files in os.walk(path):
+            folders.sort()
+            for file in sorted(files):
+                full = os.path.join(folder, file)
+                if file.lower().endswith(ENDINGS) and os.path.isfile(full):
+                    yield full, _relative(full, path), os.path.getsize(full)
+    elif _MAGIC.search(text):
+        prefix = fixed_prefix(path)
+        for full in sorted(glob.glob(path, recursive=True)):
+            if os.path.isfile(full):
+                yield full, _relative(full, prefix), os.path.getsize(full)
+
+
+def _relative(full: str, root: str) -> str:
+    return os.path.relpath(full, root).replace(os.sep, "/")
+
+
+def fixed_prefix(pattern: str) -> str:
+    """The folder of a glob pattern above its first part with a wildcard."""
+    parts = pattern.split("/")
+    for k, part in enumerate(parts):
+        if _MAGIC.search(part):
+            return "/".join(parts[:k]) or "/"
+    return "/".join(parts[:-1])
+
+
+def _remote(url: str) -> Iterator[tuple[str, str, int]]:
+    filesystem, path = filesystem_path(url)
+    protocol = url.split("://", 1)[0]
+    http = protocol in ("http", "https")
+    try:
+        if http and not url.endswith("/") and "*" not in url:
+            yield url, _url_name(url), int(filesystem.info(path)["size"])
+            return
+        if not http and _MAGIC.search(path):
+            entries = filesystem.glob(path, detail=True)
+            root = fixed_prefix(path)
+        else:
+            entries = filesystem.find(path, detail=True)
+            root = path.rstrip("/")
+        for full in sorted(entries):
+            entry = entries[full]
+            if entry.get("type", "file") != "file":
+                continue
+            name = full[len(root) :].lstrip("/") if full != root else full.rsplit("/", 1)[-1]
+            if full == root or _MAGIC.search(path) or full.lower().endswith(ENDINGS):
+                yield filesystem.unstrip_protocol(full), name, int(entry["size"])
+    except FileNotFoundError:
+        return
+    except (OSError, TypeError) as error:
+        raise ConfigError(f"input '{url}': {error or type(error).__name__}") from error
+
+
+def _url_name(url: str) -> str:
+    """The last part of a URL's path, without query."""
+    return url.split("?", 1)[0].split("#", 1)[0].rstrip("/").rsplit("/", 1)[-1] or url
+
+
+def _distinct(sources: list[Source]) -> list[Source]:
+    """Sources with names made distinct by as many folders of their path as it takes."""
+    by_name: dict[str, list[Source]] = {}
+    for source in sources:
+        by_name.setdefault(source.name, []).append(source)
+    result = []
+    for name, group in by_name.items():
+        if len(group) == 1:
+            result += group
+            continue
+        folders = [source.path[: -len(name)].rstrip("/").split("/") for source in group]
+        for depth in range(1, max(map(len, folders)) + 1):
+            names = ["/".join([*parts[-depth:], name]) for parts in folders]
+            if len(set(names)) == len(names) and not set(names) & set(by_name):
+                break
+        else:
+            raise ConfigError(f"these inputs can't be told apart by name: {sorted(s.path for s in group)}")
+        result += [Source(s.path, new, s.size) for s, new in zip(group, names, strict=True)]
+    if len({source.name for source in result}) != len(result):
+        raise ConfigError(f"inputs have the same names: {sorted(source.name for source in result)[:20]}")
+    return result

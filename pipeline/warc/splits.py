@@ -1,0 +1,54 @@
+"""Cutting sources into splits: byte ranges that workers read independently.
+
+A plan depends on the sources' names and sizes and on `split_bytes` alone; no file is opened. What a
+split owns is found by its reader (see `members` and `framing`):
+
+- gzip with members: the members that begin a record at an offset in `[start, end)`;
+- uncompressed WARC and ARC: the records whose offset lies in `[start, end)`. A reader hops from header to header
+  from the file's beginning, without reading payloads, so that a WARC inside a payload can't be mistaken for records;
+- anything else (single-member gzip, zstd, bzip2, lz4, WACZ): the first split owns all, the others nothing.
+
+Whatever `split_bytes` is, the splits of a file together yield the records of the whole file, each once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input file. `path` is where it lies (path or URL), `name` what ids and provenance use, `size` its bytes."""
+
+    path: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """Bytes `[start, end)` of a source."""
+
+    source: Source
+    start: int
+    end: int
+
+
+def plan_splits(sources: Iterable[Source], split_bytes: int = 32 << 20) -> list[Split]:
+    """Splits of `split_bytes` in the order of the sources; an empty file has one empty split.
+
+    The last split of a file is stretched rather than followed by one of less than half `split_bytes`.
+    Raises ConfigError unless `split_bytes` is positive.
+    """
+    if split_bytes <= 0:
+        raise ConfigError(f"split_bytes must be positive, not {split_bytes}")
+    splits = []
+    for source in sources:
+        pieces = max(1, (source.size + split_bytes // 2) // split_bytes)
+        for k in range(pieces):
+            end = source.size if k == pieces - 1 else (k + 1) * split_bytes
+            splits.append(Split(source, k * split_bytes, end))
+    return splits
