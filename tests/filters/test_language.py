@@ -65,7 +65,7 @@ def test_hostile_text_and_empty_table():
 
 
 def test_clean_takes_noise_away():
-    assert clean("READ THIS Before They", 1000) == "read this before they"
+    assert clean("READ THIS BEFORE They", 1000) == "read this before they"
     assert clean("NATO and the UN met.", 1000) == "NATO and the UN met."
     assert clean("See https://a.example/x?y=1\n\nor mail a@b.example 42 times", 1000) == "See or mail times"
 
