@@ -64,19 +64,19 @@ def decode(payload: bytes, content_type: str | None = None) -> Decoded:
     for name, source in _declared(payload, content_type):
         text, bad = _attempt(payload, name, utf8)
         if not _lies(payload, name, source, utf8, bad):
-            return Decoded(_clean(text), name, source)
+            return Decoded(_clean(text, payload), name, source)
         rejected.append((bad, text, name, source))
     if utf8 is not None and not _hidden(payload):
         source = "default" if len(utf8) == len(payload) else "detected"
-        return Decoded(_clean(utf8), "utf-8", source)
+        return Decoded(_clean(utf8, payload), "utf-8", source)
     name = detect(payload)
     text, bad = _attempt(payload, name, utf8)
     # the detector saw a sample only: if the whole does not decode, the least bad reading wins
     best = min([(bad, text, name, "detected"), *rejected], key=lambda r: r[0]) if bad > _MAX_BAD else None
     if best is not None:
         _, text, name, source = best
-        return Decoded(_clean(text), name, source)
-    return Decoded(_clean(text), name, "detected")
+        return Decoded(_clean(text, payload), name, source)
+    return Decoded(_clean(text, payload), name, "detected")
 
 
 def detect(payload: bytes) -> str:
@@ -238,7 +238,9 @@ def _hidden(payload: bytes) -> bool:
     head = payload[:PRESCAN_BYTES]
     if head.count(0) > _MAX_NUL * len(head):
         return True
-    return any(mark in payload for mark in (b"\x1b$", b"\x1b(J", b"\x1b(I")) or (b"~{" in payload and b"~}" in payload)
+    if b"\x1b" in payload and any(mark in payload for mark in (b"\x1b$", b"\x1b(J", b"\x1b(I")):
+        return True
+    return payload.isascii() and b"~{" in payload and b"~}" in payload
 
 
 def _try_utf8(payload: bytes) -> str | None:
@@ -335,11 +337,11 @@ def _by_codec() -> dict[str, str]:
 _BY_CODEC = _by_codec()
 
 
-def _clean(text: str) -> str:
+def _clean(text: str, payload: bytes) -> str:
     """Without the mark at the start; NUL becomes U+FFFD, as in an HTML parser."""
     if text.startswith("\ufeff"):
         text = text[1:]
-    return text.replace("\0", "\ufffd") if "\0" in text else text
+    return text.replace("\0", "\ufffd") if b"\0" in payload else text
 
 
 def _euc_jp_row_13(error: UnicodeError) -> tuple[str, int]:

@@ -8,6 +8,7 @@ PR_SET_PDEATHSIG on Linux, by the end of stdin elsewhere.
 
 from __future__ import annotations
 
+import gc
 import mmap
 import os
 import signal
@@ -40,10 +41,13 @@ def main(argv: list[str]) -> int:
     extractor = Extractor(Job.from_json(job_json))
     # one page through everything: lazy imports and tables count as baseline, not as the first page's
     extractor.row(_WARM_UP, "html", None, None, None)
+    gc.collect()
+    gc.freeze()  # what is there now stays: no need to walk through it at every full collection
     limit = limit_memory(memory)
     heartbeat = mmap.mmap(heartbeat_fd, HEARTBEAT.size)
     _write(sink, b"", 0)
 
+    shared: mmap.mmap | None = None
     begun = 0.0
 
     def started(index: int) -> None:
@@ -61,7 +65,9 @@ def main(argv: list[str]) -> int:
         if len(header) < FRAME.size:
             return 0
         (length,) = FRAME.unpack(header)
-        requests = pa.ipc.open_stream(os.pread(shared_fd, length, 0)).read_next_batch()
+        if shared is None or length > len(shared):  # it has grown
+            shared = mmap.mmap(shared_fd, 0, prot=mmap.PROT_READ)
+        requests = pa.ipc.open_stream(pa.py_buffer(memoryview(shared)[:length])).read_next_batch()
         begun = time.process_time()
         try:
             reply = extractor.batch(requests, started)

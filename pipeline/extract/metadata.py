@@ -19,8 +19,12 @@ MIN_YEAR = 1990
 MAX_TITLE_CHARS = 500
 MAX_AUTHOR_CHARS = 200
 MAX_JSON_LD_CHARS = 200_000
+MAX_HEAD_CHARS = 1_000_000
+MAX_BODY_CHARS = 100_000
+"""Of the body so much is searched for a heading, a byline and a `<time>`."""
+
 MAX_TAGS = 2000
-"""So many carrying tags of a page are looked at; real pages have some tens."""
+"""So many tags of a head are looked at; real pages have some tens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,12 @@ class Metadata:
     published: str | None = None
 
 
-_CARRIER = re.compile(
-    r"<(?:[mM][eE][tT][aA]|[tT]itle|TITLE|[hH]1|[tT]ime|TIME|[sS][cC][rR][iI][pP][tT]|a rel=)[\s>\"'=]"
+# spelt out rather than IGNORECASE, which costs re its search for a literal prefix (a factor of 3 on whole pages)
+_IN_HEAD = re.compile(
+    r"""<(?:[mM][eE][tT][aA]\s[^<>]*?=\s*["']?[\w:.-]*(?:[tT]itle|[aA]uthor|[dD]ate|_time|[cC]reator|ublished|issued|byl)["'\s/>]"""
+    r"""|[tT][iI][tT][lL][eE][\s>]|[sS][cC][rR][iI][pP][tT]\s[^<>]*?ld\+json)"""
 )
+_HEADING = re.compile(r"<[hH]1[\s>]")
 _ATTRIBUTE = re.compile(r"""([a-zA-Z][\w:.-]{0,40})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _TAGS = re.compile(r"<[^<>]*>")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd\s]+")
@@ -64,38 +71,48 @@ def scan(html: str, url: str | None = None, crawled: str | None = None) -> Metad
     """What the page says of itself. `crawled` (ISO 8601, the WARC-Date) bounds the date. Raises nothing."""
     meta: dict[str, str] = {}
     ld: dict[str, str] = {}
-    page_title = time_tag = None
-    headings: list[str] = []
-    for number, match in enumerate(_CARRIER.finditer(html)):
+    page_title = None
+    head_end = _head_end(html)
+    for number, match in enumerate(_IN_HEAD.finditer(html, 0, head_end)):
         if number > MAX_TAGS:
             break
         start = match.start()
-        kind = html[start + 1].lower() + html[start + 2].lower()
-        if kind == "me":
+        kind = html[start + 1].lower()
+        if kind == "m":
             _read_meta(html, start, meta)
-        elif kind == "ti":
-            if html[start + 3] in "tT":
-                page_title = page_title or _inner(html, start, 1000)
-            elif time_tag is None:
-                time_tag = _attributes(html, start).get("datetime")
-        elif kind == "sc":
-            if not ld and "ld+json" in html[start : start + 200].lower():
-                ld = _read_json_ld(html, start)
-        elif kind == "h1":
-            if len(headings) < 2:
-                headings.append(_inner(html, start, 1000) or "")
-        elif "author" in html[start : start + 60] and "author" not in meta:
-            meta["author"] = _inner(html, start, 600) or ""
-    heading = headings[0] if len(headings) == 1 and len(headings[0]) > 2 else None
-    title = _first(meta, _TITLE_KEYS) or ld.get("title") or heading or page_title
+        elif kind == "t":
+            page_title = page_title or _inner(html, start, "title")
+        elif not ld:
+            ld = _read_json_ld(html, start)
+    # the body is searched only for what the head did not say
+    body_end = head_end + MAX_BODY_CHARS
+    if not ld:
+        at = html.find("ld+json", head_end)
+        ld = _read_json_ld(html, html.rfind("<", head_end, at)) if at >= 0 else ld
+    title = _first(meta, _TITLE_KEYS) or ld.get("title") or _only_heading(html, head_end, body_end) or page_title
     author = ld.get("author") or _first(meta, _AUTHOR_KEYS, _is_name)
+    if author is None:
+        at = html.find('rel="author"', head_end, body_end)
+        author = _inner(html, at, "a") if at >= 0 else None
     latest = _day(crawled, None) if crawled else None
-    dates = [meta.get(_DATE_KEYS[0]), ld.get("published"), *(meta.get(k) for k in _DATE_KEYS[1:]), time_tag]
+    dates = [meta.get(_DATE_KEYS[0]), ld.get("published"), *(meta.get(k) for k in _DATE_KEYS[1:])]
     published = next((day for date in dates if date and (day := _day(date, latest))), None)
+    if published is None:
+        at = html.find("<time ", head_end, body_end)
+        stamp = _attributes(html, at).get("datetime") if at >= 0 else None
+        published = _day(stamp, latest) if stamp else None
     if published is None and url:
         in_path = _URL_DAY.search(url)
         published = _iso(in_path[1], in_path[2], in_path[3], latest) if in_path else None
     return Metadata(title, author, published)
+
+
+def _head_end(html: str) -> int:
+    for mark in ("</head", "<body", "</HEAD", "<BODY"):
+        at = html.find(mark, 0, MAX_HEAD_CHARS)
+        if at >= 0:
+            return at
+    return min(len(html), MAX_HEAD_CHARS)
 
 
 def _attributes(html: str, start: int) -> dict[str, str]:
@@ -112,21 +129,30 @@ def _read_meta(html: str, start: int, into: dict[str, str]) -> None:
         into[key] = content
 
 
-def _inner(html: str, start: int, limit: int) -> str | None:
+def _inner(html: str, start: int, name: str) -> str | None:
     """The text inside the element whose tag begins at `start`, its own markup taken out."""
     opened = html.find(">", start, start + 2000)
     if opened < 0:
         return None
-    name = html[start + 1 : start + 6].rstrip(" >\"'=").split(" ")[0].split(">")[0]
-    closed = html.find("</" + name, opened, opened + limit * 4)
-    if closed < 0:
+    within = html[opened + 1 : opened + 4000]
+    closed = within.lower().find("</" + name)
+    return _TAGS.sub(" ", within[:closed]).strip() or None if closed >= 0 else None
+
+
+def _only_heading(html: str, start: int, stop: int) -> str | None:
+    """The text of the page's `h1` if it has just one."""
+    first = _HEADING.search(html, start, stop)
+    if first is None or _HEADING.search(html, first.end(), stop):
         return None
-    return _TAGS.sub(" ", html[opened + 1 : closed])[:limit].strip() or None
+    text = _inner(html, first.start(), "h1")
+    return text if text and len(text) > 2 else None
 
 
 def _read_json_ld(html: str, start: int) -> dict[str, str]:
     opened = html.find(">", start, start + 400)
-    closed = html.find("</", opened, opened + MAX_JSON_LD_CHARS) if opened >= 0 else -1
+    if opened < 0 or "ld+json" not in html[start:opened].lower():
+        return {}
+    closed = html.find("</", opened, opened + MAX_JSON_LD_CHARS)
     while closed >= 0 and html[closed + 2 : closed + 8].lower() != "script":
         closed = html.find("</", closed + 2, opened + MAX_JSON_LD_CHARS)
     if closed < 0:
