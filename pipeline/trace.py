@@ -1,4 +1,8 @@
-"""From a position in a pack back to the document, its URL and its WARC record."""
+"""From a position in a pack set back to the document and the WARC record that its token came from.
+
+Reads the pack set and the Parquet files in its `documents/` folder (`id, url, record`, and `title`
+where there is one), which hold one row for each document in the packs.
+"""
 
 from __future__ import annotations
 
@@ -7,80 +11,83 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from .errors import ConfigError, SchemaError
 from .packs import TOKENIZER, PackReader, open_packs
 
-CONTEXT = 16
-"""Tokens shown on either side."""
+CONTEXT_TOKENS = 24
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Where a token came from."""
+    """Where a token came from. `token_offset` counts from the document's first token; `context` is the
+    text around the token, itself between `⟦⟧`, within its document and sequence."""
 
-    document: str  # id
+    document: str
     url: str | None
+    record: dict[str, Any]
     title: str | None
-    record: dict[str, Any]  # schema.RECORD
-    token: int  # its id in the vocabulary
-    offset: int  # tokens of the document before it
-    n_tokens: int  # tokens of the whole document, end-of-document included
-    before: str  # text of the tokens before it, in the same document
-    text: str  # its own text
-    after: str
+    token_offset: int
+    token_id: int
+    context: str | None
 
 
-def trace(packs: Path, sequence: int, position: int) -> Trace:
-    """What token `position` of sequence `sequence` (both from 0) belongs to.
+def trace(pack_dir: str | Path, sequence: int, position: int, *, tokenizer: str | Path | None = None) -> Trace:
+    """The document behind token `position` of sequence `sequence` (both from 0).
 
-    Raises ConfigError for a place outside the pack or in its padding, SchemaError where the folder
-    `documents/` doesn't know the document.
+    The context is decoded with the pack set's own tokenizer, or `tokenizer`, and null if there is none.
+    Raises ConfigError for a position that doesn't exist, is padding, or whose documents are not
+    described beside the packs; SchemaError if the pack set is damaged.
     """
-    reader = open_packs(packs)
+    reader = open_packs(pack_dir)
     if not 0 <= sequence < len(reader):
-        raise ConfigError(f"sequence {sequence} does not exist: {packs} has the sequences 0 to {len(reader) - 1}")
-    found = reader[sequence]
-    if not 0 <= position < found.length:
-        raise ConfigError(f"position {position} does not exist: sequence {sequence} has the tokens 0 to {found.length - 1}")
-    number = int(np.searchsorted(found.doc_starts, position, side="right")) - 1
-    start = int(found.doc_starts[number])
-    end = int(found.doc_starts[number + 1]) if number + 1 < len(found.doc_starts) else found.length
-    key = found.doc_ids[number]
-    row = _document(packs, key)
-    ids = found.input_ids
-    decode = _decoder(reader)
+        raise ConfigError(f"{pack_dir} has sequences 0 to {len(reader) - 1}, not {sequence}")
+    row = reader[sequence]
+    if not 0 <= position < reader.sequence_length:
+        raise ConfigError(f"a sequence has positions 0 to {reader.sequence_length - 1}, not {position}")
+    if position >= row.length:
+        raise ConfigError(f"position {position} of sequence {sequence} is padding: it has {row.length} tokens")
+    which = int(np.searchsorted(row.doc_starts, position, side="right")) - 1
+    start = int(row.doc_starts[which])
+    end = int(row.doc_starts[which + 1]) if which + 1 < len(row.doc_starts) else row.length
+    document = row.doc_ids[which]
+    found = _look_up(reader.folder, document)
     return Trace(
-        document=key,
-        url=row["url"],
-        title=row["title"],
-        record=row["record"],
-        token=int(ids[position]),
-        offset=position - start + (found.first_doc_offset if number == 0 else 0),
-        n_tokens=row["n_tokens"],
-        before=decode(ids[max(start, position - CONTEXT) : position]),
-        text=decode(ids[position : position + 1]),
-        after=decode(ids[position + 1 : min(end, position + 1 + CONTEXT)]),
+        document=document,
+        url=found.get("url"),
+        record=found.get("record") or {},
+        title=found.get("title"),
+        token_offset=position - start + (row.first_doc_offset if which == 0 else 0),
+        token_id=int(row.input_ids[position]),
+        context=_context(reader, tokenizer, row.input_ids[start:end].tolist(), position - start),
     )
 
 
-def _document(packs: Path, key: str) -> dict[str, Any]:
-    folder = packs / "documents"
-    if not folder.is_dir():
-        raise SchemaError(f"{packs} has no folder `documents`, so its tokens can't be traced; run the pack step again")
-    rows = ds.dataset(folder, format="parquet").to_table(filter=pc.field("id") == key).to_pylist()
+def _look_up(folder: Path, document: str) -> dict[str, Any]:
+    """The row of `document` in the Parquet files beside the packs; only the ids of all rows are read."""
+    import pyarrow.compute as pc
+    import pyarrow.dataset as ds
+
+    files = sorted((folder / "documents").glob("*.parquet"))
+    if not files:
+        raise ConfigError(f"{folder} has no documents/*.parquet, so it can't be traced; run the pack step again")
+    documents = ds.dataset([str(file) for file in files])
+    columns = [c for c in ("id", "url", "record", "title") if c in documents.schema.names]
+    rows = documents.to_table(columns=columns, filter=pc.field("id") == document).to_pylist()
     if not rows:
-        raise SchemaError(f"document {key} is not in {folder}; run the pack step again")
+        raise SchemaError(f"document {document} is in the packs of {folder} but not in its documents/")
     return dict(rows[0])
 
 
-def _decoder(reader: PackReader) -> Any:
+def _context(reader: PackReader, tokenizer: str | Path | None, ids: list[int], at: int) -> str | None:
     from .bpe import load_tokenizer
 
-    path = reader.folder / TOKENIZER
-    if not path.exists():
-        return lambda ids: ""
-    tokenizer = load_tokenizer(path)
-    return lambda ids: tokenizer.decode(ids.tolist())
+    path = Path(tokenizer) if tokenizer is not None else reader.folder / TOKENIZER
+    if tokenizer is None and not path.is_file():
+        return None
+    eos = int(reader.manifest["eos_id"])
+    loaded = load_tokenizer(path, reader.manifest.get("eos"))
+    if loaded.fingerprint != reader.manifest["tokenizer"]["fingerprint"] or loaded.eos_id != eos:
+        raise ConfigError(f"{path} is not the tokenizer that made {reader.folder}")
+    before, after = ids[max(at - CONTEXT_TOKENS, 0) : at], ids[at + 1 : at + 1 + CONTEXT_TOKENS]
+    return f"{loaded.decode(before)}⟦{loaded.decode([ids[at]])}⟧{loaded.decode(after)}"

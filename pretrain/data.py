@@ -1,10 +1,15 @@
-"""Packs as training batches: a torch dataset over the memory map, and a fast shuffled loader."""
+"""Reading packs for training: a map-style `Dataset`, and a loader of shuffled batches.
+
+The order of an epoch is a permutation computed from (seed, epoch) and the position alone, so it is
+the same on any number of ranks and can be entered at any batch without walking there.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,130 +17,168 @@ import torch
 from torch.utils.data import Dataset
 
 from pipeline.errors import ConfigError
-from pipeline.packs import PackReader, open_packs
+from pipeline.packs import Block, PackReader, open_packs
 
-_ROUNDS = 4
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+PADDING = -1
+"""Segment id of padding."""
 
 
-class PackDataset(Dataset[torch.Tensor]):
-    """Sequences as (T,) tensors that share the mapped file's memory: uint16 or uint32, nothing copied."""
+class PackDataset(Dataset[dict[str, Any]]):
+    """The sequences of a pack set as tensors over the mapped file: nothing is copied.
 
-    def __init__(self, packs: Path | str | PackReader) -> None:
-        self.packs = packs if isinstance(packs, PackReader) else open_packs(packs)
+    An item has `input_ids` (T,) uint16 or uint32 (a view: don't write to it), `length`, and
+    `segment_ids` (T,) int32, the number of the document within the sequence, -1 on padding.
+    Picklable, so that the workers of a `DataLoader` map the files themselves.
+    """
+
+    def __init__(self, packs: PackReader | str | Path) -> None:
+        self.reader = packs if isinstance(packs, PackReader) else open_packs(packs)
+        with warnings.catch_warnings():  # torch has no read-only tensors and warns of every such view
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self._blocks = [torch.from_numpy(block.input_ids) for block in self.reader.blocks]
 
     def __len__(self) -> int:
-        return len(self.packs)
+        return len(self.reader)
 
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return _share(self.packs[index].input_ids)
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        index = index % len(self) if -len(self) <= index < 0 else index
+        block, row = self.reader.locate(index)
+        number = int(np.searchsorted(self.reader.block_starts, index, side="right")) - 1
+        segments = np.empty((1, self.reader.sequence_length), np.int32)
+        _segments([(block, row)], segments)
+        return {
+            "input_ids": self._blocks[number][row],
+            "length": int(block.lengths[row]),
+            "segment_ids": torch.from_numpy(segments[0]),
+        }
 
-
-def _share(ids: npt.NDArray[np.uint16] | npt.NDArray[np.uint32]) -> torch.Tensor:
-    """A tensor over a read-only array without a copy. torch can't mark it read-only: writing to it would crash."""
-    flat = ids.view()
-    flat.flags.writeable = False
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(flat)
-
-
-def _hash(values: npt.NDArray[np.uint64], key: np.uint64) -> npt.NDArray[np.uint64]:
-    """SplitMix64's finaliser (Steele et al. 2014) of value + key."""
-    with np.errstate(over="ignore"):
-        z = values + key * _MIX
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PackDataset, (self.reader.folder,)
 
 
-def shuffled(start: int, stop: int, n: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
-    """Places [start, stop) of a permutation of range(n) fixed by (seed, epoch); nothing else is computed.
+class Batch(NamedTuple):
+    """B sequences. `segment_ids` only if the loader was asked for them."""
 
-    A balanced Feistel network over the smallest even number of bits that holds n, walked until the
-    value falls inside the range (Black and Rogaway 2002): any place is known without the ones before.
-    """
-    half = max(1, ((n - 1).bit_length() + 1) // 2)
-    mask = np.uint64((1 << half) - 1)
-    key = _hash(np.array([seed], np.uint64), np.uint64(epoch + 1))[0]
-    values = np.arange(start, stop, dtype=np.uint64)
-    walking = np.ones(len(values), bool)
-    while walking.any():
-        left, right = values[walking] >> np.uint64(half), values[walking] & mask
-        for number in range(_ROUNDS):
-            left, right = right, left ^ (_hash(right ^ key, np.uint64(number + 1)) & mask)
-        values[walking] = (left << np.uint64(half)) | right
-        walking = values >= n
-    return values.astype(np.int64)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A batch: `input_ids` and, if asked for, `segments` (document number within the row, -1 for padding),
-    both (batch, T) int64."""
-
-    input_ids: torch.Tensor
-    segments: torch.Tensor | None
+    input_ids: torch.Tensor  # (B, T) int64; the pad id from each sequence's length on
+    segment_ids: torch.Tensor | None  # (B, T) int32; number of the document in its sequence, -1 on padding
+    indices: npt.NDArray[np.int64]  # (B,) numbers of the sequences in the pack set
 
 
 class PackLoader:
-    """Shuffled int64 batches of one epoch; the last, smaller batch is left out unless `keep_last`.
+    """Shuffled batches of a pack set; every sequence once an epoch.
 
-    The order hangs on (seed, epoch) alone. Rows are gathered from the mapped ids in one call into a
-    buffer that is used again: a batch is valid until the next one is asked for.
+    `batch_size` counts the sequences of a batch over all ranks; rank r of `world_size` gets the r-th
+    part of each. `start` is the first batch to yield. The last, smaller batch comes unless `drop_last`.
+    With `reuse` two buffers take turns: a batch is overwritten when the next but one is drawn.
+    Raises ConfigError for an empty pack set and for sizes that don't fit together.
     """
 
     def __init__(
         self,
-        packs: Path | str | PackReader,
+        packs: PackReader | str | Path,
         batch_size: int,
-        *,
         seed: int = 0,
         epoch: int = 0,
+        *,
         segments: bool = False,
-        keep_last: bool = False,
+        rank: int = 0,
+        world_size: int = 1,
+        start: int = 0,
+        drop_last: bool = False,
+        shuffle: bool = True,
+        reuse: bool = False,
     ) -> None:
-        self.packs = packs if isinstance(packs, PackReader) else open_packs(packs)
-        if batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
-        if not len(self.packs):
-            raise ConfigError(f"{self.packs.folder} holds no sequences")
-        self.batch_size, self.seed, self.epoch, self.with_segments = batch_size, seed, epoch, segments
-        self.keep_last = keep_last
-        self._buffer = torch.empty((batch_size, self.packs.sequence_length), dtype=torch.int64)
+        self.reader = packs if isinstance(packs, PackReader) else open_packs(packs)
+        if not len(self.reader):
+            raise ConfigError(f"pack set {self.reader.folder} is empty: there is nothing to train on")
+        if batch_size < 1 or world_size < 1 or batch_size % world_size or not 0 <= rank < world_size or start < 0:
+            raise ConfigError(
+                f"batch_size {batch_size} must be a multiple of world_size {world_size},"
+                f" with rank {rank} below it and start {start} not negative"
+            )
+        self.batch_size, self.seed, self.epoch, self.start = batch_size, seed, epoch, start
+        self.rank, self.world_size = rank, world_size
+        self.segments, self.drop_last, self.shuffle, self.reuse = segments, drop_last, shuffle, reuse
 
     def __len__(self) -> int:
-        n = len(self.packs)
-        return -(-n // self.batch_size) if self.keep_last else n // self.batch_size
+        """Batches in the whole epoch."""
+        n = len(self.reader)
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        n = len(self.packs)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            yield self.gather(shuffled(start, min(start + self.batch_size, n), n, self.seed, self.epoch))
+        n, length = len(self.reader), self.reader.sequence_length
+        part = self.batch_size // self.world_size
+        buffers = [torch.empty((part, length), dtype=torch.int64) for _ in range(2)] if self.reuse else []
+        for number in range(self.start, len(self)):
+            first = min(number * self.batch_size + self.rank * part, n)
+            positions = np.arange(first, min(first + part, n), dtype=np.int64)
+            indices = permute(positions, n, self.seed, self.epoch) if self.shuffle else positions
+            buffer = buffers[number % 2] if buffers else torch.empty((part, length), dtype=torch.int64)
+            ids = buffer[: len(indices)]
+            yield self._fill(ids, indices)
 
-    def gather(self, rows: npt.NDArray[np.int64]) -> Batch:
-        """The sequences of these numbers, in this order."""
-        buffer = self._buffer[: len(rows)]
-        into = buffer.numpy()
-        blocks = self.packs.blocks
-        which = np.searchsorted(self.packs.block_starts, rows, side="right") - 1
-        inside = rows - self.packs.block_starts[which]
-        for at, (block, row) in enumerate(zip(which.tolist(), inside.tolist(), strict=True)):
-            into[at] = blocks[block].input_ids[row]
-        segments = torch.from_numpy(self._segments(which, inside)) if self.with_segments else None
-        return Batch(buffer, segments)
+    def _fill(self, ids: torch.Tensor, indices: npt.NDArray[np.int64]) -> Batch:
+        reader = self.reader
+        numbers = np.searchsorted(reader.block_starts, indices, side="right") - 1
+        blocks = [reader.blocks[b] for b in numbers.tolist()]
+        rows = (indices - reader.block_starts[numbers]).tolist()
+        out = ids.numpy()
+        for i, (block, row) in enumerate(zip(blocks, rows, strict=True)):
+            out[i] = block.input_ids[row]  # widens straight from the map: one pass over the data
+        if not self.segments:
+            return Batch(ids, None, indices)
+        segments = np.empty(out.shape, np.int32)
+        _segments(list(zip(blocks, rows, strict=True)), segments)
+        return Batch(ids, torch.from_numpy(segments), indices)
 
-    def _segments(self, which: npt.NDArray[np.int64], inside: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        length = self.packs.sequence_length
-        marks = np.zeros((len(which), length), np.int64)
-        ends = np.empty(len(which), np.int64)
-        for at, (number, row) in enumerate(zip(which.tolist(), inside.tolist(), strict=True)):
-            block = self.packs.blocks[number]
-            starts = block.doc_starts[block.doc_offsets[row] : block.doc_offsets[row + 1]]
-            marks[at, starts[1:]] = 1
-            ends[at] = block.lengths[row]
-        segments = marks.cumsum(axis=1)
-        segments[np.arange(length) >= ends[:, None]] = -1
-        return segments
+
+def _segments(rows: list[tuple[Block, int]], out: npt.NDArray[np.int32]) -> None:
+    """Fill `out` (B, T) with the document's number at each position, -1 on padding."""
+    out[:] = 0
+    for i, (block, row) in enumerate(rows):
+        out[i, block.doc_starts[block.doc_offsets[row] + 1 : block.doc_offsets[row + 1]]] = 1
+    np.cumsum(out, axis=1, out=out)
+    for i, (block, row) in enumerate(rows):
+        out[i, block.lengths[row] :] = PADDING
+
+
+_ROUNDS = 8
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK64 = (1 << 64) - 1
+
+
+def permute(positions: npt.NDArray[np.int64], n: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """Where the permutation of range(n) given by (seed, epoch) sends each of `positions`.
+
+    A Feistel network over the smallest power of two that holds n, its round function the finaliser
+    of splitmix64 under a key for each round; values from n on are sent through again ("cycle
+    walking", Black and Rogaway 2002) until they fall inside. Needs no memory for the rest of the
+    permutation.
+    """
+    if n == 1:
+        return np.zeros_like(positions)
+    bits = max((n - 1).bit_length(), 2)
+    low_bits = np.uint64(bits // 2)
+    low_mask = np.uint64((1 << (bits // 2)) - 1)
+    high_mask = np.uint64((1 << (bits - bits // 2)) - 1)
+    key = int(_mix(np.array([seed & _MASK64], np.uint64))[0]) ^ (epoch * _GOLDEN & _MASK64)
+    keys = _mix(np.array([key + i * _GOLDEN & _MASK64 for i in range(1, _ROUNDS + 1)], np.uint64))
+    values = positions.astype(np.uint64)
+    todo = np.arange(len(values))
+    while len(todo):
+        x = values[todo]
+        low, high = x & low_mask, x >> low_bits
+        for i in range(0, _ROUNDS, 2):
+            low ^= _mix(high ^ keys[i]) & low_mask
+            high ^= _mix(low ^ keys[i + 1]) & high_mask
+        values[todo] = high << low_bits | low
+        todo = todo[values[todo] >= n]
+    return values.astype(np.int64)
+
+
+def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """splitmix64's output function (Steele, Lea and Flood 2014), wrapping modulo 2^64."""
+    x = x + np.uint64(_GOLDEN)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

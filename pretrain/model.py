@@ -1,4 +1,8 @@
-"""A small decoder-only Transformer: RMSNorm, rotary positions, SwiGLU, SDPA, attention within documents only."""
+"""A small decoder-only Transformer: RMSNorm, rotary positions, SwiGLU, causal attention within documents.
+
+Follows the Llama layout (Touvron et al. 2023): pre-normalisation, no biases; input and output
+embeddings are shared. Shapes: B sequences, T positions, D width, H heads, V ids.
+"""
 
 from __future__ import annotations
 
@@ -8,98 +12,128 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of a model. `dim` must be divisible by `heads`, and the quotient be even."""
-
-    layers: int
-    dim: int
-    heads: int
-
-    @property
-    def hidden(self) -> int:
-        """Width of the feed-forward layer: 8/3 of `dim` in steps of 32, as in Llama."""
-        return -(-8 * self.dim // 3 // 32) * 32
+from pipeline.errors import ConfigError, nearest
 
 
-SHAPES = {
-    "nano": Shape(2, 64, 2),
-    "tiny": Shape(4, 128, 4),
-    "small": Shape(6, 384, 6),
-    "base": Shape(12, 768, 12),
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes of the model. `d_ff` is the hidden width of the SwiGLU block."""
+
+    vocab_size: int
+    d_model: int
+    n_layers: int
+    n_heads: int
+    d_ff: int
+    rope_theta: float = 10_000.0
+    norm_eps: float = 1e-5
+
+
+SIZES: dict[str, dict[str, int]] = {
+    "tiny": {"d_model": 128, "n_layers": 4, "n_heads": 4, "d_ff": 352},
+    "small": {"d_model": 384, "n_layers": 6, "n_heads": 6, "d_ff": 1024},
+    "base": {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 2048},
 }
+"""Named sizes."""
 
 
-def rotary(length: int, dim: int, base: float = 10_000.0) -> tuple[Tensor, Tensor]:
-    """(cos, sin), each (length, dim // 2), of the rotary embedding (Su et al. 2021)."""
-    frequency = base ** (-torch.arange(0, dim, 2, dtype=torch.float32) / dim)
-    angle = torch.outer(torch.arange(length, dtype=torch.float32), frequency)
-    return angle.cos(), angle.sin()
+def model_config(size: str, vocab_size: int) -> ModelConfig:
+    """The configuration of a named size; `vocab_size` is rounded up to a multiple of 64."""
+    if size not in SIZES:
+        raise ConfigError(f"no model size is called '{size}'{nearest(size, SIZES)}; there are {', '.join(SIZES)}")
+    return ModelConfig(vocab_size=-(-vocab_size // 64) * 64, **SIZES[size])
+
+
+def rotary_table(length: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
+    """cos and sin, each (T, head_dim / 2), of the rotary position embedding (Su et al. 2021)."""
+    rates = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim)
+    angles = torch.outer(torch.arange(length, dtype=torch.float32, device=device), rates)
+    return angles.cos(), angles.sin()
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the pairs (first half, second half) of the last dimension of (..., length, dim) by their position."""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1)
+    """Turn the pairs (i, i + head_dim / 2) of x (B, H, T, head_dim) by their position's angles."""
+    a, b = x.float().chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), dim=-1).to(x.dtype)
 
 
-def document_mask(segments: Tensor) -> Tensor:
-    """(batch, 1, length, length), True where a token may look: back, and within its own document."""
-    length = segments.shape[1]
-    same = segments[:, :, None] == segments[:, None, :]
-    causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
-    return (same & causal)[:, None]
+def document_mask(segment_ids: Tensor) -> Tensor:
+    """(B, 1, T, T) bool: position i may see j if j <= i lies in the same document; padding sees padding only,
+    so that no row is empty."""
+    same = segment_ids[:, :, None] == segment_ids[:, None, :]
+    return same.tril().unsqueeze(1)
 
 
-class Block(nn.Module):
-    """Attention and feed-forward, each behind an RMSNorm and added to the stream."""
+class Attention(nn.Module):
+    """Multi-head causal self-attention, (B, T, D) -> (B, T, D)."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.heads = shape.heads
-        self.norm_attention = nn.RMSNorm(shape.dim)
-        self.norm_feed = nn.RMSNorm(shape.dim)
-        self.qkv = nn.Linear(shape.dim, 3 * shape.dim, bias=False)
-        self.out = nn.Linear(shape.dim, shape.dim, bias=False)
-        self.gate_up = nn.Linear(shape.dim, 2 * shape.hidden, bias=False)
-        self.down = nn.Linear(shape.hidden, shape.dim, bias=False)
+        self.n_heads = config.n_heads
+        self.qkv = nn.Linear(config.d_model, 3 * config.d_model, bias=False)
+        self.out = nn.Linear(config.d_model, config.d_model, bias=False)
 
-    def forward(self, x: Tensor, mask: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """x: (batch, length, dim)."""
-        batch, length, dim = x.shape
-        heads = self.qkv(self.norm_attention(x)).view(batch, length, 3, self.heads, dim // self.heads)
-        q, k, v = heads.permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, attn_mask=mask)
-        x = x + self.out(seen.transpose(1, 2).reshape(batch, length, dim))
-        gate, up = self.gate_up(self.norm_feed(x)).chunk(2, dim=-1)
-        return x + self.down(F.silu(gate) * up)
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+        b, t, d = x.shape
+        q, k, v = self.qkv(x).view(b, t, 3, self.n_heads, d // self.n_heads).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(
+            rotate(q, cos, sin), rotate(k, cos, sin), v, attn_mask=mask, is_causal=mask is None
+        )
+        return self.out(y.transpose(1, 2).reshape(b, t, d))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU (Shazeer 2020): W_down(silu(W_gate x) * W_up x)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(config.d_model, 2 * config.d_ff, bias=False)
+        self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(F.silu(gate) * up)
+
+
+class Layer(nn.Module):
+    """Attention and feed-forward, each on the normalised residual stream."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(config.d_model, eps=config.norm_eps)
+        self.attention = Attention(config)
+        self.feed_forward_norm = nn.RMSNorm(config.d_model, eps=config.norm_eps)
+        self.feed_forward = FeedForward(config)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), cos, sin, mask)
+        return x + self.feed_forward(self.feed_forward_norm(x))
 
 
 class Transformer(nn.Module):
-    """Token ids and document segments to logits; the head shares the embedding's weights."""
+    """The language model. Weights are normal with deviation 0.02, those that write to the residual
+    stream divided by sqrt(2 n_layers) (Radford et al. 2019), so an untrained model's loss is about ln V."""
 
-    cos: Tensor
-    sin: Tensor
-
-    def __init__(self, shape: Shape, vocab_size: int, length: int) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocab_size, shape.dim)
-        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
-        self.norm = nn.RMSNorm(shape.dim)
-        cos, sin = rotary(length, shape.dim // shape.heads)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
-        deep = 0.02 / (2 * shape.layers) ** 0.5
-        for name, weight in self.named_parameters():
-            if weight.dim() > 1:
-                nn.init.normal_(weight, std=deep if name.endswith(("out.weight", "down.weight")) else 0.02)
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
+        self.norm = nn.RMSNorm(config.d_model, eps=config.norm_eps)
+        for name, parameter in self.named_parameters():
+            if parameter.dim() > 1:
+                residual = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
+                nn.init.normal_(parameter, std=0.02 / (2 * config.n_layers) ** 0.5 if residual else 0.02)
 
-    def forward(self, ids: Tensor, segments: Tensor) -> Tensor:
-        """ids, segments: (batch, length) of int64; returns logits (batch, length, vocabulary)."""
-        mask = document_mask(segments)
-        length = ids.shape[1]
-        x = self.embedding(ids)
-        for block in self.blocks:
-            x = block(x, mask, self.cos[:length], self.sin[:length])
-        return F.linear(self.norm(x), self.embedding.weight)
+    def hidden(self, input_ids: Tensor, segment_ids: Tensor | None = None) -> Tensor:
+        """Last normalised hidden states, (B, T) -> (B, T, D). Without segments attention is plainly causal."""
+        head_dim = self.config.d_model // self.config.n_heads
+        cos, sin = rotary_table(input_ids.shape[1], head_dim, self.config.rope_theta, input_ids.device)
+        mask = None if segment_ids is None else document_mask(segment_ids)
+        x = self.embedding(input_ids)
+        for layer in self.layers:
+            x = layer(x, cos, sin, mask)
+        return self.norm(x)
+
+    def forward(self, input_ids: Tensor, segment_ids: Tensor | None = None) -> Tensor:
+        """Logits, (B, T) -> (B, T, V)."""
+        return F.linear(self.hidden(input_ids, segment_ids), self.embedding.weight)

@@ -1,134 +1,160 @@
-"""A plain training loop over packs: next-token loss, AdamW, warm-up and cosine. It shows that the packs train."""
+"""The training loop: AdamW with warm-up and cosine decay over a pack set's shuffled batches.
+
+Writes `metrics.jsonl` (one line a step) and `summary.json`, which hold nothing that differs between
+two runs on the same machine and number of threads, and `timing/run.json` with what does.
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import ConfigError, nearest
-from pipeline.packs import open_packs
-from pipeline.store import write_json
+from pipeline.errors import ConfigError
+from pipeline.packs import PackReader, open_packs
+from pipeline.store import atomic_path, write_json
 
-BETAS = (0.9, 0.95)
-WEIGHT_DECAY = 0.1
-CLIP = 1.0
-WARM_UP_SHARE = 0.1
-FINAL_LR_SHARE = 0.1
+if TYPE_CHECKING:
+    import torch
+
+    from .data import Batch
+    from .model import Transformer
+
+MIN_LR_SHARE = 0.1
+"""The cosine ends at this share of the peak learning rate."""
 
 
 def torch_available() -> bool:
     """Whether torch is installed; does not import it."""
-    return importlib.util.find_spec("torch") is not None
+    return find_spec("torch") is not None
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up over the first tenth, then a cosine down to a tenth of the peak (step counts from 0)."""
-    warm = max(1, round(WARM_UP_SHARE * steps))
-    if step < warm:
-        return peak * (step + 1) / warm
-    done = (step - warm) / max(1, steps - warm)
-    return peak * (FINAL_LR_SHARE + (1 - FINAL_LR_SHARE) * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-def targets(ids: Any, segments: Any) -> Any:
-    """The next id within the same document, -100 (no loss) at a document's last token and in padding."""
-    import torch
-
-    out = torch.full_like(ids, -100)
-    same = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] >= 0)
-    out[:, :-1] = torch.where(same, ids[:, 1:], out[:, :-1])
-    return out
+    """Rate of step `step` (from 0): linear warm-up over a tenth of the steps, then a cosine down to a tenth."""
+    warmup = max(1, steps // 10)
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    share = (step - warmup) / max(1, steps - warmup)
+    return peak * (MIN_LR_SHARE + (1 - MIN_LR_SHARE) * 0.5 * (1 + math.cos(math.pi * share)))
 
 
 def train(
-    packs: Path,
-    output: Path,
+    pack_dir: str | Path,
+    out_dir: str | Path,
     *,
     steps: int = 40,
-    batch_size: int = 4,
+    batch_size: int = 8,
     size: str = "tiny",
-    lr: float = 3e-3,
     seed: int = 0,
+    lr: float = 3e-3,
+    weight_decay: float = 0.1,
+    max_grad_norm: float = 1.0,
     threads: int | None = None,
     log: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Train from scratch and write `metrics.jsonl` (one line a step) and `summary.json` into `output`.
+    """Train a model of a named size from scratch on the pack set and return the summary.
 
-    `size` names a shape in `model.SHAPES`; `lr` is the peak; epochs follow one another with new orders. The
-    losses are nats a token, over tokens that have a next one in their document. Raises ConfigError for an
-    unknown size and for packs with less than one batch, FloatingPointError where the loss is not finite.
+    `log` gets each step's metrics: `step, epoch, loss` (nats a token, before the step), `lr,
+    grad_norm, tokens` (in the batch, padding not counted). The summary has `first_loss, last_loss,
+    untrained_loss` (ln of the number of ids: a uniform guess), `parameters, tokens`, and, outside
+    `summary.json`, `seconds` and `tokens_per_s`. A pack set that is smaller than the steps need is
+    gone through again in another order. Raises ConfigError for a bad size or an empty pack set.
     """
     import torch
-    import torch.nn.functional as F
 
-    from .data import PackLoader
-    from .model import SHAPES, Transformer
+    from .model import Transformer, model_config
+    from .objective import causal_loss
 
-    if size not in SHAPES:
-        raise ConfigError(f"no model size is called '{size}'{nearest(size, SHAPES)}; there are {', '.join(SHAPES)}")
-    reader = open_packs(packs)
-    batch_size = min(batch_size, max(1, len(reader)))
-    torch.manual_seed(seed)
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
-    model = Transformer(SHAPES[size], reader.total_ids, reader.sequence_length)
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=lr, betas=BETAS)
-    output.mkdir(parents=True, exist_ok=True)
-    losses: list[float] = []
-    tokens = epoch = 0
-    start = time.perf_counter()
-    loading = 0.0
-    with open(output / "metrics.jsonl", "w", encoding="utf-8") as metrics:
-        batches = iter(PackLoader(reader, batch_size, seed=seed, epoch=epoch, segments=True))
-        for step in range(steps):
-            before = time.perf_counter()
-            batch = next(batches, None)
-            if batch is None:
-                epoch += 1
-                batches = iter(PackLoader(reader, batch_size, seed=seed, epoch=epoch, segments=True))
-                batch = next(batches)
-            loading += time.perf_counter() - before
-            assert batch.segments is not None
-            wanted = targets(batch.input_ids, batch.segments)
-            logits = model(batch.input_ids, batch.segments)
-            loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=-100)
-            if not torch.isfinite(loss):
-                raise FloatingPointError(f"the loss is {loss.item()} at step {step}; lower the learning rate ({lr})")
-            for group in optimiser.param_groups:
-                group["lr"] = learning_rate(step, steps, lr)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)
-            optimiser.step()
-            seen = int((wanted >= 0).sum())
-            tokens += seen
-            losses.append(loss.item())
-            event = {
-                "step": step, "epoch": epoch, "loss": losses[-1], "grad_norm": float(norm),
-                "lr": learning_rate(step, steps, lr), "tokens": seen,
-            }  # fmt: skip
-            metrics.write(json.dumps(event, sort_keys=True) + "\n")
-            if log is not None:
-                log(event)
-    seconds = time.perf_counter() - start
-    last = losses[-5:]
+    if steps < 1 or batch_size < 1:
+        raise ConfigError(f"steps ({steps}) and batch_size ({batch_size}) must be at least 1")
+    reader = open_packs(pack_dir)
+    config = model_config(size, reader.total_ids)
+    batches = _batches(reader, batch_size, seed)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Transformer(config)
+    optimizer = _optimizer(model, lr, weight_decay)
+
+    out_dir = Path(out_dir)
+    metrics = []
+    started = time.perf_counter()
+    for step in range(steps):
+        epoch, batch = next(batches)
+        assert batch.segment_ids is not None
+        loss, _ = causal_loss(model, batch.input_ids, batch.segment_ids)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+        rate = learning_rate(step, steps, lr)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        event = {
+            "step": step + 1,
+            "epoch": epoch,
+            "loss": loss.item(),
+            "lr": rate,
+            "grad_norm": norm.item(),
+            "tokens": int((batch.segment_ids >= 0).sum()),
+        }
+        metrics.append(event)
+        if log is not None:
+            log(event)
+    seconds = time.perf_counter() - started
+
+    tokens = sum(event["tokens"] for event in metrics)
     summary = {
-        "steps": steps,
+        "size": size,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "untrained_loss": math.log(reader.total_ids),
-        "first_loss": losses[0],
-        "last_loss": sum(last) / len(last),  # mean of the last five steps
+        "steps": steps,
+        "batch_size": batch_size,
+        "sequence_length": reader.sequence_length,
         "tokens": tokens,
-        "tokens_per_s": tokens / seconds,
-        "loader_share": loading / seconds,
+        "epochs": metrics[-1]["epoch"] + 1,
+        "seed": seed,
+        "lr": lr,
+        "first_loss": metrics[0]["loss"],
+        "last_loss": metrics[-1]["loss"],
+        "untrained_loss": math.log(config.vocab_size),
     }
-    write_json(output / "summary.json", summary)
-    return summary
+    timing = {"seconds": seconds, "tokens_per_s": tokens / seconds}
+    with atomic_path(out_dir / "metrics.jsonl") as temporary:
+        temporary.write_text("".join(json.dumps(event) + "\n" for event in metrics), encoding="utf-8")
+    write_json(out_dir / "summary.json", summary)
+    write_json(
+        out_dir / "timing" / "run.json",
+        {**timing, "threads": torch.get_num_threads(), "torch": str(torch.__version__)},
+    )
+    return {**summary, **timing}
+
+
+def _batches(reader: PackReader, batch_size: int, seed: int) -> Iterator[tuple[int, Batch]]:
+    """(epoch, batch) without end. The last, smaller batch of an epoch is left out unless it is the only one."""
+    from .data import PackLoader
+
+    def epochs() -> Iterator[tuple[int, Batch]]:
+        epoch = 0
+        while True:
+            size = min(batch_size, len(reader))
+            for batch in PackLoader(reader, size, seed, epoch, segments=True, drop_last=True, reuse=True):
+                yield epoch, batch
+            epoch += 1
+
+    PackLoader(reader, batch_size, seed)  # an empty pack set fails here, before anything is built
+    return epochs()
+
+
+def _optimizer(model: Transformer, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW that decays matrices, not norms."""
+    import torch
+
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95))
