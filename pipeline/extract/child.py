@@ -52,13 +52,15 @@ def main(argv: list[str]) -> int:
 
     def started(index: int) -> None:
         nonlocal begun
-        now = time.process_time()
-        # Near the limit an allocation may have failed inside a library that then went on without it, so the page
-        # counts as out of memory. Only a page that took its time can have filled so much.
-        if limit and now - begun > 0.05 and peak_bytes() > 0.95 * limit:
+        begun = time.process_time()
+        HEARTBEAT.pack_into(heartbeat, 0, index, begun)
+
+    def finished(index: int, reason: str | None) -> None:
+        # Near the limit an allocation may have failed inside a library that then went on without it, so such a
+        # page counts as out of memory. Only one that took its time or gave nothing is worth the look.
+        suspect = reason in ("no_text", "extractor_error") or time.process_time() - begun > 0.05
+        if limit and suspect and peak_bytes() > 0.95 * limit:
             os._exit(OUT_OF_MEMORY)
-        begun = now
-        HEARTBEAT.pack_into(heartbeat, 0, index, now)
 
     while True:
         header = source.read(FRAME.size)
@@ -68,12 +70,10 @@ def main(argv: list[str]) -> int:
         if shared is None or length > len(shared):  # it has grown
             shared = mmap.mmap(shared_fd, 0, prot=mmap.PROT_READ)
         requests = pa.ipc.open_stream(pa.py_buffer(memoryview(shared)[:length])).read_next_batch()
-        begun = time.process_time()
         try:
-            reply = extractor.batch(requests, started)
+            reply = extractor.batch(requests, started, finished)
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
-        started(requests.num_rows)
         del requests
         buffer = pa.BufferOutputStream()
         with pa.ipc.new_stream(buffer, reply.schema) as writer:

@@ -97,14 +97,25 @@ class Extractor:
         reason = None if text else "no_text"
         return (text or None, title, author, found.published, decoded.charset, decoded.charset_from, reason)
 
-    def batch(self, pages: pa.Table | pa.RecordBatch, started: Callable[[int], None] | None = None) -> pa.RecordBatch:
-        """Replies for a table of requests, in order. `started(i)` is called before page i is begun. Raises as `row`."""
+    def batch(
+        self,
+        pages: pa.Table | pa.RecordBatch,
+        started: Callable[[int], None] | None = None,
+        finished: Callable[[int, str | None], None] | None = None,
+    ) -> pa.RecordBatch:
+        """Replies for a table of requests, in order. Raises as `row`.
+
+        `started(i)` is called before page i is begun, `finished(i, drop reason)` after it.
+        """
         columns = [pages.column(name) for name in REQUEST.names]
         rows: list[Row] = []
         for i in range(pages.num_rows):
             if started is not None:
                 started(i)
-            rows.append(self.row(*(column[i].as_py() for column in columns)))
+            row = self.row(*(column[i].as_py() for column in columns))
+            rows.append(row)
+            if finished is not None:
+                finished(i, row[-1])
         return replies(rows)
 
 
