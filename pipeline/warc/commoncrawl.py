@@ -50,6 +50,14 @@ _one_at_a_time = threading.Lock()
 Sleep = Callable[[float], None]
 
 
+def default_cache() -> Path:
+    """Where downloads are kept: `$GRISTMILL_CACHE`, else `gristmill` in the user's cache folder (XDG)."""
+    named = os.environ.get("GRISTMILL_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gristmill"
+
+
 def is_release(text: str) -> bool:
     """Whether an input names a Common Crawl release (`CC-MAIN-2024-33`, `CC-MAIN-2024-33:wet`)."""
     return _RELEASE.fullmatch(text) is not None

@@ -112,13 +112,14 @@ class Framer:
             return self._bad(at, "bad_content_length" if detail else "bad_warc_header", detail, head_end)
         end = head_end + length
         large = length > self._max_block
-        there = stream.reach(end, keep=not large)
-        if there and self._ends(end, bool(arc)):
+        there = length <= stream.most and stream.reach(end, keep=not large)
+        following = self._ends(head_end, end, bool(arc)) if there else None
+        if following is not None:
             if large:
-                return Skip("too_large", stream.locate(at)[0], f"{length} bytes"), end
+                return Skip("too_large", stream.locate(at)[0], f"{length} bytes"), following
             if at < self._first:
-                return None, end
-            return self._frame(at, head_end, end, arc), end
+                return None, following
+            return self._frame(at, head_end, end, arc), following
         if stream.abandoned:
             return Skip("too_large", stream.locate(at)[0], f"{length} bytes stated, decompression bomb"), None
         if there and arc and not large and self._last_arc(end):
@@ -155,8 +156,8 @@ class Framer:
             return at + blank.end(), None, digits[:40].decode("latin-1") or "empty"
         return at + blank.end(), int(digits), ""
 
-    def _ends(self, end: int, arc: bool) -> bool:
-        """Whether a record can end at `end`, judged by what follows."""
+    def _ends(self, head_end: int, end: int, arc: bool) -> int | None:
+        """Where to go on if a record can end at `end`, judged by what follows; None if it can't."""
         stream = self._stream
         tail = stream.at(end, START_WINDOW)
         text = bytes(tail[:64])
@@ -164,12 +165,22 @@ class Framer:
         blank = len(text) - len(rest)
         sound = stream.damage is None or stream.damage_from >= end
         if not rest:
-            return sound
+            return end if sound else None
         if WARC_START.match(tail, blank) or ARC_START.match(tail, blank):
-            return True
+            return end
         if stream.boundary(end, end + blank):
+            return end
+        if WARC_START.match(tail, 4):  # the blank lines themselves are damaged
+            return end + 4
+        parted = sound and not arc and text.startswith((b"\r\n\r\n", b"\n\n"))
+        return end if parted and self._has_http_end(head_end, end) else None
+
+    def _has_http_end(self, head_end: int, end: int) -> bool:
+        """Whether a block isn't just an HTTP header whose blank line was taken for that between records."""
+        if head_end < self._stream.base:
             return True
-        return sound and not arc and text.startswith((b"\r\n\r\n", b"\n\n"))
+        block = self._stream.at(head_end, min(end - head_end, MAX_HEAD))
+        return bytes(block[:5]).upper() != b"HTTP/" or HEAD_END.search(block) is not None
 
     def _last_arc(self, end: int) -> bool:
         """Whether an ARC record ends in its line end and only garbage follows in this stream."""

@@ -35,9 +35,9 @@ def list_sources(inputs: Sequence[str], *, cache_dir: Path | None = None, warcs:
     holds where the input lies, so that ids agree between machines. The same file named twice is taken once. Where two
     files have one name, all files of that name get the shortest distinguishing tail of their input's folder in front.
 
-    `cache_dir` keeps what is fetched from Common Crawl, `warcs` is how many of a release's files to take (the first
+    `cache_dir` keeps what is fetched from Common Crawl (default: `commoncrawl.default_cache()`), `warcs` is how many of a release's files to take (the first
     ones of its listing). Raises ConfigError where an input matches nothing, can't be opened, lacks a package, or names
-    a release without `warcs` and `cache_dir`.
+    a release without `warcs`.
     """
     found: dict[str, Source] = {}
     for text in inputs:
@@ -54,9 +54,9 @@ def list_sources(inputs: Sequence[str], *, cache_dir: Path | None = None, warcs:
 def _expand(text: str, cache_dir: Path | None, warcs: int | None) -> Iterator[tuple[str, str, int]]:
     """(path, name, bytes) of the files that one input names."""
     if commoncrawl.is_release(text):
-        if warcs is None or cache_dir is None:
-            raise ConfigError(f"input '{text}': say how many of its files to take (warcs) and where to keep them")
-        yield from commoncrawl.fetch_release(text, cache_dir, warcs)
+        if warcs is None:
+            raise ConfigError(f"input '{text}': say how many of the release's files to take (warcs)")
+        yield from commoncrawl.fetch_release(text, cache_dir or commoncrawl.default_cache(), warcs)
     elif is_url(text) and not text.startswith(_FILE):
         yield from _remote(text)
     else:

@@ -114,6 +114,8 @@ class _Feed:
             self._bad = Damage("corrupt_gzip", "compressed data or its checksum is damaged")
             raise self._bad from None
         except Damage as damage:
+            if not self._salvage:
+                return self._recover()  # zlib says which: damaged, or only cut off
             self._bad = damage
             raise
         self.taken = self._next - self.start
@@ -146,6 +148,9 @@ class GzipMember(_Feed):
 
     def __init__(self, source: Ranged, start: int) -> None:
         super().__init__(source, start, lambda: _make_inflater(31), INFLATE_ERRORS)
+        flags = bytes(source.peek(start + 3, 1))
+        if flags >= b"\x20":  # reserved bits (RFC 1952, 2.3.1.2), which zlib rejects and ISA-L overlooks
+            self._bad = Damage("corrupt_gzip", "reserved flags in the gzip header")
 
 
 class StreamMember:

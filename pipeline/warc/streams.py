@@ -19,14 +19,22 @@ from .ranged import WINDOW, Ranged
 DISCARD_RATIO = 32
 """Bytes inflated and thrown away per compressed byte before an over-large record counts as a bomb."""
 
+MAX_RATIO = 40_000
+"""No compressed format here (deflate 1032, bzip2 about 20 000, zstd 32 768) gives more bytes per byte."""
+
 DISCARD_FREE = 256 << 20
 """Bytes inflated and thrown away for an over-large record in any case (a quarter of a second or so)."""
 
 
 class Stream(Protocol):
-    """What framing needs. `damage` is known once the end has been met; `damage_from` is its position."""
+    """What framing needs.
+
+    `most` is an upper bound of a record's length; `damage` is known once the end has been met, `damage_from` is
+    its position; before `base` nothing can be read any more.
+    """
 
     seekable: bool
+    most: int
     base: int
     damage: Damage | None
     damage_from: int
@@ -68,6 +76,7 @@ class PlainStream:
 
     def __init__(self, source: Ranged) -> None:
         self._source = source
+        self.most = source.size
 
     def at(self, pos: int, n: int) -> memoryview:
         if n > WINDOW // 4:
@@ -121,6 +130,7 @@ class MemberStream:
         self._open = open_member
         self._has_magic = has_magic
         self._text_at = text_at
+        self.most = MAX_RATIO * source.size
         self.base = 0
         self.damage: Damage | None = None
         self.damage_from = 0
