@@ -169,7 +169,9 @@ def _attributes(head: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
         if match is None or match.end() == match.start() or match.end() >= len(head):
             return found, match.end() if match else position
         if match[1]:
-            found.setdefault(match[1].lower(), (match[2] or b"").strip(b"\"'"))
+            value = match[2] or b""
+            quoted = value[:1] in (b'"', b"'")
+            found.setdefault(match[1].lower(), value[1:].removesuffix(value[:1]) if quoted else value)
         position = match.end()
 
 
@@ -206,8 +208,9 @@ def _declared(payload: bytes, content_type: str | None) -> list[tuple[str, str]]
 def _lies(payload: bytes, name: str, source: str, utf8: str | None, bad: float) -> bool:
     """Whether the bytes plainly contradict a declared charset. `bad`: share of undecodable characters."""
     if name in WIDE:
-        ascii_like = payload[:256].count(0) == 0 and payload[:256].isascii()
-        return bad > _MAX_BAD or (source != "bom" and ascii_like)
+        head = payload[:256]
+        narrow = head.count(0) == 0 and sum(byte < 0x80 for byte in head) > 0.75 * len(head)
+        return bad > _MAX_BAD or (source != "bom" and narrow)
     head = payload[:PRESCAN_BYTES]
     if source != "bom" and head.count(0) > _MAX_NUL * len(head):
         return True
@@ -301,6 +304,8 @@ _WINDOWS = {
     "iso-8859-13": "windows-1257",
     "iso-8859-15": "windows-1252",
 }
+# what browsers decode in their stead
+_WEB = {"shift_jis-2004": "shift_jis", "euc-jis-2004": "euc-jp"}
 
 
 def _superset(found: str | None, payload: bytes) -> str:
@@ -314,6 +319,7 @@ def _superset(found: str | None, payload: bytes) -> str:
     name = "iso-2022-jp" if codec.startswith("iso2022_jp") else _BY_CODEC.get(codec)
     if name is None:
         return "windows-1252"
+    name = _WEB.get(name, name)
     if name in _WINDOWS:
         data = np.frombuffer(payload, np.uint8)
         if int(((data >= 0x80) & (data < 0xA0)).sum()) > 0:

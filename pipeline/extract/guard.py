@@ -192,7 +192,6 @@ class _Child:
         self.resident = 0
         self._shared = _anonymous_file()
         self._map: mmap.mmap | None = None
-        self._capacity = 0
         self._heartbeat = _anonymous_file()
         os.ftruncate(self._heartbeat.fileno(), HEARTBEAT.size)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed in kill()
@@ -245,9 +244,9 @@ class _Child:
     def _share(self, batch: pa.RecordBatch) -> int:
         """Put a batch into the shared file; the bytes it takes there."""
         need = pa.ipc.get_record_batch_size(batch) + SHARED_MARGIN
-        if need > self._capacity:
+        if self._map is None or need > len(self._map):
             os.ftruncate(self._shared.fileno(), need)
-            self._map, self._capacity = mmap.mmap(self._shared.fileno(), need), need
+            self._map = mmap.mmap(self._shared.fileno(), need)
         sink = pa.FixedSizeBufferWriter(pa.py_buffer(memoryview(self._map)))
         with pa.ipc.new_stream(sink, REQUEST) as writer:
             writer.write_batch(batch)
