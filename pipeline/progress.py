@@ -81,7 +81,7 @@ class Progress:
             with self._rich(label, total, done, unit) as bar:
                 yield bar
             return
-        line = _LineBar(self.stream, label, total, done, unit, self.every_s)
+        line = _LineBar(self.stream, label, total, done, unit, float("inf") if self.quiet else self.every_s)
         yield line
         if not self.quiet:
             line.show()

@@ -18,6 +18,8 @@ from .store import atomic_path, read_json, write_json
 
 Cell = str | int | float | None
 
+_NAMED = 6
+
 
 @dataclass
 class Section:
@@ -155,7 +157,7 @@ def sections(numbers: dict[str, Any], output: Path) -> list[Section]:
             [
                 ("records in the input", numbers["records"]),
                 ("pages (records with a document)", numbers["pages"]),
-                *((f"  record skipped: {kind}", n) for kind, n in numbers["skipped"].items()),
+                *((f"  record skipped: {kind}", n) for kind, n in _grouped(numbers["skipped"]).items()),
                 *_funnel_rows(numbers["stages"]),
                 ("kept", numbers["kept"]),
             ],
@@ -179,6 +181,20 @@ def sections(numbers: dict[str, Any], output: Path) -> list[Section]:
     out.append(Section("Time", ("step", "wall seconds", "busy seconds by part, over all workers"), times))
     places = [(s["step"], f"{output}/{s['folder']}") for s in numbers["steps"] if not s["skipped"]]
     out.append(Section("Where it lies", ("step", "folder"), [*places, ("report", f"{output}/report.html")]))
+    return out
+
+
+def _grouped(skipped: dict[str, int]) -> dict[str, int]:
+    """Skips by kind; of `media_type:` and the like only the most frequent by name, the others as one sum."""
+    groups: dict[str, list[tuple[str, int]]] = {}
+    for kind, n in skipped.items():
+        groups.setdefault(kind.split(":")[0], []).append((kind, n))
+    out: dict[str, int] = {}
+    for name, kinds in groups.items():
+        kinds.sort(key=lambda pair: (-pair[1], pair[0]))
+        out.update(kinds[:_NAMED])
+        if kinds[_NAMED:]:
+            out[f"{name}: {len(kinds) - _NAMED} others"] = sum(n for _, n in kinds[_NAMED:])
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -74,9 +74,9 @@ class WarcSource(Source):
     name: ClassVar[str] = "warc"
     inputs: tuple[str, ...] = ()
     warcs: int | None = None
-    split_bytes: int = 32 << 20
-    engine: str = "fastwarc"
-    max_payload_bytes: int = 64 << 20
+    split_bytes: int = field(default=32 << 20, metadata={"help": "bytes of a file that one task takes"})
+    reader: str = field(default="fastwarc", metadata={"help": "fastwarc or warcio"})
+    max_payload_bytes: int = field(default=64 << 20, metadata={"help": "skip larger payloads (decoded)"})
 
     def _sources(self) -> list[Any]:
         from .warc import list_sources
@@ -98,7 +98,7 @@ class WarcSource(Source):
     def read(self, split: Any) -> Iterator[Any]:
         from .warc import read_pages
 
-        return iter(read_pages(split, engine=self.engine, max_payload_bytes=self.max_payload_bytes))
+        return iter(read_pages(split, engine=self.reader, max_payload_bytes=self.max_payload_bytes))
 
     def name_of(self, split: Any) -> str:
         return str(split.source.name)

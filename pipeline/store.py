@@ -164,5 +164,7 @@ class StepFolder:
         return dict(result)
 
     def finish(self, fingerprint: str, manifest: dict[str, Any]) -> None:
-        """Write the manifest, last of all."""
+        """Clear away what killed workers left half-written, and write the manifest, last of all."""
+        for leftover in self.path.rglob(".*.tmp"):
+            leftover.unlink(missing_ok=True)
         write_json(self.path / "manifest.json", {"fingerprint": fingerprint, **manifest})
