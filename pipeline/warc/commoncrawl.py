@@ -215,16 +215,19 @@ def _extent(status: int, headers: Message) -> tuple[int | None, int]:
 
 
 def retry_after(headers: Message) -> float | None:
-    """Seconds that a Retry-After field asks for (a number, or a date counted from the answer's own Date), or None."""
+    """Seconds, at least one, that a Retry-After field asks for, or None.
+
+    The field holds a number or a date; a date is counted from the answer's own Date.
+    """
     value = (headers.get("Retry-After") or "").strip()
     if value.isdigit():
-        return min(float(value), MAX_RETRY_AFTER_S)
+        return min(max(float(value), 1.0), MAX_RETRY_AFTER_S)
     try:
         until = email.utils.parsedate_to_datetime(value)
         now = email.utils.parsedate_to_datetime(headers.get("Date") or "")
     except ValueError:
         return None
-    return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
+    return min(max((until - now).total_seconds(), 1.0), MAX_RETRY_AFTER_S)
 
 
 def backoff(url: str, failures: int) -> float:

@@ -35,9 +35,9 @@ def list_sources(inputs: Sequence[str], *, cache_dir: Path | None = None, warcs:
     holds where the input lies, so that ids agree between machines. The same file named twice is taken once. Where two
     files have one name, all files of that name get the shortest distinguishing tail of their input's folder in front.
 
-    `cache_dir` keeps what is fetched from Common Crawl (default: `commoncrawl.default_cache()`), `warcs` is how many of a release's files to take (the first
-    ones of its listing). Raises ConfigError where an input matches nothing, can't be opened, lacks a package, or names
-    a release without `warcs`.
+    `cache_dir` keeps what is fetched from Common Crawl (default: `commoncrawl.default_cache()`), `warcs` is how many
+    of a release's files to take (the first ones of its listing). Raises ConfigError where an input matches nothing,
+    can't be opened, lacks a package, or names a release without `warcs`.
     """
     found: dict[str, Source] = {}
     for text in inputs:

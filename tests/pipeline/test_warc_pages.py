@@ -274,7 +274,8 @@ def test_missing_file_is_an_error_of_its_own(tmp_path: Path) -> None:
 
 def test_hostile_header_values_do_not_make_new_kinds(tmp_path: Path) -> None:
     values = ["image/" + "x" * 500, "a/b/c", "../..", "x\ty", "\u202e/x"]
-    data = b"".join(gz(record(http(HTML, "200 OK", None, f"Content-Type: {v}"[:600].encode().decode("latin-1"))))
-                    for v in values)
+    data = b"".join(
+        gz(record(http(HTML, "200 OK", None, f"Content-Type: {v}"[:600].encode().decode("latin-1")))) for v in values
+    )
     found = batches(write(tmp_path, data))
     assert {skip.kind for skip in skips(found)} == {"media_type:invalid"}
