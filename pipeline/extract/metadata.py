@@ -19,6 +19,7 @@ MIN_YEAR = 1990
 MAX_TITLE_CHARS = 500
 MAX_AUTHOR_CHARS = 200
 MAX_JSON_LD_CHARS = 200_000
+MAX_JSON_LD = 8  # blocks of it in the body
 MAX_HEAD_CHARS = 1_000_000
 MAX_BODY_CHARS = 100_000
 """Of the body so much is searched for a heading, a byline and a `<time>`."""
@@ -86,9 +87,12 @@ def scan(html: str, url: str | None = None, crawled: str | None = None) -> Metad
             ld = _read_json_ld(html, start)
     # the body is searched only for what the head did not say
     body_end = head_end + MAX_BODY_CHARS
-    if not ld:
-        at = html.find("ld+json", head_end)
-        ld = _read_json_ld(html, html.rfind("<", head_end, at)) if at >= 0 else ld
+    at = head_end
+    for _ in range(MAX_JSON_LD):
+        at = html.find("ld+json", at + 7) if not ld else -1
+        if at < 0:
+            break
+        ld = _read_json_ld(html, html.rfind("<", head_end, at))
     title = _first(meta, _TITLE_KEYS) or ld.get("title") or _only_heading(html, head_end, body_end) or page_title
     author = ld.get("author") or _first(meta, _AUTHOR_KEYS, _is_name)
     if author is None:
