@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,57 +42,70 @@ def subset(target: Path, step: int = 4) -> int:
     return count
 
 
-def gristmill(warc: Path, output: Path, engine: str) -> dict[str, Any]:
-    """The extract step, in a process of its own; imports and child start-up apart."""
-    code = (
-        "import json,sys,time\n"
-        "from pathlib import Path\n"
-        "from pipeline.progress import Progress\n"
-        "from pipeline.recipe import build\n"
-        "from pipeline.run import execute\n"
-        "from pipeline.runner import InlineRunner\n"
-        "from pipeline.extract import extract_html\n"
-        "warc, out, engine, warm = sys.argv[1:]\n"
-        "steps = [{'extract': {'engine': engine}}]\n"
-        "run = lambda w, o: execute(build({'source': {'warc': {'inputs': [w]}}, 'steps': steps}), Path(o), InlineRunner(), Progress(quiet=True))\n"
-        "start = time.perf_counter(); run(warm, out + '-warm'); warmed = time.perf_counter() - start\n"
-        "start = time.perf_counter(); result = run(warc, out); seconds = time.perf_counter() - start\n"
-        "print(json.dumps({'seconds': seconds, 'start_s': warmed, 'rows': result.steps[0].manifest['rows'], 'pages': result.steps[0].manifest['documents_read']}))\n"
-    )
-    warm = warc.with_name("warm.warc.gz")
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(warc), str(output), engine, str(warm)],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+def part_gristmill(warc: str, output: str, engine: str, warm: str) -> dict[str, Any]:
+    """The extract step, inline; a few pages first, so that imports and the child's start are apart."""
+    from pipeline.progress import Progress
+    from pipeline.recipe import build
+    from pipeline.run import execute
+    from pipeline.runner import InlineRunner
+
+    def run(inputs: str, folder: str) -> dict[str, Any]:
+        recipe = build({"source": {"warc": {"inputs": [inputs]}}, "steps": [{"extract": {"engine": engine}}]})
+        manifest = execute(recipe, Path(folder), InlineRunner(), Progress(quiet=True)).steps[0].manifest
+        assert manifest is not None
+        return manifest
+
+    start = time.perf_counter()
+    run(warm, f"{output}-warm")
+    warmed = time.perf_counter() - start
+    start = time.perf_counter()
+    manifest = run(warc, output)
+    seconds = time.perf_counter() - start
+    return {
+        "seconds": seconds,
+        "start_s": warmed,
+        "rows": manifest["rows"],
+        "pages": manifest["documents_read"],
+        "worker_peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
 
 
-def bare(warc: Path, engine: str) -> dict[str, Any]:
+def part_bare(warc: str, engine: str) -> dict[str, Any]:
     """Reading, decoding and extracting every page in a plain loop."""
-    code = (
-        "import json,sys,time\n"
-        "from fastwarc.warc import ArchiveIterator, WarcRecordType\n"
-        "from pipeline.extract.charset import decode\n"
-        "warc, engine = sys.argv[1:]\n"
-        "if engine == 'trafilatura':\n"
-        "    from trafilatura import bare_extraction\n"
-        "    one = lambda html, url: bare_extraction(html, url=url, include_comments=False, include_tables=True, with_metadata=True)\n"
-        "else:\n"
-        "    from resiliparse.extract.html2text import extract_plain_text\n"
-        "    one = lambda html, url: extract_plain_text(html, main_content=True)\n"
-        "start = time.perf_counter(); n = 0\n"
-        "for record in ArchiveIterator(open(warc, 'rb'), record_types=WarcRecordType.response):\n"
-        "    html = decode(record.reader.read(), record.http_headers.get('Content-Type') if record.http_headers else None).text\n"
-        "    one(html, record.headers.get('WARC-Target-URI')); n += 1\n"
-        "print(json.dumps({'seconds': time.perf_counter() - start, 'pages': n}))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(warc), engine], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+    from pipeline.extract.charset import decode
+
+    one: Callable[[str, str], Any]
+    if engine == "trafilatura":
+        from trafilatura import bare_extraction
+
+        def one(html: str, url: str) -> Any:
+            return bare_extraction(html, url=url, include_comments=False, include_tables=True, with_metadata=True)
+    else:
+        from resiliparse.extract.html2text import extract_plain_text
+
+        def one(html: str, url: str) -> Any:
+            return extract_plain_text(html, main_content=True)
+
+    pages = 0
+    start = time.perf_counter()
+    with open(warc, "rb") as stream:
+        for record in ArchiveIterator(stream, record_types=WarcRecordType.response):
+            content_type = record.http_headers.get("Content-Type") if record.http_headers else None
+            one(decode(record.reader.read(), content_type).text, record.headers.get("WARC-Target-URI"))
+            pages += 1
+    return {"seconds": time.perf_counter() - start, "pages": pages}
+
+
+PARTS: dict[str, Callable[..., dict[str, Any]]] = {"gristmill": part_gristmill, "bare": part_bare}
+
+
+def part(name: str, *arguments: object) -> dict[str, Any]:
+    """A part in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.crawl", name, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def datatrove(warc: Path, output: Path) -> dict[str, Any]:
@@ -119,16 +133,18 @@ def main() -> None:
                 raw.setdefault(f"gristmill_{engine}", []).append(
                     gristmill(warc, folder / f"out-{engine}-{run}", engine)
                 )
-                raw.setdefault(f"bare_{engine}", []).append(bare(warc, engine))
+                raw.setdefault(f"bare_{engine}", []).append(part("bare", warc, engine))
             raw.setdefault("datatrove", []).append(datatrove(warc, folder / f"peer-{run}"))
             print(f"run {run + 1}: " + ", ".join(f"{k} {v[-1]['seconds']:.1f} s" for k, v in raw.items()), flush=True)
         same = pq.read_table(folder / "out-trafilatura-0" / "01-extract" / "kept").num_rows
     seconds = medians({k: [one["seconds"] for one in v] for k, v in raw.items()})
     rate = {k: round(pages / v, 1) for k, v in seconds.items()}
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    pages_of = {one["pages"] for k, v in raw.items() for one in v if "pages" in one}
+    assert pages_of == {pages}, f"the parts saw different numbers of pages: {pages_of}"
     value = {
         "pages": pages,
-        "peer": "datatrove 0.10.1: WarcReader, Trafilatura (its defaults), JsonlWriter; tasks=1, workers=1; its own trafilatura",
+        "peer": "datatrove 0.10.1: WarcReader, Trafilatura, JsonlWriter with defaults; tasks=1, workers=1",
         "pages_per_second": rate,
         "ratios": {
             "trafilatura / datatrove (bar 1.5)": round(rate["gristmill_trafilatura"] / rate["datatrove"], 2),
@@ -146,4 +162,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:]:
+        print(json.dumps(PARTS[sys.argv[1]](*sys.argv[2:])))
+    else:
+        main()

@@ -5,4 +5,4 @@ import filters.language
 import filters.url
 import pipeline.extract.stage
 import pipeline.tokensteps
-import pretrain.step  # noqa: F401
+import pretrain.step

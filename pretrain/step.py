@@ -29,7 +29,12 @@ class Pretrain(Step):
     seed: int = field(default=0, metadata={"help": "seed of weights and order"})
 
     def check(self) -> None:
-        if not isinstance(self.steps, int) or self.steps < 1 or not isinstance(self.batch_size, int) or self.batch_size < 1:
+        if (
+            not isinstance(self.steps, int)
+            or self.steps < 1
+            or not isinstance(self.batch_size, int)
+            or self.batch_size < 1
+        ):
             raise ConfigError("pretrain: steps and batch_size must be whole numbers of at least 1")
 
     def why_skipped(self) -> str | None:
@@ -65,5 +70,7 @@ class Pretrain(Step):
             for path in sorted(folder.glob("*.json*"))
             if path.name != "plan.json"
         ]
-        shown = {key: summary[key] for key in ("first_loss", "last_loss", "untrained_loss", "tokens_per_s") if key in summary}
+        shown = {
+            key: summary[key] for key in ("first_loss", "last_loss", "untrained_loss", "tokens_per_s") if key in summary
+        }
         return {"artefact": [], "files": files, "summary": {"pretrain": shown}}

@@ -115,7 +115,13 @@ def test_command(command, place, common_crawl):
             rest += f" OUTPUT={place}/runs/default"
         command = f"make -C {ROOT} VENV={venv} {rest}"
     done = subprocess.run(
-        command, shell=True, cwd=place, env=environment(place, common_crawl), capture_output=True, text=True, timeout=500
+        command,
+        shell=True,
+        cwd=place,
+        env=environment(place, common_crawl),
+        capture_output=True,
+        text=True,
+        timeout=500,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
 

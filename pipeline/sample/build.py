@@ -183,7 +183,8 @@ def planned() -> list[list[Record]]:
             f"{page.key}+copy", "", _when(page.key, 2026), "dropped", "exact_dedup", "duplicate_text", "exact copy"
         )
         out[number % 2].append(_html_record(page, hosts, copy, url=url))
-    for number, page in enumerate([p for p in ordinary if p.type == "article"][11::13]):  # nearly the same page: one more line, one paragraph less
+    articles = [page for page in ordinary if page.type == "article"]
+    for number, page in enumerate(articles[11::13]):  # nearly the same page: one more line, one paragraph less
         parts = page.body.split("\n\n")
         body = (
             "\n\n".join([*parts[:-1], NEAR[number % len(NEAR)]])
@@ -277,9 +278,7 @@ def _special() -> Iterator[Record]:
     yield _page(
         "bad-http", "", *skip, "bad_http_header", raw=_raw_record("bad-http", b"This is not HTTP at all\r\n\r\n<html>")
     )
-    yield _page(
-        "no-warc", "", *skip, "garbage", raw=_gzip(b"What is this member doing in a WARC file?\r\n\r\n")
-    )
+    yield _page("no-warc", "", *skip, "garbage", raw=_gzip(b"What is this member doing in a WARC file?\r\n\r\n"))
     no_length = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Date: 2025-01-01T00:00:00Z\r\n\r\nbody\r\n\r\n"
     yield _page("no-length", "", *skip, "bad_warc_header", raw=_gzip(no_length))
     lying = _raw_record(

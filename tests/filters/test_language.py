@@ -37,7 +37,8 @@ def test_same_as_the_plain_model_on_clean_text():
 def test_decision_and_reasons():
     out = Language(languages=("en", "de"), min_score=0.5)(table([*TEXTS.values(), "", "12345 67890"]))
     assert out["drop_reason"].to_pylist() == [
-        None, None, "language:fr", "language:ru", "language:zh", "language:ar", "language_uncertain", "language_uncertain",
+        None, None, "language:fr", "language:ru", "language:zh", "language:ar",
+        "language_uncertain", "language_uncertain",
     ]  # fmt: skip
     assert out["lang"].to_pylist()[-2:] == ["und", "und"]
 
@@ -83,7 +84,8 @@ def test_configuration_errors(tmp_path):
 
 def test_accuracy_on_sentences(shared_data):
     """Every 40th Leipzig sentence: not worse than the plain model on the same sentences (sampling error apart)."""
-    lines = [json.loads(line) for line in gzip.open(shared_data / "lid/lingua_sentences75.jsonl.gz")][::40]
+    with gzip.open(shared_data / "lid/lingua_sentences75.jsonl.gz") as handle:
+        lines = [json.loads(line) for line in handle][::40]
     model = load_model(str(default_model()))
     plain = [model.predict(x["text"].replace("\n", " "), k=1)[0][0].removeprefix("__label__") for x in lines]
     ours = identify([x["text"] for x in lines])[0]

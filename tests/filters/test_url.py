@@ -143,7 +143,8 @@ def test_any_text_has_a_verdict(urls):
 
 
 def test_ut1_lists_hit_their_own_entries(shared_data, tmp_path):
-    lines = [json.loads(line) for line in gzip.open(shared_data / "urls/ut1_categories.jsonl.gz")]
+    with gzip.open(shared_data / "urls/ut1_categories.jsonl.gz") as handle:
+        lines = [json.loads(line) for line in handle]
     category = next(c for c in lines if c["category"] == "agressif" and c["type"] == "domains")
     folder = tmp_path / "agressif"
     folder.mkdir()
