@@ -107,7 +107,12 @@ def load_tokenizer(path: str | Path, eos: str | None = None) -> LoadedTokenizer:
             " (a vocab.json, a tokenizer_config.json or a .tiktoken file won't do)"
         )
     try:
-        tokenizer = Tokenizer.from_str(json.dumps(_without_chance(spec), ensure_ascii=False))
+        changed = _without_chance(spec)
+        tokenizer = (
+            Tokenizer.from_buffer(raw)
+            if changed == spec
+            else Tokenizer.from_str(json.dumps(changed, ensure_ascii=False))
+        )
     except Exception as error:  # the library raises bare Exception, whatever the fault
         raise ConfigError(f"tokenizer {path} is not understood by the tokenizers library: {error}") from error
     tokenizer.no_truncation()
@@ -137,10 +142,11 @@ def _without_chance(spec: dict[str, Any]) -> dict[str, Any]:
     spec = dict(spec)
     if spec["model"].get("dropout"):
         spec["model"] = {**spec["model"], "dropout": None}
-    spec["added_tokens"] = [
-        {**token, "special": True} if _MARKER.fullmatch(token.get("content", "")) else token
-        for token in spec.get("added_tokens") or []
-    ]
+    if spec.get("added_tokens"):
+        spec["added_tokens"] = [
+            {**token, "special": True} if _MARKER.fullmatch(token.get("content", "")) else token
+            for token in spec["added_tokens"]
+        ]
     return spec
 
 
