@@ -130,9 +130,9 @@ def main() -> None:
         raw: dict[str, list[Any]] = {}
         for run in range(RUNS):
             for engine in ("trafilatura", "resiliparse"):
-                raw.setdefault(f"gristmill_{engine}", []).append(
-                    gristmill(warc, folder / f"out-{engine}-{run}", engine)
-                )
+                out = folder / f"out-{engine}-{run}"
+                measured = part("gristmill", warc, out, engine, folder / "warm.warc.gz")
+                raw.setdefault(f"gristmill_{engine}", []).append(measured)
                 raw.setdefault(f"bare_{engine}", []).append(part("bare", warc, engine))
             raw.setdefault("datatrove", []).append(datatrove(warc, folder / f"peer-{run}"))
             print(f"run {run + 1}: " + ", ".join(f"{k} {v[-1]['seconds']:.1f} s" for k, v in raw.items()), flush=True)
