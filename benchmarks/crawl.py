@@ -8,6 +8,8 @@ runs WarcReader + Trafilatura + JsonlWriter with its defaults in `.venv-peers` (
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import resource
 import shutil
@@ -37,7 +39,9 @@ def subset(target: Path, step: int = 4) -> int:
             ArchiveIterator(source, record_types=WarcRecordType.response, parse_http=False)
         ):
             if number % step == 0:
-                record.write(out)
+                member = io.BytesIO()
+                record.write(member)
+                out.write(gzip.compress(member.getvalue(), 6, mtime=0))
                 count += 1
     return count
 
@@ -78,10 +82,10 @@ def part_bare(warc: str, engine: str) -> dict[str, Any]:
 
     one: Callable[[str, str], Any]
     if engine == "trafilatura":
-        from trafilatura import bare_extraction
+        from trafilatura import extract
 
         def one(html: str, url: str) -> Any:
-            return bare_extraction(html, url=url, include_comments=False, include_tables=True, with_metadata=True)
+            return extract(html, url=url, include_comments=False, include_tables=True)
     else:
         from resiliparse.extract.html2text import extract_plain_text
 
