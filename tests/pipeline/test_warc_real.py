@@ -49,7 +49,7 @@ def test_every_fixture(shared_data: Path) -> None:
         whole = batches(source)
         found, left = rows(whole), skips(whole)
         assert len({row["id"] for row in found}) == len(found), entry["file"]
-        if source.size < 120_000:
+        if source.size < 120_000 and path.name != "bench.warc.bz2":  # which is 512 MiB of one letter
             assert [(rows(b), skips(b)) for b in [batches(source, engine="warcio")]] == [(found, left)], entry["file"]
             for split_bytes in (max(97, source.size // 15), max(1, source.size // 3)):
                 cut = batches(source, split_bytes)

@@ -87,7 +87,13 @@ def test_single_member_gzip_belongs_to_the_first_split(tmp_path: Path) -> None:
     assert [sum(b.records for b in read_pages(split)) for split in plan] == [50] + [0] * (len(plan) - 1)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     st.lists(st.tuples(st.integers(0, 400), st.booleans()), min_size=1, max_size=12),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=6),
