@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
 from ..errors import ConfigError, nearest
-from . import metadata
 
 Favor = Literal["balanced", "precision", "recall"]
 MetadataSource = Literal["page", "engine"]
@@ -23,7 +22,11 @@ MetadataSource = Literal["page", "engine"]
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """An engine's answer. Empty text: nothing found. `published` is an ISO 8601 day."""
+    """An engine's answer. Empty text: nothing found. `published` is an ISO 8601 day.
+
+    What the engine leaves None of the other three is taken from `metadata.scan`, unless the options say
+    `metadata="engine"`.
+    """
 
     text: str
     title: str | None = None
@@ -88,9 +91,7 @@ class Trafilatura:
     def extract(self, html: str, url: str | None, crawled: str | None = None) -> Extracted:
         """As `Engine.extract`."""
         text = self._load()(html, url=url, **self._options) or ""
-        from_page = self._metadata == "page"
-        found = metadata.scan(html, url, crawled) if from_page else self._own_metadata(html, url, crawled)
-        return Extracted(text, found.title, found.author, found.published)
+        return Extracted(text) if self._metadata == "page" else self._with_metadata(text, html, url, crawled)
 
     def _load(self) -> Callable[..., str | None]:
         if self._extract is None:
@@ -104,13 +105,13 @@ class Trafilatura:
             self._extract = trafilatura.extract
         return self._extract
 
-    def _own_metadata(self, html: str, url: str | None, crawled: str | None) -> metadata.Metadata:
+    def _with_metadata(self, text: str, html: str, url: str | None, crawled: str | None) -> Extracted:
         from trafilatura.metadata import extract_metadata
 
         # its default for max_date is today, which would make a run's output depend on its day
         dates = {"original_date": True, "extensive_search": True, "max_date": (crawled or "2100-01-01")[:10]}
         document = extract_metadata(html, url, dates)
-        return metadata.Metadata(document.title, document.author, document.date)
+        return Extracted(text, document.title, document.author, document.date)
 
 
 class Resiliparse:
@@ -137,9 +138,7 @@ class Resiliparse:
         """As `Engine.extract`."""
         from resiliparse.extract.html2text import extract_plain_text
 
-        text = extract_plain_text(html, **self._options)
-        found = metadata.scan(html, url, crawled)
-        return Extracted(text, found.title, found.author, found.published)
+        return Extracted(extract_plain_text(html, **self._options))
 
 
 def _release(package: str) -> str:

@@ -1,6 +1,6 @@
 """Title, author and date of publication from a page's own statements: `<meta>`, JSON-LD, microdata, `<time>`.
 
-A scan of the string for the few tags that carry them, without a tree: below a tenth of the extraction's
+A scan of the UTF-8 bytes for the few tags that carry them, without a tree: below a tenth of the extraction's
 time (trafilatura's `extract_metadata` with htmldate took another 58 % on the pages of
 `benchmarks/extract_engines.py`; `Extract(metadata="engine")` asks for it). Nothing is guessed from running
 text. A date after the crawl's is no date of publication; no clock is read, so results don't age.
@@ -18,10 +18,10 @@ from typing import Any
 MIN_YEAR = 1990
 MAX_TITLE_CHARS = 500
 MAX_AUTHOR_CHARS = 200
-MAX_JSON_LD_CHARS = 200_000
+MAX_JSON_LD_BYTES = 200_000
 MAX_JSON_LD = 8  # blocks of it in the body
-MAX_HEAD_CHARS = 1_000_000
-MAX_BODY_CHARS = 100_000
+MAX_HEAD_BYTES = 1_000_000
+MAX_BODY_BYTES = 100_000
 """Of the body so much is searched for a heading, a byline and a `<time>`."""
 
 MAX_TAGS = 2000
@@ -39,12 +39,12 @@ class Metadata:
 
 # spelt out rather than IGNORECASE, which costs re its search for a literal prefix (a factor of 3 on whole pages)
 _IN_HEAD = re.compile(
-    r"""<(?:[mM][eE][tT][aA]\s[^<>]*?=\s*["']?[\w:.-]*(?:[tT]itle|[aA]uthor|[dD]ate|_time|[cC]reator|ublished|issued|byl)["'\s/>]"""
-    r"""|[tT][iI][tT][lL][eE][\s>]|[sS][cC][rR][iI][pP][tT]\s[^<>]*?ld\+json)"""
+    rb"""<(?:[mM][eE][tT][aA]\s[^<>]*?=\s*["']?[\w:.-]*(?:[tT]itle|[aA]uthor|[dD]ate|_time|[cC]reator|ublished|issued|byl)["'\s/>]"""
+    rb"""|[tT][iI][tT][lL][eE][\s>]|[sS][cC][rR][iI][pP][tT]\s[^<>]*?ld\+json)"""
 )
-_HEADING = re.compile(r"<[hH]1[\s>]")
-_ATTRIBUTE = re.compile(r"""([a-zA-Z][\w:.-]{0,40})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
-_TAGS = re.compile(r"<[^<>]*>")
+_HEADING = re.compile(rb"<[hH]1[\s>]")
+_ATTRIBUTE = re.compile(rb"""([a-zA-Z][\w:.-]{0,40})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
+_TAGS = re.compile(rb"<[^<>]*>")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd\s]+")
 
 _TITLE_KEYS = ("og:title", "citation_title", "dc.title", "twitter:title", "parsely-title", "sailthru.title")
@@ -68,101 +68,106 @@ _DATE_KEYS = (
 _KEYS = frozenset(_TITLE_KEYS + _AUTHOR_KEYS + _DATE_KEYS)
 
 
-def scan(html: str, url: str | None = None, crawled: str | None = None) -> Metadata:
-    """What the page says of itself. `crawled` (ISO 8601, the WARC-Date) bounds the date. Raises nothing."""
+def scan(page: bytes, url: str | None = None, crawled: str | None = None) -> Metadata:
+    """What a page (UTF-8) says of itself. `crawled` (ISO 8601, the WARC-Date) bounds the date. Raises nothing."""
     meta: dict[str, str] = {}
     ld: dict[str, str] = {}
     page_title = None
-    head_end = _head_end(html)
-    for number, match in enumerate(_IN_HEAD.finditer(html, 0, head_end)):
+    head_end = _head_end(page)
+    for number, match in enumerate(_IN_HEAD.finditer(page, 0, head_end)):
         if number > MAX_TAGS:
             break
         start = match.start()
-        kind = html[start + 1].lower()
-        if kind == "m":
-            _read_meta(html, start, meta)
-        elif kind == "t":
-            page_title = page_title or _inner(html, start, "title")
+        kind = page[start + 1 : start + 2].lower()
+        if kind == b"m":
+            _read_meta(page, start, meta)
+        elif kind == b"t":
+            page_title = page_title or _inner(page, start, b"title")
         elif not ld:
-            ld = _read_json_ld(html, start)
+            ld = _read_json_ld(page, start)
     # the body is searched only for what the head did not say
-    body_end = head_end + MAX_BODY_CHARS
+    body_end = head_end + MAX_BODY_BYTES
     at = head_end
     for _ in range(MAX_JSON_LD):
-        at = html.find("ld+json", at + 7) if not ld else -1
+        at = page.find(b"ld+json", at + 7) if not ld else -1
         if at < 0:
             break
-        ld = _read_json_ld(html, html.rfind("<", head_end, at))
-    title = _first(meta, _TITLE_KEYS) or ld.get("title") or _only_heading(html, head_end, body_end) or page_title
+        ld = _read_json_ld(page, page.rfind(b"<", max(head_end, at - 400), at))
+    title = _first(meta, _TITLE_KEYS) or ld.get("title") or _only_heading(page, head_end, body_end) or page_title
     author = ld.get("author") or _first(meta, _AUTHOR_KEYS, _is_name)
     if author is None:
-        at = html.find('rel="author"', head_end, body_end)
-        author = _inner(html, at, "a") if at >= 0 else None
+        at = page.find(b'rel="author"', head_end, body_end)
+        author = _inner(page, at, b"a") if at >= 0 else None
     latest = _day(crawled, None) if crawled else None
     dates = [meta.get(_DATE_KEYS[0]), ld.get("published"), *(meta.get(k) for k in _DATE_KEYS[1:])]
     published = next((day for date in dates if date and (day := _day(date, latest))), None)
     if published is None:
-        at = html.find("<time ", head_end, body_end)
-        stamp = _attributes(html, at).get("datetime") if at >= 0 else None
+        at = page.find(b"<time ", head_end, body_end)
+        stamp = _attributes(page, at).get("datetime") if at >= 0 else None
         published = _day(stamp, latest) if stamp else None
     if published is None and url:
         in_path = _URL_DAY.search(url)
         published = _iso(in_path[1], in_path[2], in_path[3], latest) if in_path else None
-    return Metadata(title, author, published)
+    return Metadata(tidy(title, MAX_TITLE_CHARS), tidy(author, MAX_AUTHOR_CHARS), published)
 
 
-def _head_end(html: str) -> int:
-    for mark in ("</head", "<body", "</HEAD", "<BODY"):
-        at = html.find(mark, 0, MAX_HEAD_CHARS)
+def _head_end(page: bytes) -> int:
+    for mark in (b"</head", b"<body", b"</HEAD", b"<BODY"):
+        at = page.find(mark, 0, MAX_HEAD_BYTES)
         if at >= 0:
             return at
-    return min(len(html), MAX_HEAD_CHARS)
+    return min(len(page), MAX_HEAD_BYTES)
 
 
-def _attributes(html: str, start: int) -> dict[str, str]:
-    end = html.find(">", start, start + 4000)
-    tag = html[start : end if end >= 0 else start + 4000]
-    return {m[1].lower(): m[2] or m[3] or m[4] or "" for m in _ATTRIBUTE.finditer(tag)}
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
-def _read_meta(html: str, start: int, into: dict[str, str]) -> None:
-    attributes = _attributes(html, start)
+def _attributes(page: bytes, start: int) -> dict[str, str]:
+    end = page.find(b">", start, start + 4000)
+    tag = page[start : end if end >= 0 else start + 4000]
+    return {_text(m[1]).lower(): _text(m[2] or m[3] or m[4] or b"") for m in _ATTRIBUTE.finditer(tag)}
+
+
+def _read_meta(page: bytes, start: int, into: dict[str, str]) -> None:
+    attributes = _attributes(page, start)
     key = (attributes.get("property") or attributes.get("name") or attributes.get("itemprop") or "").lower()
     content = attributes.get("content")
     if content and key in _KEYS and key not in into:
         into[key] = content
 
 
-def _inner(html: str, start: int, name: str) -> str | None:
+def _inner(page: bytes, start: int, name: bytes) -> str | None:
     """The text inside the element whose tag begins at `start`, its own markup taken out."""
-    opened = html.find(">", start, start + 2000)
+    opened = page.find(b">", start, start + 2000)
     if opened < 0:
         return None
-    within = html[opened + 1 : opened + 4000]
-    closed = within.lower().find("</" + name)
-    return _TAGS.sub(" ", within[:closed]).strip() or None if closed >= 0 else None
+    within = page[opened + 1 : opened + 4000]
+    closed = within.lower().find(b"</" + name)
+    return _text(_TAGS.sub(b" ", within[:closed])).strip() or None if closed >= 0 else None
 
 
-def _only_heading(html: str, start: int, stop: int) -> str | None:
+def _only_heading(page: bytes, start: int, stop: int) -> str | None:
     """The text of the page's `h1` if it has just one."""
-    first = _HEADING.search(html, start, stop)
-    if first is None or _HEADING.search(html, first.end(), stop):
+    first = _HEADING.search(page, start, stop)
+    if first is None or _HEADING.search(page, first.end(), stop):
         return None
-    text = _inner(html, first.start(), "h1")
+    text = _inner(page, first.start(), b"h1")
     return text if text and len(text) > 2 else None
 
 
-def _read_json_ld(html: str, start: int) -> dict[str, str]:
-    opened = html.find(">", start, start + 400)
-    if opened < 0 or "ld+json" not in html[start:opened].lower():
+def _read_json_ld(page: bytes, start: int) -> dict[str, str]:
+    opened = page.find(b">", start, start + 800)
+    if opened < 0 or b"ld+json" not in page[start:opened].lower():
         return {}
-    closed = html.find("</", opened, opened + MAX_JSON_LD_CHARS)
-    while closed >= 0 and html[closed + 2 : closed + 8].lower() != "script":
-        closed = html.find("</", closed + 2, opened + MAX_JSON_LD_CHARS)
+    end = opened + MAX_JSON_LD_BYTES
+    closed = page.find(b"</", opened, end)
+    while closed >= 0 and page[closed + 2 : closed + 8].lower() != b"script":
+        closed = page.find(b"</", closed + 2, end)
     if closed < 0:
         return {}
     try:
-        data = json.loads(html[opened + 1 : closed].strip().rstrip(";"), strict=False)
+        data = json.loads(_text(page[opened + 1 : closed]).strip().rstrip(";"), strict=False)
     except (ValueError, RecursionError):  # pages carry broken JSON, and some carry traps
         return {}
     found: dict[str, str] = {}
@@ -172,7 +177,7 @@ def _read_json_ld(html: str, start: int) -> dict[str, str]:
         for key, name in (("title", "headline"), ("published", "datePublished")):
             if isinstance(node.get(name), str):
                 found.setdefault(key, node[name])
-        author = _name(node.get("author"))
+        author = _names(node.get("author"))
         if author:
             found.setdefault("author", author)
     return found
@@ -191,15 +196,16 @@ def _nodes(data: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _name(author: Any) -> str | None:
-    if isinstance(author, list):
-        names = [name for one in author[:10] if (name := _name(one))]
-        return "; ".join(names) or None
-    if isinstance(author, dict):
-        author = author.get("name")
-        if isinstance(author, list):
-            author = next((n for n in author if isinstance(n, str)), None)
-    return author if isinstance(author, str) and _is_name(author) else None
+def _names(author: Any) -> str | None:
+    """The names of up to ten authors: strings, objects with a name, or a list of these."""
+    names = []
+    for one in author[:10] if isinstance(author, list) else [author]:
+        name = one.get("name") if isinstance(one, dict) else one
+        if isinstance(name, list) and name:
+            name = name[0]
+        if isinstance(name, str) and _is_name(name):
+            names.append(name)
+    return "; ".join(names) or None
 
 
 def _is_name(text: str) -> bool:

@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from ..errors import ConfigError
 from ..schema import EXTRACTED
-from .charset import decode
-from .engines import EngineOptions, Extracted, make_engine
+from .charset import Decoded, decode
+from .engines import EngineOptions, make_engine
 from .limits import Limits
-from .metadata import MAX_AUTHOR_CHARS, MAX_TITLE_CHARS, tidy
+from .metadata import MAX_AUTHOR_CHARS, MAX_TITLE_CHARS, Metadata, scan, tidy
 
 REQUEST = pa.schema(
     [
@@ -69,6 +69,7 @@ class Extractor:
     def __init__(self, job: Job) -> None:
         self._limits = job.limits
         self._engine = make_engine(job.engine, job.options)
+        self._scan = job.options.metadata == "page"
 
     def row(
         self, payload: bytes | None, kind: str, url: str | None, content_type: str | None, crawled: str | None
@@ -80,22 +81,23 @@ class Extractor:
             if len(payload) > self._limits.max_bytes:
                 return dropped("too_many_bytes")
             decoded = decode(payload, content_type)
-            found = Extracted(decoded.text)
-        else:
-            reason = self._limits.too_much(payload)
-            if reason:
-                return dropped(reason)
-            decoded = decode(payload, content_type)
-            try:
-                found = self._engine.extract(decoded.text, url, crawled)
-            except (MemoryError, ConfigError):
-                raise
-            except Exception:  # whatever a page makes an engine raise is this page's drop, and counted
-                return (None, None, None, None, decoded.charset, decoded.charset_from, "extractor_error")
-        text = clean_text(found.text)
-        title, author = tidy(found.title, MAX_TITLE_CHARS), tidy(found.author, MAX_AUTHOR_CHARS)
-        reason = None if text else "no_text"
-        return (text or None, title, author, found.published, decoded.charset, decoded.charset_from, reason)
+            return _row(decoded, decoded.text, Metadata())
+        reason = self._limits.too_much(payload)
+        if reason:
+            return dropped(reason)
+        decoded = decode(payload, content_type)
+        try:
+            found = self._engine.extract(decoded.text, url, crawled)
+        except (MemoryError, ConfigError):
+            raise
+        except Exception:  # whatever a page makes an engine raise is this page's drop, and counted
+            return (None, None, None, None, decoded.charset, decoded.charset_from, "extractor_error")
+        said = Metadata()
+        if self._scan:
+            said = scan(payload if decoded.charset == "utf-8" else decoded.text.encode("utf-8"), url, crawled)
+        own = Metadata(tidy(found.title, MAX_TITLE_CHARS), tidy(found.author, MAX_AUTHOR_CHARS), found.published)
+        merged = Metadata(own.title or said.title, own.author or said.author, own.published or said.published)
+        return _row(decoded, found.text, merged)
 
     def batch(
         self,
@@ -117,6 +119,12 @@ class Extractor:
             if finished is not None:
                 finished(i, row[-1])
         return replies(rows)
+
+
+def _row(decoded: Decoded, text: str, said: Metadata) -> Row:
+    text = clean_text(text)
+    reason = None if text else "no_text"
+    return (text or None, said.title, said.author, said.published, decoded.charset, decoded.charset_from, reason)
 
 
 def replies(rows: list[Row]) -> pa.RecordBatch:
