@@ -33,8 +33,8 @@ from .streams import MemberStream, Opened, PlainStream
 DEFAULT_ENGINE = "fastwarc"
 """The faster header parser by benchmarks/warc_reader.py (results/warc_reader.json).
 
-On pages of 200 kB both engines run at 1.6 to 1.7 times bare warcio's speed (inflating is what counts there); on pages of 6 to
-40 kB the reader needs 12 to 18 % less CPU time with FastWARC. Rows and skips are the same with both.
+On pages of 200 kB both engines run at 1.6 to 1.7 times bare warcio's speed (inflating is what counts there); on pages
+of 6 to 40 kB the reader needs 12 to 18 % less CPU time with FastWARC. Rows and skips are the same with both.
 """
 
 MAX_SKIPS = 20_000
