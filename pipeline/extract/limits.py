@@ -38,12 +38,14 @@ class Limits:
         if len(payload) > self.max_bytes:
             return "too_many_bytes"
         data = np.frombuffer(payload, np.uint8)
-        bound = min(self.max_depth, self.max_nodes)
         marks = data == _LT
-        few = int(np.count_nonzero(marks)) <= bound
-        if not few:
-            following = np.flatnonzero(marks) + 1
-            few = int(np.count_nonzero(_LETTER[data[np.minimum(following, len(data) - 1)]])) <= bound
+        few = int(np.count_nonzero(marks)) <= min(self.max_depth, self.max_nodes)
+        if not few:  # start tags alone; for the depth, if need be, those that nest
+            name = np.flatnonzero(marks[:-3]) + 1
+            starts = int(np.count_nonzero(_LETTER[data[name]]))
+            few = starts <= self.max_nodes and (
+                starts <= self.max_depth or starts - int(np.count_nonzero(_FLAT[_key(data, name)])) <= self.max_depth
+            )
         few_attributes = int(np.count_nonzero(data == _EQUALS)) <= self.max_attributes
         if few and few_attributes:
             return None

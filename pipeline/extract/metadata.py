@@ -21,8 +21,11 @@ MAX_AUTHOR_CHARS = 200
 MAX_JSON_LD_BYTES = 200_000
 MAX_JSON_LD = 8  # blocks of it in the body
 MAX_HEAD_BYTES = 1_000_000
-MAX_BODY_BYTES = 100_000
-"""Of the body so much is searched for a heading, a byline and a `<time>`."""
+MAX_BODY_BYTES = 64_000
+"""Of the body so much is searched for a heading, a byline, a `<time>` and JSON-LD."""
+
+MAX_TAIL_BYTES = 32_000
+"""And so much at the page's end for JSON-LD."""
 
 MAX_TAGS = 2000
 """So many tags of a head are looked at; real pages have some tens."""
@@ -42,7 +45,6 @@ _IN_HEAD = re.compile(
     rb"""<(?:[mM][eE][tT][aA]\s[^<>]*?=\s*["']?[\w:.-]*(?:[tT]itle|[aA]uthor|[dD]ate|_time|[cC]reator|ublished|issued|byl)["'\s/>]"""
     rb"""|[tT][iI][tT][lL][eE][\s>]|[sS][cC][rR][iI][pP][tT]\s[^<>]*?ld\+json)"""
 )
-_HEADING = re.compile(rb"<[hH]1[\s>]")
 _ATTRIBUTE = re.compile(rb"""([a-zA-Z][\w:.-]{0,40})\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _TAGS = re.compile(rb"<[^<>]*>")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd\s]+")
@@ -87,12 +89,13 @@ def scan(page: bytes, url: str | None = None, crawled: str | None = None) -> Met
             ld = _read_json_ld(page, start)
     # the body is searched only for what the head did not say
     body_end = head_end + MAX_BODY_BYTES
-    at = head_end
-    for _ in range(MAX_JSON_LD):
-        at = page.find(b"ld+json", at + 7) if not ld else -1
-        if at < 0:
-            break
-        ld = _read_json_ld(page, page.rfind(b"<", max(head_end, at - 400), at))
+    for start, stop in ((head_end, body_end), (max(body_end, len(page) - MAX_TAIL_BYTES), len(page))):
+        at = start
+        for _ in range(MAX_JSON_LD):
+            at = page.find(b"ld+json", at + 1, stop) if not ld else -1
+            if at < 0:
+                break
+            ld = _read_json_ld(page, page.rfind(b"<", max(start, at - 400), at))
     title = _first(meta, _TITLE_KEYS) or ld.get("title") or _only_heading(page, head_end, body_end) or page_title
     author = ld.get("author") or _first(meta, _AUTHOR_KEYS, _is_name)
     if author is None:
@@ -149,10 +152,14 @@ def _inner(page: bytes, start: int, name: bytes) -> str | None:
 
 def _only_heading(page: bytes, start: int, stop: int) -> str | None:
     """The text of the page's `h1` if it has just one."""
-    first = _HEADING.search(page, start, stop)
-    if first is None or _HEADING.search(page, first.end(), stop):
+    mark = b"<h1"
+    first = page.find(mark, start, stop)
+    if first < 0:
+        mark = b"<H1"
+        first = page.find(mark, start, stop)
+    if first < 0 or page.find(mark, first + 3, stop) >= 0:
         return None
-    text = _inner(page, first.start(), b"h1")
+    text = _inner(page, first, b"h1")
     return text if text and len(text) > 2 else None
 
 
