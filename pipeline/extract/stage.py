@@ -80,7 +80,11 @@ class Extract(Stage):
         for key in ("max_bytes", "max_nodes", "max_depth", "max_attributes", "timeout_s", "memory_mb", "recycle_mb"):
             if not getattr(self, key) > 0:
                 raise ConfigError(f"extract: {key} must be above 0, not {getattr(self, key)!r}")
-        make_engine(self.engine, self.job().options).version()
+        engine = make_engine(self.engine, self.job().options)
+        try:  # a missing part of an engine would otherwise drop every page as an `extractor_error`
+            engine.extract("<html><body><p>One page.</p></body></html>", None)
+        except ImportError as error:
+            raise ConfigError(f"extract: engine '{self.engine}' can't be loaded: {error}") from error
 
     def config(self) -> dict[str, Any]:
         """The fields that decide a document, and the version of the engine.
