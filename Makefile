@@ -39,7 +39,7 @@ endif
 
 crawl-to-shards: setup  ## The main job. INPUT="files, folders, URLs", or CRAWL=CC-MAIN-YYYY-WW WARCS=2; the sample crawl by default
 	$(BIN)/gristmill run $(RECIPE) --output $(OUTPUT) \
-	  $(if $(INPUT),--input $(INPUT)) $(if $(CRAWL),--input $(CRAWL) --warcs $(WARCS)) \
+	  $(if $(INPUT)$(CRAWL),--input $(INPUT) $(CRAWL)) $(if $(CRAWL),--warcs $(WARCS)) \
 	  $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 sample: setup  ## Build the sample crawl anew from its pages

@@ -23,6 +23,7 @@ import xxhash
 
 from pipeline.errors import ConfigError, SchemaError
 from pipeline.runner import Task
+from pipeline.schema import RECORD
 from pipeline.stage import DROP_FILTER, DROP_REASON
 from pipeline.steps import Step, StepContext, add_counts, register_step
 from pipeline.store import parquet_shards
@@ -170,10 +171,12 @@ def apply_losers(shard: _Shard) -> dict[str, Any]:
             if "text_hash" in table.column_names:
                 table = table.drop_columns(["text_hash"])
             table = table.append_column("text_hash", hashes)
-            other = pa.array([duplicate_of.get(rows + i) for i in range(table.num_rows)], pa.string())
+            places = range(rows, rows + table.num_rows)
+            lost = pa.array([place in duplicate_of for place in places], pa.bool_())
+            other = pa.array([duplicate_of.get(place) for place in places], pa.string())
             rows += table.num_rows
-            kept_file.write(table.filter(pc.is_null(other)))
-            gone = table.append_column("duplicate_of", other).filter(pc.is_valid(other))
+            kept_file.write(table.filter(pc.invert(lost)))
+            gone = table.append_column("duplicate_of", other).filter(lost)
             for column, value in ((DROP_FILTER, ExactDedup.name), (DROP_REASON, REASON)):
                 gone = gone.append_column(column, pa.array([value] * gone.num_rows, pa.string()))
             dropped_file.write(gone)
@@ -208,6 +211,8 @@ class ExactDedup(Step):
 
     def columns(self, have: set[str]) -> set[str]:
         missing = [k for k in ("text", *(key.lstrip("-").split(".")[0] for key in self.keep)) if k not in have]
+        known = {f.name for f in RECORD}
+        missing += [k for k in self.keep if k.lstrip("-").startswith("record.") and k.split(".", 1)[1] not in known]
         if missing:
             raise SchemaError(f"step '{self.name}' reads {missing}, which no earlier step adds; there: {sorted(have)}")
         return have | {"text_hash"}

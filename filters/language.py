@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, nearest
 from pipeline.stage import Filter, register
 from pipeline.store import file_digest
 
@@ -90,6 +90,7 @@ class Language(Filter):
     reads: ClassVar[tuple[str, ...]] = ("text",)
     adds: ClassVar[tuple[str, ...]] = ("lang", "lang_score")
     score_column: ClassVar[str] = "lang_score"
+    decides: ClassVar[tuple[str, ...]] = ("languages", "min_score")
 
     languages: tuple[str, ...] = field(default=(), metadata={"help": "codes to keep; none = every language"})
     min_score: float = field(default=0.65, metadata={"help": "drop below this score"})
@@ -104,6 +105,10 @@ class Language(Filter):
         path = Path(self.model or default_model())
         if not path.is_file():
             raise ConfigError(f"language: there is no model file '{path}'")
+        labels = {label.removeprefix("__label__") for label in load_model(str(path)).get_labels()}
+        for code in self.languages:
+            if isinstance(code, str) and re.fullmatch(r"[a-z]{2,3}", code) and code not in labels:
+                raise ConfigError(f"language: the model knows no language '{code}'{nearest(code, labels)}")
         unknown = [
             code for code in self.languages if not isinstance(code, str) or not re.fullmatch(r"[a-z]{2,3}", code)
         ]
@@ -114,12 +119,12 @@ class Language(Filter):
         return {**super().config(), "model": file_digest(Path(self.model or default_model()))}
 
     def scored(self, docs: pa.Table) -> pa.Table:
-        if {"lang", "lang_score"} <= set(docs.column_names):
+        if self.has_score(docs) and "lang" in docs.column_names:
             return docs
         docs = docs.drop_columns([c for c in ("lang", "lang_score") if c in docs.column_names])
         codes, scores = identify(docs["text"].to_pylist(), model=self.model, max_chars=self.max_chars)
         docs = docs.append_column("lang", pa.array(codes, pa.string()))
-        return docs.append_column("lang_score", pa.array(scores, pa.float32()))
+        return docs.append_column(self.score_field("lang_score", pa.float32()), pa.array(scores, pa.float32()))
 
     def score(self, docs: pa.Table) -> pa.ChunkedArray:
         return self.scored(docs)["lang_score"]

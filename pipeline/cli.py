@@ -32,7 +32,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = sub.add_parser("run", help="run a recipe, or go on with a run that was stopped", description=_RUN_HELP)
     run.add_argument("recipe", help="a bundled recipe's name (see `gristmill recipes`) or a YAML file")
-    run.add_argument("--input", nargs="+", default=[], metavar="WHERE", help="replaces the recipe's inputs")
+    run.add_argument(
+        "--input", nargs="+", action="extend", default=[], metavar="WHERE", help="replaces the recipe's inputs"
+    )
     run.add_argument("--warcs", type=int, help="how many files to take of a Common Crawl snapshot")
     run.add_argument("--output", "-o", type=Path, help="the run's folder (default: runs/NAME)")
     run.add_argument("--set", action="append", default=[], metavar="STEP.OPTION=VALUE", help="change one option")
@@ -129,7 +131,8 @@ def _option_class(argv: Sequence[str]) -> list[type]:
     if command == "extract":
         return [stages["extract"], WarcSource]
     if command == "filter":
-        return [*([stages[words[1]]] if len(words) > 1 and words[1] in stages else []), DocumentsSource]
+        named = next((word for word in words[1:] if word in stages), None)
+        return [*([stages[named]] if named else []), DocumentsSource]
     if command == "dedup":
         return [steps["exact_dedup"], DocumentsSource]
     if command == "pretrain":
@@ -198,6 +201,7 @@ def _make_runner(args: argparse.Namespace, *, default_inline: bool = False) -> A
 
 def _run(args: argparse.Namespace) -> int:
     from .errors import ConfigError
+    from .mapstep import MapStep
     from .progress import Progress
     from .recipe import build, override, read_recipe, without
     from .report import write_report
@@ -209,7 +213,7 @@ def _run(args: argparse.Namespace) -> int:
         if not isinstance(source, dict) or len(source) != 1:
             raise ConfigError(f"recipe '{args.recipe}': `source` must be one source with its options")
         name = next(iter(source))
-        config = dict(source[name] or {})
+        config = dict(source[name]) if isinstance(source[name], dict) else {}
         if args.input:
             config["inputs"] = args.input
         if args.warcs is not None:
@@ -217,6 +221,9 @@ def _run(args: argparse.Namespace) -> int:
         plain["source"] = {name: config}
     recipe = build(plain, f"recipe '{args.recipe}'")
     if args.check:
+        for step in recipe.steps:
+            if isinstance(step, MapStep) and step.source is not None:
+                step.source.splits(None)  # raises where an input is not there
         for number, step in enumerate(recipe.steps, 1):
             print(f"{number:02d}-{step.folder_name()}")
         return 0
@@ -231,10 +238,13 @@ def _run(args: argparse.Namespace) -> int:
 
 def _mini_run(args: argparse.Namespace, source: dict[str, Any], steps: list[dict[str, Any]]) -> Any:
     """A recipe made of a source and one or two steps, run in OUTPUT.work."""
+    from .errors import ConfigError
     from .progress import Progress
     from .recipe import build
     from .run import execute
 
+    if args.output.is_dir() and args.command != "pack":
+        raise ConfigError(f"output '{args.output}' is a folder; name a file")
     recipe = build({"name": args.command, "source": source, "steps": steps}, args.command)
     work = args.output.with_name(args.output.name + ".work")
     with _make_runner(args, default_inline=True) as runner:
@@ -272,6 +282,8 @@ def _check_output(args: argparse.Namespace) -> None:
     for target in (args.output, args.dropped):
         if target is not None and not target.name.endswith(ENDINGS):
             raise ConfigError(f"output '{target}': the ending must be one of {', '.join(ENDINGS)}")
+    if args.dropped is not None and args.dropped.resolve() == args.output.resolve():
+        raise ConfigError(f"--output and --dropped are both '{args.output}'")
 
 
 def _documents_source(args: argparse.Namespace) -> dict[str, Any]:
@@ -355,6 +367,7 @@ def _pack(args: argparse.Namespace) -> int:
     from .report import print_sections, sections, summary
     from .steps import registered_steps
 
+    _check_pack_output(args.output)
     options = _options(args, registered_steps()["pack"])
     result = _mini_run(args, _documents_source(args), [{"tokenize": {"tokenizer": args.tokenizer}}, {"pack": options}])
     if args.output.exists():
@@ -366,6 +379,19 @@ def _pack(args: argparse.Namespace) -> int:
         print_sections([s for s in sections(numbers, args.output) if s.title == "Tokens and packs"], sys.stdout)
         print(f"written: {args.output}")
     return 0
+
+
+def _check_pack_output(target: Path) -> None:
+    """Only an empty folder or an earlier pack folder may be replaced."""
+    from .errors import ConfigError
+    from .tokensteps import find_packs
+
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    try:
+        find_packs(target)
+    except ConfigError as error:
+        raise ConfigError(f"output '{target}' exists and is no pack folder; it will not be replaced") from error
 
 
 def _pretrain(args: argparse.Namespace) -> int:
@@ -447,7 +473,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if classes:
         actions = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
         _add_options(actions.choices[next(word for word in argv if not word.startswith("-"))], classes)
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    misspelt = args.command == "filter" and len(classes) == 1  # its options are not known, and _filter says why
+    if unknown and not misspelt:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if args.version:
         from . import __version__
 
@@ -465,6 +494,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         print(f"gristmill: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if args.debug or error.strerror is None:
+            raise
+        where = f": '{error.filename}'" if error.filename else ""
+        print(f"gristmill: {error.strerror}{where}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("gristmill: stopped; the same command goes on from here", file=sys.stderr)

@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 
 from .errors import ConfigError
 from .schema import DOCUMENT, RECORD, document_id
+from .stage import DROP_FILTER, DROP_REASON
 from .store import PARQUET_OPTIONS, atomic_path
 
 JSONL_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".ndjson", ".ndjson.gz")
@@ -66,13 +68,14 @@ def list_files(inputs: Sequence[str]) -> list[tuple[str, str, int]]:
     import fsspec
 
     found: dict[str, tuple[str, str, int]] = {}
+    paths_seen: set[str] = set()
     for pattern in inputs:
         try:
             fs, root = fsspec.core.url_to_fs(pattern)
         except (ImportError, ValueError) as error:
             raise ConfigError(f"input '{pattern}': {error}") from error
         if any(c in root for c in "*?["):
-            paths = sorted(fs.glob(root))
+            paths = sorted(p for p in fs.glob(root) if not fs.isdir(p))
             base = os.path.dirname(root.split("*")[0].split("?")[0].split("[")[0] + "x")
         elif fs.isdir(root):
             paths = sorted(p for p in fs.find(root) if p.endswith(ENDINGS) and "/." not in p[len(root) :])
@@ -85,6 +88,9 @@ def list_files(inputs: Sequence[str]) -> list[tuple[str, str, int]]:
             raise ConfigError(f"input '{pattern}' holds no file that ends in {', '.join(ENDINGS)}")
         for path in paths:
             name = path[len(base) :].lstrip("/")
+            if fs.unstrip_protocol(path) in paths_seen:  # named twice: by itself and by its folder
+                continue
+            paths_seen.add(fs.unstrip_protocol(path))
             if name in found and found[name][0] != fs.unstrip_protocol(path):
                 raise ConfigError(f"two inputs are both called '{name}': give their common folder instead")
             found[name] = (fs.unstrip_protocol(path), name, int(fs.size(path) or 0))
@@ -101,7 +107,7 @@ def plan_documents(inputs: Sequence[str], split_bytes: int) -> list[DocumentSpli
             splits.append(DocumentSplit(path, name, size))
             continue
         with fsspec.open(path, "rb") as handle:
-            meta = pq.ParquetFile(handle).metadata
+            meta = _parquet(handle, name).metadata
         group: list[int] = []
         weight = 0
         for index in range(meta.num_row_groups):
@@ -111,6 +117,13 @@ def plan_documents(inputs: Sequence[str], split_bytes: int) -> list[DocumentSpli
                 splits.append(DocumentSplit(path, name, weight, tuple(group)))
                 group, weight = [], 0
     return splits
+
+
+def _parquet(handle: Any, name: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(handle)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(f"{name} is not a Parquet file: {error}") from error
 
 
 def _text_column(table: pa.Table, text_field: str, where: str) -> pa.Table:
@@ -135,7 +148,14 @@ def _complete(table: pa.Table, name: str, first: int) -> pa.Table:
     if "id" not in table.column_names:
         table = table.append_column("id", pa.array([document_id(name, str(row)) for row in rows], pa.string()))
     else:
-        table = table.set_column(table.column_names.index("id"), "id", table["id"].cast(pa.string()))
+        ids = table["id"].cast(pa.string())
+        if ids.null_count:
+            ids = pa.array(
+                [document_id(name, str(row)) if i is None else i for i, row in zip(ids.to_pylist(), rows, strict=True)],
+                pa.string(),
+            )
+        table = table.set_column(table.column_names.index("id"), "id", ids)
+    table = table.drop_columns([c for c in (DROP_FILTER, DROP_REASON) if c in table.column_names])
     if "url" not in table.column_names:
         table = table.append_column("url", pa.nulls(table.num_rows, pa.string()))
     first_columns = list(DOCUMENT.names)
@@ -150,10 +170,7 @@ def read_documents(
 
     if is_parquet(split.path):
         with fsspec.open(split.path, "rb") as handle:
-            try:
-                file = pq.ParquetFile(handle)
-            except pa.ArrowInvalid as error:
-                raise ConfigError(f"{split.name} is not a Parquet file: {error}") from error
+            file = _parquet(handle, split.name)
             before = (
                 sum(file.metadata.row_group(g).num_rows for g in range(split.row_groups[0])) if split.row_groups else 0
             )
@@ -200,7 +217,12 @@ def _read_jsonl(raw: IO[bytes], split: DocumentSplit, text_field: str, batch_row
             line = next(lines)
         except StopIteration:
             break
-        except (OSError, EOFError, zstandard.ZstdError) as error:  # gzip and zstd damage: the rest can't be read
+        except (
+            OSError,
+            EOFError,
+            zlib.error,
+            zstandard.ZstdError,
+        ) as error:  # the rest can't be read
             records += 1
             skips.append(Skip("truncated", number + 1, str(error)))
             break
@@ -220,9 +242,16 @@ def _read_jsonl(raw: IO[bytes], split: DocumentSplit, text_field: str, batch_row
         yield DocumentBatch(pa.Table.from_pylist(rows, JSONL_SCHEMA), records, skips)
 
 
+def _fits(value: Any, kind: pa.DataType) -> bool:
+    """Whether a JSON value can stand in a field of RECORD."""
+    if pa.types.is_integer(kind):
+        return type(value) is int and -(1 << (kind.bit_width - 1)) <= value < 1 << (kind.bit_width - 1)
+    return isinstance(value, str)
+
+
 def _row(line: bytes, number: int, name: str, text_field: str) -> dict[str, Any] | Skip:
     try:
-        value = json.loads(line.decode("utf-8", "replace"))
+        value = json.loads(line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         return Skip("bad_json", number, str(error)[:200])
     if not isinstance(value, dict):
@@ -234,11 +263,7 @@ def _row(line: bytes, number: int, name: str, text_field: str) -> dict[str, Any]
     known = {f.name: f.type for f in RECORD}
     kept_record: dict[str, Any] = {"file": name, "offset": number}
     if isinstance(record, dict):
-        kept_record = {
-            k: v
-            for k, v in record.items()
-            if k in known and isinstance(v, int if pa.types.is_integer(known[k]) else str)
-        }
+        kept_record = {k: v for k, v in record.items() if k in known and _fits(v, known[k])}
     return {
         "id": _clean(str(key)) if key is not None else document_id(name, str(number)),
         "text": _clean(text),
@@ -255,7 +280,7 @@ def split_schema(split: DocumentSplit, text_field: str) -> pa.Schema:
     if not is_parquet(split.path):
         return JSONL_SCHEMA
     with fsspec.open(split.path, "rb") as handle:
-        table = pq.ParquetFile(handle).schema_arrow.empty_table()
+        table = _parquet(handle, split.name).schema_arrow.empty_table()
     return _complete(_text_column(table, text_field, split.name), split.name, 0).schema
 
 
@@ -279,11 +304,21 @@ def export(shards: Sequence[Path], target: Path) -> int:
         with open(temporary, "wb") as raw, _jsonl_writer(raw, name) as out:
             for table in _tables(shards):
                 for row in table.to_pylist():
-                    extra = row.pop(EXTRA, None)
-                    merged = {**row, **{k: v for k, v in json.loads(extra).items() if k not in row}} if extra else row
+                    merged = _with_extra(row)
                     out.write(json.dumps(merged, ensure_ascii=False, default=str).encode() + b"\n")
                 rows += table.num_rows
     return rows
+
+
+def _with_extra(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the keys of its `extra` column put back beside the others."""
+    try:
+        extra = json.loads(row.get(EXTRA) or "{}")
+    except (ValueError, TypeError):  # a column of the user's that only has the name
+        return row
+    if not isinstance(extra, dict):
+        return row
+    return {**{k: v for k, v in row.items() if k != EXTRA}, **{k: v for k, v in extra.items() if k not in row}}
 
 
 def _jsonl_writer(raw: IO[bytes], name: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
-from .errors import SchemaError
+from .errors import SchemaError, StepFailed
 from .runner import Task
 from .schema import PAGE
 from .sources import Source
@@ -28,6 +28,12 @@ from .store import atomic_path, digest, parquet_shards
 
 PAYLOAD_COLUMNS = ("payload",)
 """Columns that no dropped row keeps: they lie in the WARC file, and `record` says where."""
+
+
+MAX_DAMAGED_SHARE = 0.5
+"""A run stops where more of its records than this are damaged (or of its pages, where the engine fails)."""
+
+_ENOUGH = 20
 
 
 class Batch(Protocol):
@@ -111,7 +117,7 @@ def map_shard(task: ShardTask) -> dict[str, Any]:
             documents += batch.table.num_rows
             for skip in batch.skips:
                 skipped[skip.kind] += 1
-                if not skip.kind.startswith(("type:", "status:", "media_type:")):
+                if _is_damage(skip.kind):
                     line = {"kind": skip.kind, "offset": skip.offset, "detail": skip.detail}
                     damage.append(json.dumps(line, ensure_ascii=False, sort_keys=True))
             kept, gone = apply_stages(stages, batch.table, counts, seconds)
@@ -142,6 +148,30 @@ def _timed(batches: Iterator[Batch], seconds: Counter[str]) -> Iterator[Batch]:
         if batch is None:
             return
         yield batch
+
+
+def _check_input(
+    step: str, records: int, documents: int, skipped: Counter[str], counts: Sequence[dict[str, Any]]
+) -> None:
+    """Raise StepFailed where the input gave nothing, or mostly damage: a wrong file, option or installation."""
+    kinds = ", ".join(f"{kind} ({n:,})" for kind, n in skipped.most_common(3))
+    if records == 0:
+        raise StepFailed(f"step '{step}': the input holds no records; is it the right kind of file?")
+    if documents == 0:
+        hint = "; name the text column with --text-field" if "no_text" in skipped else ""
+        raise StepFailed(f"step '{step}': none of the input's {records:,} records is a document: {kinds}{hint}")
+    damaged = sum(n for kind, n in skipped.items() if _is_damage(kind))
+    if records >= _ENOUGH and damaged > MAX_DAMAGED_SHARE * records:
+        raise StepFailed(f"step '{step}': {damaged:,} of {records:,} records are damaged: {kinds}; see {step}/skips/")
+    for count in counts:
+        errors = count["dropped"].get("extractor_error", 0)
+        if count["n_in"] >= _ENOUGH and errors > MAX_DAMAGED_SHARE * count["n_in"]:
+            raise StepFailed(f"step '{step}': the engine failed on {errors:,} of {count['n_in']:,} pages; is it whole?")
+
+
+def _is_damage(kind: str) -> bool:
+    """Whether a skip says that a record is broken, rather than that it is none of ours."""
+    return not kind.startswith(("type:", "status:", "media_type:"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,6 +216,9 @@ class MapStep(Step):
         for result in results:
             skipped.update(result["skipped"])
         records = sum(result["records"] for result in results)
+        counts = add_counts(results)
+        if source.initial:
+            _check_input(context.step, records, sum(result["n_in"] for result in results), skipped, counts)
         return {
             "artefact": [entry["file"] for entry in kept],
             "rows": sum(entry["rows"] for entry in kept),
@@ -193,5 +226,5 @@ class MapStep(Step):
             "records": records,
             "documents_read": sum(result["n_in"] for result in results),
             "skipped": dict(sorted(skipped.items())),
-            "counts": add_counts(results),
+            "counts": counts,
         }

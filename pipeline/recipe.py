@@ -87,11 +87,18 @@ def _entry(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
     raise ConfigError(f"{where}: write a step as `- name` or `- name: {{option: value}}`, not {entry!r}")
 
 
+def _entries(plain: dict[str, Any]) -> list[Any]:
+    steps = plain.get("steps")
+    if not isinstance(steps, list):
+        raise ConfigError("recipe: `steps` must be a list")
+    return steps
+
+
 def override(plain: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     """A copy with `step.option=value` settings put in; values are YAML. Raises ConfigError for unknown steps."""
-    plain = {**plain, "steps": list(plain.get("steps") or [])}
+    plain = {**plain, "steps": list(_entries(plain))}
     if isinstance(plain.get("source"), dict):
-        plain["source"] = {k: dict(v or {}) for k, v in plain["source"].items()}
+        plain["source"] = {k: dict(v) if isinstance(v, dict) else v or {} for k, v in plain["source"].items()}
     for setting in settings:
         target, sign, text = setting.partition("=")
         step, dot, option = target.partition(".")
@@ -101,7 +108,7 @@ def override(plain: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {setting}: the value is not YAML: {error}") from error
-        if isinstance(plain.get("source"), dict) and step in plain["source"]:
+        if isinstance(plain.get("source"), dict) and isinstance(plain["source"].get(step), dict):
             plain["source"][step][option] = value
             continue
         names = [_entry(entry, "recipe")[0] for entry in plain["steps"]]
@@ -114,11 +121,11 @@ def override(plain: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
 
 def without(plain: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """A copy without the steps named."""
-    have = [_entry(entry, "recipe")[0] for entry in plain.get("steps") or []]
+    have = [_entry(entry, "recipe")[0] for entry in _entries(plain)]
     for name in names:
         if name not in have:
             raise ConfigError(f"--without {name}: the recipe has no such step{nearest(name, have)}")
-    return {**plain, "steps": [e for e, n in zip(plain.get("steps") or [], have, strict=True) if n not in names]}
+    return {**plain, "steps": [e for e, n in zip(_entries(plain), have, strict=True) if n not in names]}
 
 
 def _source(plain: dict[str, Any], where: str) -> Source:

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import platform
 import shutil
 import time
@@ -25,7 +24,7 @@ import yaml
 from .errors import ConfigError
 from .progress import Progress
 from .recipe import Recipe
-from .runner import Runner
+from .runner import Runner, available_cpus
 from .steps import Artefact, Step, StepContext
 from .store import StepFolder, atomic_path, read_json, write_json
 
@@ -54,6 +53,10 @@ class RunResult:
 @contextmanager
 def lock(output: Path) -> Iterator[None]:
     """Hold the output folder: a second run on it is refused while this process lives."""
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"output '{output}' is not a folder")
+    if output.is_dir() and any(output.iterdir()) and not (output / ".lock").exists():
+        raise ConfigError(f"output '{output}' holds files and is no earlier run; choose an empty or a new folder")
     output.mkdir(parents=True, exist_ok=True)
     with open(output / ".lock", "w") as handle:
         try:
@@ -82,9 +85,9 @@ def execute(recipe: Recipe, output: Path, runner: Runner, progress: Progress) ->
         artefacts: dict[str, Artefact] = {}
         results: list[StepResult] = []
         names = [f"{i:02d}-{step.folder_name()}" for i, step in enumerate(recipe.steps, 1)]
-        stale = [p for p in output.glob("[0-9][0-9]-*") if p.name not in names]
-        for folder in stale:  # left by an earlier form of the recipe
-            shutil.rmtree(folder)
+        for plan in output.glob("[0-9][0-9]-*/plan.json"):  # steps of an earlier form of the recipe
+            if plan.parent.name not in names:
+                shutil.rmtree(plan.parent)
         for name, step in zip(names, recipe.steps, strict=True):
             results.append(_run_step(name, step, output, artefacts, runner, progress))
         result = RunResult(output, results)
@@ -133,7 +136,7 @@ def _write_run_json(result: RunResult, runner: Runner) -> None:
     names = {step.step for step in result.steps}
     value = {
         "host": platform.node(),
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": available_cpus(),
         "workers": runner.workers,
         "runner": type(runner).__name__,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

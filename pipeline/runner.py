@@ -45,6 +45,13 @@ class Runner(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+def available_cpus() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def call(function: Function, payload: Any) -> dict[str, Any]:
     """Run a task's function and say who did: `worker` is `host:pid`."""
     return {**function(payload), "worker": f"{socket.gethostname()}:{os.getpid()}"}
@@ -119,7 +126,7 @@ class RayRunner:
         memory_per_task: int | None = None,
     ) -> None:
         self.address = address
-        self.workers = workers or len(os.sched_getaffinity(0))
+        self.workers = workers or available_cpus()
         self.retries = retries
         self.in_flight_per_worker = in_flight_per_worker
         self.straggler_factor = straggler_factor

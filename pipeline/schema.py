@@ -63,10 +63,10 @@ EXTRACTED = (
 
 
 def document_id(source: str, key: str) -> str:
-    """128-bit id as 32 hex digits: BLAKE2b of the source's name and the WARC-Record-ID.
+    """128-bit id as 32 hex digits: BLAKE2b of a file's name relative to the input root, and of a place in it.
 
-    Where a record has no id, `key` is `"<relative path>:<offset>"`; either way a local run and one
-    over object storage agree, since no absolute path takes part.
+    For WARC records the key is `<WARC-Record-ID>@<offset>`: the place takes part because record ids do
+    repeat. A local run and one over object storage agree, since no absolute path enters.
     """
     return hashlib.blake2b(f"{source}\0{key}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 

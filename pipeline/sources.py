@@ -17,6 +17,7 @@ from .schema import DOCUMENT, PAGE
 from .steps import Artefact
 from .store import digest
 
+READERS = ("fastwarc", "warcio")
 SAMPLE = "sample"
 """The input name that stands for the sample crawl in this package."""
 
@@ -57,7 +58,10 @@ class Source:
 
 
 def _content_mark(path: str, size: int) -> str:
-    """Digest of the first and last 64 KiB of a local file: tells a changed file of the same size."""
+    """Digest of the first and last 64 KiB of a local file: tells most changed files of the same size.
+
+    A change in the middle that keeps the size is not seen; reading whole crawls again at every start would cost more.
+    """
     local = Path(path.removeprefix("file://"))
     if "://" in path.removeprefix("file://") or not local.is_file():
         return ""
@@ -120,7 +124,8 @@ class DocumentsSource(Source):
     split_bytes: int = 128 << 20
 
     def columns(self) -> set[str]:
-        return set(DOCUMENT.names)
+        splits = plan_documents(self.inputs, self.split_bytes)
+        return set.intersection(*(set(split_schema(s, self.text_field).names) for s in splits))
 
     def schema(self, split: DocumentSplit) -> pa.Schema:
         return split_schema(split, self.text_field)
@@ -180,6 +185,9 @@ def make_source(name: str, config: dict[str, Any], where: str) -> Source:
         if key not in options:
             raise ConfigError(f"{where}: source '{name}' has no option '{key}'{nearest(key, options)}")
     source = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+    reader = getattr(source, "reader", READERS[0])
+    if reader not in READERS:
+        raise ConfigError(f"{where}: source '{name}' has no reader '{reader}'{nearest(str(reader), READERS)}")
     split_bytes = getattr(source, "split_bytes", 1)
     if not isinstance(split_bytes, int) or split_bytes < 1:
         raise ConfigError(f"{where}: split_bytes must be a positive whole number, not {split_bytes!r}")

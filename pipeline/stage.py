@@ -25,6 +25,7 @@ from .schema import require
 
 DROP_REASON = "drop_reason"
 DROP_FILTER = "drop_filter"
+SCORED_BY = b"gristmill.scored_by"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,8 @@ class Filter(Stage):
     """Scores, then decides. The score stays as column `score_column`, so a new threshold never re-scores."""
 
     score_column: ClassVar[str]
+    decides: ClassVar[tuple[str, ...]] = ()
+    """Options that only decide: another value of theirs leaves the scores as they are."""
 
     def score(self, docs: pa.Table) -> pa.Array | pa.ChunkedArray:
         """One score per document."""
@@ -86,12 +89,28 @@ class Filter(Stage):
         """Why a document that is not kept goes: one string for all or one per document (scored table)."""
         return self.name
 
+    def score_field(self, name: str, kind: pa.DataType) -> pa.Field:
+        """The field of a score column; its metadata says by which filter, version and options it was scored."""
+        options = {k: v for k, v in self.config().items() if k not in self.decides}
+        blob = json.dumps([self.name, self.version, options], sort_keys=True, default=str)
+        return pa.field(name, kind, metadata={SCORED_BY: hashlib.blake2b(blob.encode(), digest_size=16).hexdigest()})
+
+    def has_score(self, docs: pa.Table) -> bool:
+        """Whether the table's score column was made by this filter with these options; only then it is taken over."""
+        if self.score_column not in docs.column_names:
+            return False
+        field = docs.schema.field(self.score_column)
+        return field.metadata == self.score_field(field.name, field.type).metadata
+
     def scored(self, docs: pa.Table) -> pa.Table:
-        """The table with the score column (taken over if it is there already)."""
-        if self.score_column in docs.column_names:
+        """The table with the score column (taken over if it is there already, see `has_score`)."""
+        if self.has_score(docs):
             return docs
         require(docs, self.reads, f"filter '{self.name}'")
-        return docs.append_column(self.score_column, self.score(docs))
+        if self.score_column in docs.column_names:
+            docs = docs.drop_columns([self.score_column])
+        score = self.score(docs)
+        return docs.append_column(self.score_field(self.score_column, score.type), score)
 
     def __call__(self, docs: pa.Table) -> pa.Table:
         docs = self.scored(docs)

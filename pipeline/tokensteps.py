@@ -54,11 +54,9 @@ def _sample(shards: tuple[str, ...], max_bytes: int) -> Iterator[list[str]]:
     total = 0
     for shard in shards:
         meta = pq.read_metadata(shard)
-        names = meta.schema.to_arrow_schema().names
-        column = names.index("text")
+        leaf = next(i for i in range(meta.num_columns) if meta.schema.column(i).path == "text")
         for group in range(meta.num_row_groups):
-            # leaf columns: `text` comes before any struct, so its leaf index is its own
-            total += meta.row_group(group).column(column).total_uncompressed_size
+            total += meta.row_group(group).column(leaf).total_uncompressed_size
     share = min(1.0, max_bytes / total) if total else 1.0
     limit = int(share * (1 << 64))
     for shard in shards:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, nearest
 
+from .sizes import SIZES
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -26,14 +28,6 @@ class ModelConfig:
     d_ff: int
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-5
-
-
-SIZES: dict[str, dict[str, int]] = {
-    "tiny": {"d_model": 128, "n_layers": 4, "n_heads": 4, "d_ff": 352},
-    "small": {"d_model": 384, "n_layers": 6, "n_heads": 6, "d_ff": 1024},
-    "base": {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 2048},
-}
-"""Named sizes."""
 
 
 def model_config(size: str, vocab_size: int) -> ModelConfig:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, nearest
 from pipeline.progress import Progress
 from pipeline.steps import Step, StepContext, register_step
 from pipeline.store import file_digest
+
+from .sizes import SIZES
 
 
 @register_step
@@ -36,6 +38,11 @@ class Pretrain(Step):
             or self.batch_size < 1
         ):
             raise ConfigError("pretrain: steps and batch_size must be whole numbers of at least 1")
+
+        if not self.lr > 0:
+            raise ConfigError(f"pretrain: lr must be above 0, not {self.lr}")
+        if self.size not in SIZES:
+            raise ConfigError(f"pretrain: no model size is called '{self.size}'{nearest(self.size, SIZES)}")
 
     def why_skipped(self) -> str | None:
         from .train import torch_available
@@ -70,7 +77,5 @@ class Pretrain(Step):
             for path in sorted(folder.glob("*.json*"))
             if path.name != "plan.json"
         ]
-        shown = {
-            key: summary[key] for key in ("first_loss", "last_loss", "untrained_loss", "tokens_per_s") if key in summary
-        }
+        shown = {key: summary[key] for key in ("first_loss", "last_loss", "untrained_loss") if key in summary}
         return {"artefact": [], "files": files, "summary": {"pretrain": shown}}

@@ -6,6 +6,7 @@ import gzip
 import json
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from filters.language import Language, clean, default_model, identify, load_model
@@ -50,11 +51,25 @@ def test_score_at_the_threshold_stays():
     assert Language(min_score=min(1.0, at + 1e-4))(scored)["drop_reason"].to_pylist() == ["language_uncertain"]
 
 
-def test_a_new_threshold_takes_over_the_scores():
+def test_a_new_threshold_takes_over_the_scores(monkeypatch, tmp_path):
+    scored = Language().scored(table(list(TEXTS.values())))
+    pq.write_table(scored, tmp_path / "t.parquet")
+    scored = pq.read_table(tmp_path / "t.parquet")
+
+    def no_scoring(*args, **options):
+        raise AssertionError("scored again")
+
+    monkeypatch.setattr("filters.language.identify", no_scoring)
+    assert Language(languages=("ru",), min_score=0.1)(scored)["drop_reason"].null_count == 1
+    with pytest.raises(AssertionError, match="scored again"):
+        Language(max_chars=7)(scored)
+
+
+def test_scores_of_somebody_else_are_not_trusted():
     made_up = (
         table(["x"]).append_column("lang", pa.array(["tlh"])).append_column("lang_score", pa.array([0.9], pa.float32()))
     )
-    assert Language(languages=("tlh",))(made_up)["drop_reason"].to_pylist() == [None]
+    assert Language(min_score=0)(made_up)["lang"].to_pylist() == identify(["x"])[0] != ["tlh"]
 
 
 def test_hostile_text_and_empty_table():
