@@ -35,22 +35,25 @@ class PackDataset(Dataset[dict[str, Any]]):
         self.reader = packs if isinstance(packs, PackReader) else open_packs(packs)
         with warnings.catch_warnings():  # torch has no read-only tensors and warns of every such view
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            self._blocks = [torch.from_numpy(block.input_ids) for block in self.reader.blocks]
+            self._tensors = {id(block): torch.from_numpy(block.input_ids) for block in self.reader.blocks}
 
     def __len__(self) -> int:
         return len(self.reader)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        index = index % len(self) if -len(self) <= index < 0 else index
         block, row = self.reader.locate(index)
-        number = int(np.searchsorted(self.reader.block_starts, index, side="right")) - 1
         segments = np.empty((1, self.reader.sequence_length), np.int32)
         _segments([(block, row)], segments)
         return {
-            "input_ids": self._blocks[number][row],
+            "input_ids": self.ids(index),
             "length": int(block.lengths[row]),
             "segment_ids": torch.from_numpy(segments[0]),
         }
+
+    def ids(self, index: int) -> torch.Tensor:
+        """`input_ids` of an item alone."""
+        block, row = self.reader.locate(index)
+        return self._tensors[id(block)][row]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PackDataset, (self.reader.folder,)
@@ -106,16 +109,25 @@ class PackLoader:
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        n, length = len(self.reader), self.reader.sequence_length
-        part = self.batch_size // self.world_size
+        length, part = self.reader.sequence_length, self.batch_size // self.world_size
         buffers = [torch.empty((part, length), dtype=torch.int64) for _ in range(2)] if self.reuse else []
-        for number in range(self.start, len(self)):
-            first = min(number * self.batch_size + self.rank * part, n)
-            positions = np.arange(first, min(first + part, n), dtype=np.int64)
-            indices = permute(positions, n, self.seed, self.epoch) if self.shuffle else positions
+        for number, indices in self._order(part):
             buffer = buffers[number % 2] if buffers else torch.empty((part, length), dtype=torch.int64)
             ids = buffer[: len(indices)]
             yield self._fill(ids, indices)
+
+    def _order(self, part: int) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+        """(number of the batch, this rank's sequences of it), permuted `_AHEAD` positions at a time:
+        batch by batch the permutation took 71 of a batch's 113 microseconds (32 sequences of 2 048)."""
+        n = len(self.reader)
+        ahead = max(1, _AHEAD // self.batch_size)
+        for begin in range(self.start, len(self), ahead):
+            end = min(begin + ahead, len(self))
+            positions = np.arange(begin * self.batch_size, min(end * self.batch_size, n), dtype=np.int64)
+            order = permute(positions, n, self.seed, self.epoch) if self.shuffle else positions
+            for number in range(begin, end):
+                first = (number - begin) * self.batch_size + self.rank * part
+                yield number, order[first : first + part]
 
     def _fill(self, ids: torch.Tensor, indices: npt.NDArray[np.int64]) -> Batch:
         reader = self.reader
@@ -142,6 +154,7 @@ def _segments(rows: list[tuple[Block, int]], out: npt.NDArray[np.int32]) -> None
         out[i, block.lengths[row] :] = PADDING
 
 
+_AHEAD = 8192
 _ROUNDS = 8
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK64 = (1 << 64) - 1
@@ -153,8 +166,10 @@ def permute(positions: npt.NDArray[np.int64], n: int, seed: int, epoch: int) -> 
     A Feistel network over the smallest power of two that holds n, its round function the finaliser
     of splitmix64 under a key for each round; values from n on are sent through again ("cycle
     walking", Black and Rogaway 2002) until they fall inside. Needs no memory for the rest of the
-    permutation.
+    permutation. Raises IndexError for a position outside range(n).
     """
+    if len(positions) and not (positions.min() >= 0 and positions.max() < n):
+        raise IndexError(f"positions must lie in 0..{n - 1}")
     if n == 1:
         return np.zeros_like(positions)
     bits = max((n - 1).bit_length(), 2)

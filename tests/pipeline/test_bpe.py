@@ -45,7 +45,9 @@ def test_long_runs_do_not_stall_training() -> None:
     assert time.process_time() - started < 20
 
 
-@pytest.mark.parametrize("text", ["", "short", "a" * 256, "a" * 257, " " * 600, "ab " * 300, "x" * 700 + " y " + "\n" * 300])
+@pytest.mark.parametrize(
+    "text", ["", "short", "a" * 256, "a" * 257, " " * 600, "ab " * 300, "x" * 700 + " y " + "\n" * 300]
+)
 def test_cutting_loses_nothing(text: str) -> None:
     pieces = _cut_long_runs(text)
     assert "".join(pieces) == text

@@ -123,7 +123,8 @@ def test_bytes_do_not_depend_on_order_or_on_how_shards_are_batched(tmp_path: Pat
         folder.mkdir()
         paths = [write_shard(folder / f"{i}.arrow", docs, rows) for i, docs in enumerate(shards)]
         entries = {
-            t.index: write_pack(t, paths, folder / t.path, sequence_length=16, dtype="uint16", pad_id=257) for t in order
+            task.index: write_pack(task, paths, folder / task.path, sequence_length=16, dtype="uint16", pad_id=257)
+            for task in order
         }
         made.append(([entries[t.index] for t in plan], [(folder / t.path).read_bytes() for t in plan]))
     assert made[0] == made[1] == made[2]
@@ -231,7 +232,9 @@ def test_a_file_that_is_no_shard(tmp_path: Path) -> None:
         count_tokens(tmp_path / "0.arrow")
 
 
-@pytest.mark.parametrize(("vocab", "dtype"), [(257, "uint16"), (65536 - RESERVED, "uint16"), (65537 - RESERVED, "uint32")])
+@pytest.mark.parametrize(
+    ("vocab", "dtype"), [(257, "uint16"), (65536 - RESERVED, "uint16"), (65537 - RESERVED, "uint32")]
+)
 def test_reserved_ids_lie_above_the_vocabulary_and_fit(vocab: int, dtype: str) -> None:
     assert id_dtype(vocab) == dtype
     ids = reserved_ids(vocab)

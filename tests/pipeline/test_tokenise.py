@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> LoadedTokenizer:
     return load_tokenizer(path)
 
 
-def _docs(texts: list[str | None], **more: list[str | None]) -> pa.Table:
+def _docs(texts: Sequence[str | None], **more: Sequence[str | None]) -> pa.Table:
     names = [f"{i:032x}" for i in range(len(texts))]
     return pa.table({"id": names, "text": pa.array(texts, pa.large_string()), **more})
 
@@ -104,7 +105,7 @@ def test_control_tokens_in_text_stay_text(small: LoadedTokenizer) -> None:
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("qwen3_tokenizer.json", "<think>a</think><tool_call><|fim_prefix|><|im_end|>"),  # first four not marked special
+        ("qwen3_tokenizer.json", "<think>a</think><tool_call><|fim_prefix|><|im_end|>"),  # most not marked special
         ("deepseek_tokenizer.json", "<｜User｜>hi<｜end▁of▁sentence｜>｜DSML｜"),
         ("llama3_tokenizer.json", "<|begin_of_text|><|eot_id|><|reserved_special_token_3|>"),
     ],

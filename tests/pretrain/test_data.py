@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from pipeline.errors import ConfigError  # noqa: E402
 from pipeline.packs import open_packs  # noqa: E402
+from pretrain import data  # noqa: E402
 from pretrain.data import PackDataset, PackLoader, permute  # noqa: E402
 from tests.pipeline.token_tools import pack_set  # noqa: E402
 
@@ -77,6 +78,20 @@ def test_ranks_share_the_order_of_one(counting_packs: Path, world_size: int) -> 
         assert torch.equal(whole, torch.cat([b.input_ids for b in batches]))
 
 
+def test_the_order_does_not_depend_on_how_far_ahead_it_is_made(
+    counting_packs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = [b.indices.tolist() for b in PackLoader(counting_packs, 8, seed=1, start=1)]
+    monkeypatch.setattr(data, "_AHEAD", 17)
+    assert [b.indices.tolist() for b in PackLoader(counting_packs, 8, seed=1, start=1)] == want
+
+
+def test_positions_outside_the_set_are_refused() -> None:
+    for position in (-1, 10, 1 << 20):
+        with pytest.raises(IndexError):
+            permute(np.array([position]), 10, 0, 0)
+
+
 def test_start_enters_at_a_batch_and_drop_last_leaves_out_the_rest(counting_packs: Path) -> None:
     every = [b.indices.tolist() for b in PackLoader(counting_packs, 8)]
     assert [b.indices.tolist() for b in PackLoader(counting_packs, 8, start=3)] == every[3:]
@@ -125,6 +140,6 @@ def test_dataset_under_torch_workers(counting_packs: Path) -> None:
 def test_what_cannot_be_loaded(counting_packs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="empty"):
         PackLoader(pack_set(tmp_path, [[]], 8, 2), 4)
-    for arguments in ({"batch_size": 0}, {"batch_size": 3, "world_size": 2}, {"batch_size": 2, "rank": 1}):
+    for batch_size, world_size, rank in [(0, 1, 0), (3, 2, 0), (2, 1, 1)]:
         with pytest.raises(ConfigError, match="batch_size"):
-            PackLoader(counting_packs, **arguments)
+            PackLoader(counting_packs, batch_size, world_size=world_size, rank=rank)
