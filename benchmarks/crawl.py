@@ -48,6 +48,7 @@ def subset(target: Path, step: int = 4) -> int:
 
 def part_gristmill(warc: str, output: str, engine: str, warm: str) -> dict[str, Any]:
     """The extract step, inline; a few pages first, so that imports and the child's start are apart."""
+    from pipeline.extract.guard import shut_down
     from pipeline.progress import Progress
     from pipeline.recipe import build
     from pipeline.run import execute
@@ -65,12 +66,14 @@ def part_gristmill(warc: str, output: str, engine: str, warm: str) -> dict[str, 
     start = time.perf_counter()
     manifest = run(warc, output)
     seconds = time.perf_counter() - start
+    shut_down()  # only a child that has ended is counted
     return {
         "seconds": seconds,
         "start_s": warmed,
         "rows": manifest["rows"],
         "pages": manifest["documents_read"],
         "worker_peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "child_peak_rss_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
     }
 
 

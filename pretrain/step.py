@@ -27,7 +27,7 @@ class Pretrain(Step):
     steps: int = field(default=40, metadata={"help": "optimiser steps"})
     batch_size: int = field(default=4, metadata={"help": "sequences in a step"})
     size: str = field(default="tiny", metadata={"help": "size of the model"})
-    lr: float = field(default=3e-3, metadata={"help": "peak learning rate"})
+    lr: float = field(default=2e-3, metadata={"help": "peak learning rate"})
     seed: int = field(default=0, metadata={"help": "seed of weights and order"})
 
     def check(self) -> None:

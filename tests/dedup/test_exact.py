@@ -122,6 +122,14 @@ def test_order_of_the_kept_rows_is_the_input_order(tmp_path):
     assert [row["id"] for row in kept] == ["2", "0", "9"]
 
 
+def test_ids_that_are_null_lose_no_duplicate(tmp_path):
+    (tmp_path / "in").mkdir()
+    table = pq.read_table(shard_files(tmp_path / "x", [[("a", "x", None, 0)] * 6]).path / "in-0.parquet")
+    pq.write_table(table.set_column(0, "id", pa.nulls(6, pa.string())), tmp_path / "in" / "in-0.parquet")
+    kept, dropped, _ = run(tmp_path, Artefact("documents", tmp_path / "in", "x", ("in-0.parquet",), 6))
+    assert (len(kept), len(dropped)) == (1, 5)
+
+
 def test_hash_is_known():
     assert text_hash("  Hello\n WORLD ") == text_hash("hello world") == "df8d09e93f874900a99b8775cc15b6c7"
     assert text_hash("hello world") != text_hash("helloworld")

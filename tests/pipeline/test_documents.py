@@ -63,6 +63,46 @@ def test_jsonl_round_trip_and_skips(tmp_path, ending):
     assert back[1]["record"]["offset"] == 1
 
 
+def test_odd_rows_are_no_errors(tmp_path):
+    rows = [
+        {"text": "a", "record": {"offset": 10**30, "status": True, "file": 3}},
+        {"text": "b", "record": {"offset": 5, "status": 1 << 40}},
+        {"text": "c", "record": "x", "url": 7, "id": None},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + lines(rows))
+    (batch,) = read_documents(DocumentSplit(str(path), "a.jsonl", 0))
+    assert batch.table["text"].to_pylist() == ["a", "b", "c"]
+    records = batch.table["record"].to_pylist()
+    assert [r["offset"] for r in records] == [None, 5, 2]
+    assert [r["status"] for r in records] == [None, None, None]
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b"")[:10] + b"\x07" * 50)
+    (batch,) = read_documents(DocumentSplit(str(tmp_path / "b.jsonl.gz"), "b", 0))
+    assert [s.kind for s in batch.skips] == ["truncated"]
+
+
+def test_a_file_named_twice_is_read_once(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.jsonl").write_bytes(lines(GOOD))
+    found = list_files([str(tmp_path), str(tmp_path / "sub" / "a.jsonl")])
+    assert [name for _, name, _ in found] == ["sub/a.jsonl"]
+
+
+def test_ids_that_are_null_are_made(tmp_path):
+    pq.write_table(pa.table({"text": ["a", "b"], "id": pa.array([None, "x"], pa.string())}), tmp_path / "a.parquet")
+    (batch,) = read_documents(DocumentSplit(str(tmp_path / "a.parquet"), "a", 0))
+    first, second = batch.table["id"].to_pylist()
+    assert len(first) == 32
+    assert second == "x"
+
+
+def test_what_was_dropped_can_be_read_again(tmp_path):
+    table = pa.table({"text": ["a"], "drop_filter": ["language"], "drop_reason": ["language:fr"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    (batch,) = read_documents(DocumentSplit(str(tmp_path / "a.parquet"), "a", 0))
+    assert not {"drop_filter", "drop_reason"} & set(batch.table.column_names)
+
+
 def test_truncated_gzip_is_a_counted_skip(tmp_path):
     path = tmp_path / "cut.jsonl.gz"
     path.write_bytes(gzip.compress(lines([{"text": f"text {i} {'x' * (i % 97)}"} for i in range(5000)]))[:-3000])
