@@ -28,9 +28,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common import SHARED
 from pipeline.extract.charset import decode
 from pipeline.extract.labels import CODECS, resolve
 
+COLLECTION = SHARED / "charset" / "chardet_tests.jsonl.gz"
+SENTENCES = SHARED / "lid" / "lingua_sentences75.jsonl.gz"
 RESULT = Path(__file__).parent / "results" / "charset.json"
 Case = tuple[str, bytes, frozenset[str]]  # name of the truth, bytes, texts that are right
 Decoder = Callable[[bytes], str | None]
@@ -198,8 +201,10 @@ def measure(cases: list[Case], decoders: dict[str, Decoder]) -> dict[str, Any]:
 def main(argv: list[str] | None = None) -> int:
     """Measure and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("collection", type=Path, help="JSON lines with encoding_dir, file, b64")
-    parser.add_argument("--sentences", type=Path, help="JSON lines with lang, text")
+    parser.add_argument(
+        "collection", type=Path, nargs="?", default=COLLECTION, help="JSON lines with encoding_dir, file, b64"
+    )
+    parser.add_argument("--sentences", type=Path, default=SENTENCES, help="JSON lines with lang, text")
     parser.add_argument("--output", type=Path, default=RESULT)
     args = parser.parse_args(argv)
     cases = chardet_files(args.collection)

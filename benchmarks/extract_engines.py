@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common import SHARED
+
 RESULT = Path(__file__).parent / "results" / "extract_engines.json"
 
 
@@ -102,7 +104,13 @@ def compare(engine: str, rows: list[dict[str, Any]], runs: int) -> dict[str, Any
 def main(argv: list[str] | None = None) -> int:
     """Run the comparison and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="+", type=Path, help="WARC files with HTML responses")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        default=sorted((SHARED / "html").glob("*.warc.gz")),
+        type=Path,
+        help="WARC files with HTML responses",
+    )
     parser.add_argument("--every", type=int, default=36, help="take each n-th page (default 36)")
     parser.add_argument("--runs", type=int, default=5, help="alternating runs (default 5)")
     parser.add_argument("--output", type=Path, default=RESULT)

@@ -24,14 +24,27 @@ def main() -> None:
         folder = Path(name)
         warm = folder / "warm.warc.gz"
         subset(warm, step=400)
-        for label, engine, copies in (("resiliparse 1x", "resiliparse", 1), ("resiliparse 6x", "resiliparse", 6), ("trafilatura 1x", "trafilatura", 1)):
+        for label, engine, copies in (
+            ("resiliparse 1x", "resiliparse", 1),
+            ("resiliparse 6x", "resiliparse", 6),
+            ("trafilatura 1x", "trafilatura", 1),
+        ):
             warc = folder / "pages.warc.gz"
             warc.write_bytes(data * copies)
             made = part("gristmill", warc, folder / f"out-{engine}-{copies}", engine, warm)
             peak = made["worker_peak_rss_mb"] + made["child_peak_rss_mb"]
-            table[label] = {"file_mib": round(len(data) * copies / 2**20), **made, "together_mb": peak, "within_bar": peak <= BAR_MB}
+            table[label] = {
+                "file_mib": round(len(data) * copies / 2**20),
+                **made,
+                "together_mb": peak,
+                "within_bar": peak <= BAR_MB,
+            }
             print(label, table[label], flush=True)
-    write("memory", {"bar_mb": BAR_MB, "sum": "peak of the worker + peak of its largest child", "runs": table}, ("trafilatura", "resiliparse"))
+    write(
+        "memory",
+        {"bar_mb": BAR_MB, "sum": "peak of the worker + peak of its largest child", "runs": table},
+        ("trafilatura", "resiliparse"),
+    )
 
 
 if __name__ == "__main__":

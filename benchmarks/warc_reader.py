@@ -25,6 +25,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.common import SHARED
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 Result = tuple[int, int]
@@ -87,7 +89,7 @@ def timed(contender: Callable[[str], Result], path: str) -> tuple[float, float, 
 def main() -> None:
     """Run the comparison and write its JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("file")
+    parser.add_argument("file", nargs="?", default=str(SHARED / "html" / "wcxb.warc.gz"))
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/warc_reader.json"))
     options = parser.parse_args()
