@@ -25,7 +25,8 @@ class Limits:
 
     Largest of 7 207 real pages: 2.2 MB, 20 721 elements, depth 573 (the second 178), 1 202 attributes
     (counted by these rules over `../shared/data/html`). None of them comes near being dropped. A page at
-    the limits takes trafilatura 2.3.1 some seconds and several hundred MB (a table of 100 000 elements; the guard bounds both).
+    the limits takes trafilatura 2.3.1 some seconds and several hundred MB (a table of 100 000 elements); the
+    guard bounds both.
     """
 
     max_bytes: int = 10_000_000
