@@ -17,7 +17,7 @@ ARGS ?=
 
 STAMP := $(VENV)/.gristmill-setup
 
-.PHONY: help setup crawl-to-shards sample test test-fast lint format docs bench bench-% peers clean
+.PHONY: help setup crawl-to-shards sample test test-fast lint format bench bench-% peers clean
 .DEFAULT_GOAL := help
 
 help:  ## This list

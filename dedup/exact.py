@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -201,8 +201,10 @@ class ExactDedup(Step):
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("documents",)
 
-    keep: tuple[str, ...] = ("record.date",)
-    """Keeper policy: columns (struct fields by a dot) whose smallest value wins, `-` for the largest; then `id`."""
+    keep: tuple[str, ...] = field(
+        default=("record.date",),
+        metadata={"help": "columns whose smallest value is kept, in this order (`-name` for the largest); then id"},
+    )
 
     def check(self) -> None:
         for key in self.keep:

@@ -120,8 +120,8 @@ class DocumentsSource(Source):
 
     name: ClassVar[str] = "documents"
     inputs: tuple[str, ...] = ()
-    text_field: str = "text"
-    split_bytes: int = 128 << 20
+    text_field: str = field(default="text", metadata={"help": "the column or key that holds the text"})
+    split_bytes: int = field(default=128 << 20, metadata={"help": "bytes of a Parquet file that one task takes"})
 
     def columns(self) -> set[str]:
         splits = plan_documents(self.inputs, self.split_bytes)

@@ -9,7 +9,7 @@ guard: `timeout`, `crashed`, `out_of_memory`.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,19 +48,24 @@ class Extract(Stage):
     adds = tuple(name for name, _ in EXTRACTED)
     removes = ("payload", "payload_kind")
 
-    engine: str = "trafilatura"
-    favor: Literal["balanced", "precision", "recall"] = "balanced"
-    comments: bool = False
-    tables: bool = True
-    metadata: Literal["page", "engine"] = "page"
-    max_bytes: int = Limits.max_bytes
-    max_nodes: int = Limits.max_nodes
-    max_depth: int = Limits.max_depth
-    max_attributes: int = Limits.max_attributes
-    timeout_s: float = 60.0
-    memory_mb: int = 600
-    recycle_mb: int = 400
-    isolate: bool = True
+    engine: str = field(default="trafilatura", metadata={"help": "trafilatura, resiliparse or module:Class"})
+    favor: Literal["balanced", "precision", "recall"] = field(
+        default="balanced", metadata={"help": "balanced, precision or recall"}
+    )
+    comments: bool = field(default=False, metadata={"help": "keep the comments of readers"})
+    tables: bool = field(default=True, metadata={"help": "keep tables"})
+    metadata: Literal["page", "engine"] = field(
+        default="page",
+        metadata={"help": "title, author and date from our scan of the page, or from the engine (slower)"},
+    )
+    max_bytes: int = field(default=Limits.max_bytes, metadata={"help": "drop larger pages"})
+    max_nodes: int = field(default=Limits.max_nodes, metadata={"help": "drop pages with more elements"})
+    max_depth: int = field(default=Limits.max_depth, metadata={"help": "drop pages that nest deeper"})
+    max_attributes: int = field(default=Limits.max_attributes, metadata={"help": "drop pages with more in one tag"})
+    timeout_s: float = field(default=60.0, metadata={"help": "CPU seconds after which a page is given up"})
+    memory_mb: int = field(default=600, metadata={"help": "memory that a page may take"})
+    recycle_mb: int = field(default=400, metadata={"help": "replace the extraction process when it has grown so large"})
+    isolate: bool = field(default=True, metadata={"help": "extract in a guarded process of its own"})
 
     def job(self) -> Job:
         """What decides the result for a page."""
