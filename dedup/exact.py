@@ -60,10 +60,10 @@ class _Shard:
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
-    column, *fields = name.split(".")
+    column, *inner = name.split(".")
     values = table[column]
-    for field in fields:
-        values = pc.struct_field(values, field)
+    for one in inner:
+        values = pc.struct_field(values, one)
     return values
 
 

@@ -102,7 +102,8 @@ _STAGE_HELP = """Runs one stage on files. The ending of --output says the format
 
 def _runner_options(parser: argparse.ArgumentParser, *, inline: bool = False) -> None:
     group = parser.add_argument_group("where it runs")
-    group.add_argument("--workers", type=int, help="worker processes on this machine (default: one a core)")
+    default = "none: this process does it" if inline else "one a core"
+    group.add_argument("--workers", type=int, help=f"worker processes on this machine (default: {default})")
     group.add_argument("--address", help="join the Ray cluster at this address (`auto` for the one running here)")
     if not inline:
         group.add_argument("--inline", action="store_true", help="in this process, without Ray")
