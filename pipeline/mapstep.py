@@ -8,10 +8,12 @@ the filter and the reason; the raw payload is left in the WARC file) and, where 
 from __future__ import annotations
 
 import json
+import queue
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -112,7 +114,7 @@ def map_shard(task: ShardTask) -> dict[str, Any]:
         kept_file, dropped_file = stack.enter_context(
             parquet_shards((folder / "kept" / name, kept_schema), (folder / "dropped" / name, dropped_schema))
         )
-        for batch in _timed(task.source.read(task.split), seconds):
+        for batch in stack.enter_context(closing(_ahead(_timed(task.source.read(task.split), seconds)))):
             records += batch.records
             documents += batch.table.num_rows
             for skip in batch.skips:
@@ -138,6 +140,39 @@ def map_shard(task: ShardTask) -> dict[str, Any]:
         "counts": [count.to_json() for count in counts],
         "seconds": {name: value / 1e6 for name, value in seconds.items()},
     }
+
+
+def _ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
+    """The same batches, the next one read in a thread while this one is worked on (extraction waits for its child)."""
+    ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=1)
+    stop = threading.Event()
+
+    def put(item: Batch | BaseException | None) -> None:
+        while not stop.is_set():
+            with suppress(queue.Full):
+                ready.put(item, timeout=0.5)
+                return
+
+    def read() -> None:
+        try:
+            for batch in batches:
+                put(batch)
+                if stop.is_set():
+                    return
+            put(None)
+        except BaseException as error:  # handed to the reader of the batches, who raises it
+            put(error)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _timed(batches: Iterator[Batch], seconds: Counter[str]) -> Iterator[Batch]:

@@ -17,6 +17,9 @@ from .schema import DOCUMENT, PAGE
 from .steps import Artefact
 from .store import digest
 
+_BATCH_BYTES = 8 << 20
+"""Payload bytes in a batch: small enough for reading to run ahead of extraction."""
+
 READERS = ("fastwarc", "warcio")
 SAMPLE = "sample"
 """The input name that stands for the sample crawl in this package."""
@@ -102,7 +105,10 @@ class WarcSource(Source):
     def read(self, split: Any) -> Iterator[Any]:
         from .warc import read_pages
 
-        return iter(read_pages(split, engine=self.reader, max_payload_bytes=self.max_payload_bytes))
+        pages = read_pages(
+            split, engine=self.reader, batch_bytes=_BATCH_BYTES, max_payload_bytes=self.max_payload_bytes
+        )
+        return iter(pages)
 
     def name_of(self, split: Any) -> str:
         return str(split.source.name)
