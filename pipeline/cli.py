@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .options import add_options, given_options, option_classes
+
 EPILOG = """
 examples:
   gristmill run crawl-to-shards                                the whole job on the sample crawl
@@ -118,77 +120,6 @@ def _io_options(parser: argparse.ArgumentParser, what: str, *, dropped: bool = T
     _runner_options(parser, inline=True)
 
 
-def _option_class(argv: Sequence[str]) -> list[type]:
-    """The dataclasses whose fields become options of the command in `argv`."""
-    words = [word for word in argv if not word.startswith("-")]
-    command = words[0] if words else ""
-    if command not in ("extract", "filter", "dedup", "train-tokenizer", "tokenize", "pack", "pretrain"):
-        return []
-    from .sources import DocumentsSource, WarcSource
-    from .stage import registered
-    from .steps import registered_steps
-
-    stages, steps = registered(), registered_steps()
-    if command == "extract":
-        return [stages["extract"], WarcSource]
-    if command == "filter":
-        named = next((word for word in words[1:] if word in stages), None)
-        return [*([stages[named]] if named else []), DocumentsSource]
-    if command == "dedup":
-        return [steps["exact_dedup"], DocumentsSource]
-    if command == "pretrain":
-        return [steps["pretrain"]]
-    return [steps[command.replace("-", "_")], DocumentsSource]
-
-
-def _add_options(parser: argparse.ArgumentParser, classes: Sequence[type]) -> None:
-    """One `--option` for each configuration field; values are read as YAML, lists as several words."""
-    import dataclasses
-
-    taken = {o for a in parser._actions for o in a.option_strings} | {"--inputs"}
-    for cls in classes:
-        group = parser.add_argument_group(f"options of {cls.name}")  # type: ignore[attr-defined]
-        for f in dataclasses.fields(cls):
-            flag = "--" + f.name.replace("_", "-")
-            if flag in taken:
-                continue
-            taken.add(flag)
-            default = None if f.default is dataclasses.MISSING else f.default
-            listed = isinstance(default, tuple) or str(f.type).startswith("tuple")
-            help_text = f.metadata.get("help", "").replace("%", "%%")
-            shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
-            group.add_argument(
-                flag,
-                dest=f"option_{f.name}",
-                nargs="*" if listed else None,
-                default=argparse.SUPPRESS,
-                metavar="VALUE",
-                help=f"{help_text} (default: {shown})".strip().replace("%%", "%").replace("%", "%%"),
-            )
-
-
-def _options(args: argparse.Namespace, cls: type, strings: Sequence[str] = ()) -> dict[str, Any]:
-    import dataclasses
-
-    import yaml
-
-    from .errors import ConfigError
-
-    found: dict[str, Any] = {}
-    for f in dataclasses.fields(cls):
-        value = getattr(args, f"option_{f.name}", None)
-        if value is None:
-            continue
-        try:
-            if isinstance(value, list):
-                found[f.name] = tuple(v if f.type == "tuple[str, ...]" else yaml.safe_load(v) for v in value)
-            else:
-                found[f.name] = value if str(f.type).startswith("str") else yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--{f.name.replace('_', '-')}: {error}") from error
-    return found
-
-
 def _make_runner(args: argparse.Namespace, *, default_inline: bool = False) -> Any:
     from .errors import ConfigError
     from .runner import InlineRunner, RayRunner
@@ -290,7 +221,7 @@ def _check_output(args: argparse.Namespace) -> None:
 def _documents_source(args: argparse.Namespace) -> dict[str, Any]:
     from .sources import DocumentsSource
 
-    return {"documents": {"inputs": list(args.inputs), **_options(args, DocumentsSource)}}
+    return {"documents": {"inputs": list(args.inputs), **given_options(args, DocumentsSource)}}
 
 
 def _extract(args: argparse.Namespace) -> int:
@@ -298,10 +229,10 @@ def _extract(args: argparse.Namespace) -> int:
     from .stage import registered
 
     _check_output(args)
-    source: dict[str, Any] = {"inputs": list(args.inputs), **_options(args, WarcSource)}
+    source: dict[str, Any] = {"inputs": list(args.inputs), **given_options(args, WarcSource)}
     if args.warcs is not None:
         source["warcs"] = args.warcs
-    return _export(args, _mini_run(args, {"warc": source}, [{"extract": _options(args, registered()["extract"])}]))
+    return _export(args, _mini_run(args, {"warc": source}, [{"extract": given_options(args, registered()["extract"])}]))
 
 
 def _filter(args: argparse.Namespace) -> int:
@@ -312,7 +243,7 @@ def _filter(args: argparse.Namespace) -> int:
     stages = {name: cls for name, cls in registered().items() if not cls.removes}
     if args.filter not in stages:
         raise ConfigError(f"no filter is called '{args.filter}'{nearest(args.filter, stages)}; see `gristmill stages`")
-    options = _options(args, stages[args.filter])
+    options = given_options(args, stages[args.filter])
     return _export(args, _mini_run(args, _documents_source(args), [{args.filter: options}]))
 
 
@@ -320,7 +251,7 @@ def _dedup(args: argparse.Namespace) -> int:
     from .steps import registered_steps
 
     _check_output(args)
-    options = _options(args, registered_steps()["exact_dedup"])
+    options = given_options(args, registered_steps()["exact_dedup"])
     return _export(args, _mini_run(args, _documents_source(args), [{"exact_dedup": options}]))
 
 
@@ -329,7 +260,7 @@ def _train_tokenizer(args: argparse.Namespace) -> int:
 
     from .steps import registered_steps
 
-    options = _options(args, registered_steps()["train_tokenizer"])
+    options = given_options(args, registered_steps()["train_tokenizer"])
     result = _mini_run(args, _documents_source(args), [{"train_tokenizer": options}])
     last = result.steps[-1]
     args.output.parent.mkdir(parents=True, exist_ok=True)
@@ -350,7 +281,7 @@ def _tokenize(args: argparse.Namespace) -> int:
 
     if not is_parquet(args.output.name):
         raise ConfigError(f"output '{args.output}': token ids are written as .parquet")
-    options = _options(args, registered_steps()["tokenize"])
+    options = given_options(args, registered_steps()["tokenize"])
     if "tokenizer" not in options:
         raise ConfigError("tokenize needs --tokenizer tokenizer.json (`gristmill train-tokenizer` makes one)")
     result = _mini_run(args, _documents_source(args), [{"tokenize": options}])
@@ -369,7 +300,7 @@ def _pack(args: argparse.Namespace) -> int:
     from .steps import registered_steps
 
     _check_pack_output(args.output)
-    options = _options(args, registered_steps()["pack"])
+    options = given_options(args, registered_steps()["pack"])
     result = _mini_run(args, _documents_source(args), [{"tokenize": {"tokenizer": args.tokenizer}}, {"pack": options}])
     if args.output.exists():
         shutil.rmtree(args.output)
@@ -400,7 +331,7 @@ def _pretrain(args: argparse.Namespace) -> int:
     from .steps import registered_steps
     from .tokensteps import find_packs
 
-    step = registered_steps()["pretrain"](**_options(args, registered_steps()["pretrain"]))
+    step = registered_steps()["pretrain"](**given_options(args, registered_steps()["pretrain"]))
     step.check()
     message = step.why_skipped()
     if message:
@@ -470,10 +401,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _parser()
-    classes = _option_class(argv)
+    classes = option_classes(argv)
     if classes:
         actions = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-        _add_options(actions.choices[next(word for word in argv if not word.startswith("-"))], classes)
+        add_options(actions.choices[next(word for word in argv if not word.startswith("-"))], classes)
     args, unknown = parser.parse_known_args(argv)
     misspelt = args.command == "filter" and len(classes) == 1  # its options are not known, and _filter says why
     if unknown and not misspelt:

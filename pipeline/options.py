@@ -1,0 +1,79 @@
+"""Command-line options made from the fields of stages, steps and sources, so that none is described twice."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+
+def option_classes(argv: Sequence[str]) -> list[type]:
+    """The dataclasses whose fields become options of the command in `argv`."""
+    words = [word for word in argv if not word.startswith("-")]
+    command = words[0] if words else ""
+    if command not in ("extract", "filter", "dedup", "train-tokenizer", "tokenize", "pack", "pretrain"):
+        return []
+    from .sources import DocumentsSource, WarcSource
+    from .stage import registered
+    from .steps import registered_steps
+
+    stages, steps = registered(), registered_steps()
+    if command == "extract":
+        return [stages["extract"], WarcSource]
+    if command == "filter":
+        named = next((word for word in words[1:] if word in stages), None)
+        return [*([stages[named]] if named else []), DocumentsSource]
+    if command == "dedup":
+        return [steps["exact_dedup"], DocumentsSource]
+    if command == "pretrain":
+        return [steps["pretrain"]]
+    return [steps[command.replace("-", "_")], DocumentsSource]
+
+
+def add_options(parser: argparse.ArgumentParser, classes: Sequence[type]) -> None:
+    """One `--option` for each configuration field; values are read as YAML, lists as several words."""
+    import dataclasses
+
+    taken = {o for a in parser._actions for o in a.option_strings} | {"--inputs"}
+    for cls in classes:
+        group = parser.add_argument_group(f"options of {cls.name}")  # type: ignore[attr-defined]
+        for f in dataclasses.fields(cls):
+            flag = "--" + f.name.replace("_", "-")
+            if flag in taken:
+                continue
+            taken.add(flag)
+            default = None if f.default is dataclasses.MISSING else f.default
+            listed = isinstance(default, tuple) or str(f.type).startswith("tuple")
+            help_text = f.metadata.get("help", "").replace("%", "%%")
+            shown = " ".join(map(str, default)) if isinstance(default, tuple) else default
+            group.add_argument(
+                flag,
+                dest=f"option_{f.name}",
+                nargs="*" if listed else None,
+                default=argparse.SUPPRESS,
+                metavar="VALUE",
+                help=f"{help_text} (default: {shown})".strip().replace("%%", "%").replace("%", "%%"),
+            )
+
+
+def given_options(args: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """The configuration that the command line gives for a class: only what was said. Raises ConfigError."""
+    import dataclasses
+
+    import yaml
+
+    from .errors import ConfigError
+
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(cls):
+        value = getattr(args, f"option_{f.name}", None)
+        if value is None:
+            continue
+        try:
+            if isinstance(value, list):
+                found[f.name] = tuple(v if f.type == "tuple[str, ...]" else yaml.safe_load(v) for v in value)
+            else:
+                found[f.name] = value if str(f.type).startswith("str") else yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--{f.name.replace('_', '-')}: {error}") from error
+    return found
