@@ -134,9 +134,9 @@ def test_what_the_commands_made(place):
         output = place / "runs" / run
         if not output.exists():
             pytest.skip("the make commands were skipped")
-        table = re.findall(r"^\| `([^`]+)`", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
         for name in ["01-extract/", "02-language/", "03-exact_dedup/", "06-pack/packset/", "report.json"]:
-            assert any(name in row for row in table)
+            assert f"`{name}`" in readme
             assert (output / name).exists()
         assert json.loads((output / "report.json").read_text())["tokens"]["tokens"] > 10_000
 

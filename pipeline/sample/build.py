@@ -262,7 +262,7 @@ def _special() -> Iterator[Record]:
         "listed", html, "dropped", "url", "blocklist:gristmill", url="https://www.blocked-by-list.example/listed"
     )
     yield _page("no-url", html, "dropped", "url", "bad_url", url="https://[broken/")
-    many = "<html><body>" + "<p>x</p>" * 1_500_000 + "</body></html>"
+    many = "<html><body>" + "<p>x</p>" * 300_000 + "</body></html>"
     big = "<html><body><pre>" + "0123456789abcdef\n" * 3_000_000 + "</pre></body></html>"
     for key, text, reason in (
         ("deep", deep, "too_deep"),
