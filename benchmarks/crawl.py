@@ -46,6 +46,14 @@ def subset(target: Path, step: int = 4) -> int:
     return count
 
 
+def _own_peak_mb() -> int:
+    """Peak resident memory of this process; ru_maxrss would count what its parent held when it was forked."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) // 1024
+    raise RuntimeError("/proc/self/status has no VmHWM")
+
+
 def part_gristmill(warc: str, output: str, engine: str, warm: str) -> dict[str, Any]:
     """The extract step, inline; a few pages first, so that imports and the child's start are apart."""
     from pipeline.extract.guard import shut_down
@@ -72,7 +80,7 @@ def part_gristmill(warc: str, output: str, engine: str, warm: str) -> dict[str, 
         "start_s": warmed,
         "rows": manifest["rows"],
         "pages": manifest["documents_read"],
-        "worker_peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "worker_peak_rss_mb": _own_peak_mb(),
         "child_peak_rss_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
     }
 
