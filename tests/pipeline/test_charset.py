@@ -255,7 +255,10 @@ def test_nuls_become_replacement_characters() -> None:
 ])  # fmt: skip
 @pytest.mark.timeout(20)
 def test_hostile_bytes_are_quick(payload: bytes) -> None:
-    decode(payload, "text/html; charset=")
+    """Within the time limit above, and what comes back is text that UTF-8 can hold, without NULs."""
+    text = decode(payload, "text/html; charset=").text
+    assert "\0" not in text
+    assert text.encode("utf-8").decode("utf-8") == text
 
 
 def test_real_files_beat_charset_normalizer_without_declarations(shared_data: Path) -> None:
