@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from .documents import DocumentBatch, DocumentSplit, plan_documents, read_documents, split_schema
 from .errors import ConfigError, nearest
 from .schema import DOCUMENT, PAGE
+from .stage import configured
 from .steps import Artefact
 from .store import digest
 
@@ -31,6 +32,12 @@ class Source:
 
     name: ClassVar[str] = ""
     initial: ClassVar[bool] = True  # False: reads what the step before made
+
+    def check(self) -> None:
+        """Raise ConfigError if an option can't work."""
+        split_bytes = getattr(self, "split_bytes", 1)
+        if not isinstance(split_bytes, int) or split_bytes < 1:
+            raise ConfigError(f"source '{self.name}': split_bytes must be a positive whole number, not {split_bytes!r}")
 
     def columns(self) -> set[str]:
         """Columns that are certain to be there."""
@@ -84,6 +91,11 @@ class WarcSource(Source):
     split_bytes: int = field(default=32 << 20, metadata={"help": "bytes of a file that one task takes"})
     reader: str = field(default="fastwarc", metadata={"help": "fastwarc or warcio"})
     max_payload_bytes: int = field(default=64 << 20, metadata={"help": "skip larger payloads (decoded)"})
+
+    def check(self) -> None:
+        super().check()
+        if self.reader not in READERS:
+            raise ConfigError(f"source 'warc' has no reader '{self.reader}'{nearest(str(self.reader), READERS)}")
 
     def _sources(self) -> list[Any]:
         from .warc import list_sources
@@ -185,19 +197,7 @@ SOURCES: dict[str, type[Source]] = {s.name: s for s in (WarcSource, DocumentsSou
 
 def make_source(name: str, config: dict[str, Any], where: str) -> Source:
     """A source from its name and configuration; a typo is an error naming the nearest option."""
-    cls = SOURCES[name]
-    options = [f.name for f in dataclasses.fields(cls)]
-    for key in config:
-        if key not in options:
-            raise ConfigError(f"{where}: source '{name}' has no option '{key}'{nearest(key, options)}")
-    source = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
-    reader = getattr(source, "reader", READERS[0])
-    if reader not in READERS:
-        raise ConfigError(f"{where}: source '{name}' has no reader '{reader}'{nearest(str(reader), READERS)}")
-    split_bytes = getattr(source, "split_bytes", 1)
-    if not isinstance(split_bytes, int) or split_bytes < 1:
-        raise ConfigError(f"{where}: split_bytes must be a positive whole number, not {split_bytes!r}")
-    return source
+    return configured(SOURCES[name], config, f"{where}: source '{name}'")
 
 
 def sample_warc() -> Path:

@@ -15,7 +15,7 @@ import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -152,23 +152,39 @@ def registered() -> dict[str, type[Stage]]:
     return dict(sorted(_REGISTRY.items()))
 
 
+class Configurable(Protocol):
+    """A frozen dataclass whose fields are options: a stage, a step or a source."""
+
+    def check(self) -> None:
+        """Raise ConfigError if the options can't work."""
+
+
+C = TypeVar("C", bound=Configurable)
+
+
+def configured(cls: type[C], config: dict[str, Any], where: str) -> C:
+    """An instance with these options, checked; an unknown option is an error that names the nearest one.
+
+    `where` says what is configured (`recipe, step 3: stage 'url'`). Lists become tuples.
+    """
+    options = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for key in config:
+        if key not in options:
+            raise ConfigError(f"{where} has no option '{key}'{nearest(key, options)}")
+    try:
+        made = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+        made.check()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return made
+
+
 def make(name: str, config: dict[str, Any], where: str = "recipe") -> Stage:
     """A stage from its name and its configuration; a typo in either is an error naming the nearest."""
     known = registered()
     if name not in known:
         raise ConfigError(f"{where}: no stage is called '{name}'{nearest(name, known)}")
-    cls = known[name]
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    for key in config:
-        if key not in fields:
-            raise ConfigError(f"{where}: stage '{name}' has no option '{key}'{nearest(key, fields)}")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
-    try:
-        stage = cls(**values)
-        stage.check()
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: stage '{name}': {error}") from error
-    return stage
+    return configured(known[name], config, f"{where}: stage '{name}'")
 
 
 def check_columns(stages: list[Stage], have: set[str]) -> set[str]:

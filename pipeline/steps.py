@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from .errors import ConfigError, StepFailed, nearest
+from .errors import ConfigError, StepFailed
 from .progress import Progress
 from .runner import Runner, Task
+from .stage import configured
 from .store import StepFolder, digest, write_json
 
 
@@ -185,14 +186,4 @@ def registered_steps() -> dict[str, type[Step]]:
 
 def make_step(name: str, config: dict[str, Any], where: str) -> Step:
     """A global step from its name and configuration; a typo is an error naming the nearest option."""
-    cls = registered_steps()[name]
-    options = [f.name for f in dataclasses.fields(cls)]
-    for key in config:
-        if key not in options:
-            raise ConfigError(f"{where}: step '{name}' has no option '{key}'{nearest(key, options)}")
-    try:
-        step = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
-        step.check()
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: step '{name}': {error}") from error
-    return step
+    return configured(registered_steps()[name], config, f"{where}: step '{name}'")
