@@ -58,12 +58,17 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+def tokens(text: str, *, characters: bool = False) -> list[str]:
+    """Words of a text, case kept; with `characters` each ideograph and kana is a word of its own."""
+    return (_WORD_OR_IDEOGRAPH if characters else _WORD).findall(text)
+
+
 def shingles(text: str, *, characters: bool = False) -> list[tuple[str, ...]]:
     """The 4-grams that `shingle_f1` counts, in order."""
-    tokens = (_WORD_OR_IDEOGRAPH if characters else _WORD).findall(text)
-    if len(tokens) < GRAM:
-        return [tuple(tokens)] if tokens else []
-    return list(zip(*(tokens[i:] for i in range(GRAM)), strict=False))
+    found = tokens(text, characters=characters)
+    if len(found) < GRAM:
+        return [tuple(found)] if found else []
+    return list(zip(*(found[i:] for i in range(GRAM)), strict=False))
 
 
 @dataclass(frozen=True)
