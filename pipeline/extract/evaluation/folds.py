@@ -74,9 +74,7 @@ def folds(pages: Sequence[GoldPage], k: int, seed: int, *, group: Sequence[int] 
             counts[g][[of_page[i], -1]] += 1
     goal = sum(counts.values(), np.zeros(len(strata) + 1)) / k
     weight = 1 / np.maximum(goal, 1.0)
-    drawn = {
-        g: xxhash.xxh64_intdigest(min(_key(pages[i]) for i in indices).encode(), seed) for g, indices in members.items()
-    }
+    drawn = {g: min(_draw(pages[i], seed) for i in indices) for g, indices in members.items()}
     filled = np.zeros((k, len(strata) + 1))
     place: dict[int, int] = {}
     for g in sorted(members, key=lambda g: (-len(members[g]), drawn[g])):
