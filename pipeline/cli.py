@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from . import cli_extract
 from .options import add_options, given_options, option_classes
 
 EPILOG = """
@@ -15,6 +16,7 @@ examples:
   gristmill run crawl-to-shards                                the whole job on the sample crawl
   gristmill run crawl-to-shards --input crawl/ --output runs/mine --set extract.engine=resiliparse
   gristmill extract page.warc.gz -o pages.jsonl.gz             one stage, on a file of your own
+  gristmill extract eval --data data/ --every 20              which engine is best? (needs gold texts)
   gristmill filter language pages.jsonl.gz -o en.parquet --languages en --dropped rest.parquet
   gristmill dedup en.parquet -o unique.parquet
   gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _io_options(extract, "WARC, WET or ARC files, folders, globs, URLs, or CC-MAIN-YYYY-WW")
     extract.add_argument("--warcs", type=int, help="how many files to take of a Common Crawl snapshot")
     extract.set_defaults(function=_extract)
+    cli_extract.add_commands(sub)
 
     filter_ = sub.add_parser("filter", help="documents -> documents that pass a filter", description=_STAGE_HELP)
     filter_.add_argument("filter", help="the filter's name (see `gristmill stages`)")
@@ -399,7 +402,7 @@ def _recipes(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    argv = cli_extract.joined(list(sys.argv[1:] if argv is None else argv))
     parser = _parser()
     classes = option_classes(argv)
     if classes:
