@@ -94,7 +94,8 @@ def _read_broken(text: str, into: Statements) -> None:
             into.headline = into.headline or match[2]
         else:
             into.published = into.published or match[2]
-    author = _AUTHOR.search(text)
+    at = text.find('"author"')
+    author = _AUTHOR.match(text, at) if at >= 0 else None
     if author and not into.authors and is_name(author[1]):
         into.authors.append(author[1])
 

@@ -16,16 +16,19 @@ _ATTRIBUTE = re.compile(
     rb"""[\s/]*+([^\s"'<>/=]{1,%d}+)(?:\s*+=\s*+(?:"([^"]{0,%d}+)"|'([^']{0,%d}+)'|([^\s"'<>]{0,%d}+)))?+"""
     % (MAX_NAME_BYTES, MAX_VALUE_BYTES, MAX_VALUE_BYTES, MAX_VALUE_BYTES)
 )
-_TAGS = re.compile(rb"<!--.*?-->|<[^<>]*+>?", re.DOTALL)
+_TAGS = re.compile(rb"<[^<>]*+>?")
 _TAG_NAME = re.compile(rb"</?[a-zA-Z][^\s<>/]{0,60}")
 _INLINE = re.compile(
-    rb"<!--(?:[^-]|-(?!->))*+-->|</?(?:a|abbr|b|bdi|em|font|i|mark|small|span|strong|su[bp]|u|wbr)(?:\s[^<>]*+)?>",
+    rb"</?(?:a|abbr|b|bdi|em|font|i|mark|small|span|strong|su[bp]|u|wbr)(?:\s[^<>]*+)?>",
     re.IGNORECASE,
 )
 _TAG = re.compile(rb"<(/?)([a-zA-Z!][^\s<>/]{0,30}+)[^<>]*+>([^<]*+)")
 _TEXT = re.compile(rb">\s*+([^<\s][^<]*+)<")
 _HIDES = re.compile(rb"<!--|<(script|SCRIPT|style|STYLE|svg|noscript|template|select|iframe)(?=[\s>])")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffd\ufffe\uffff\s]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd\ufffe\uffff\s]+")
+_UNSEEN = re.compile(
+    "[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
+)  # joiners stay: Persian spells with them
 _VOID = frozenset((b"br", b"img", b"meta", b"link", b"input", b"hr", b"source", b"wbr", b"area", b"base", b"col"))
 
 
@@ -54,7 +57,7 @@ def tidy(text: str | None, limit: int) -> str | None:
     if text.isprintable() and "  " not in text and "\ufffd" not in text:  # as most are
         return text.strip()[:limit].rstrip() or None
     text = text.encode("utf-8", "replace").decode("utf-8")  # JSON's \ud800 is no character
-    return _CONTROL.sub(" ", text).strip()[:limit].rstrip() or None
+    return _CONTROL.sub(" ", _UNSEEN.sub("", text)).strip()[:limit].rstrip() or None
 
 
 def attributes(page: bytes, start: int) -> dict[str, str]:
@@ -104,7 +107,8 @@ def inner_text(page: bytes, start: int, name: bytes, gap: bytes = b" ") -> str |
     closed = within.lower().find(b"</" + name)
     if closed < 0:
         return None
-    return decode(_TAGS.sub(b" ", _INLINE.sub(gap, within[:closed]))).strip() or None
+    within = visible_part(within, 0, closed)
+    return decode(_TAGS.sub(b" ", _INLINE.sub(gap, within))).strip() or None
 
 
 def plain(text: str) -> str:

@@ -10,9 +10,9 @@ from . import titles
 from .dates import day_in_url, days_apart, find_day, last_day
 from .jsonld import MAX_BLOCK_BYTES, MAX_BLOCKS, Statements, read_block
 from .language import from_tags
-from .markup import MAX_TAG_BYTES, attributes, decode, inner_text, tidy
+from .markup import MAX_TAG_BYTES, attributes, decode, inner_text, tag_end, tidy
 from .names import clean_name, is_login, is_name, is_url, split_names, surname_first
-from .visible import look_around
+from .visible import Seen, look_around, look_everywhere
 
 MAX_TITLE_CHARS = 500
 MAX_AUTHOR_CHARS = 200
@@ -54,28 +54,32 @@ _DATE_KEYS = (
     "article:published_time",
     "citation_publication_date",
     "citation_date",
-    "datepublished",
+    "citation_online_date",
+    "date_published",
+    "published_date",
+    "published_time",
     "dc.date.issued",
     "dcterms.issued",
     "dcterms.created",
+    "dc.date.created",
     "dc.date",
     "dcterms.date",
-    "dc.date.created",
     "parsely-pub-date",
     "sailthru.date",
-    "pubdate",
-    "publishdate",
-    "publish-date",
+    "pub_date",
     "publish_date",
     "publication_date",
+    "original_publication_date",
     "og:published_time",
     "article:published",
-    "cxenseparse:recs:publishtime",
     "date",
 )
 _SITE_KEYS = ("og:site_name", "application-name", "citation_journal_title")
 _OTHER_KEYS = ("og:locale", "og:type", "content-language", "language", "dc.language")
-_KEYS = frozenset(_TITLE_KEYS + _AUTHOR_KEYS + _DATE_KEYS + _SITE_KEYS + _OTHER_KEYS)
+_PUNCTUATION = str.maketrans("", "", "-_.: ")
+_KEYS = {
+    k.translate(_PUNCTUATION): k for k in _TITLE_KEYS + _AUTHOR_KEYS + _DATE_KEYS + _SITE_KEYS + _OTHER_KEYS
+}  # dc.date.issued is also written DC.Date.Issued, dc:date:issued and dc-date-issued
 
 
 @dataclass
@@ -102,14 +106,17 @@ def scan(page: bytes, url: str | None = None, crawled: str | None = None) -> Met
     found.sites = [s for s in named if s]
     language, locale = from_tags(page, found.meta)
     latest = last_day(crawled)
+    home = url is not None and _path(url) in ("", "/")
     title, at = _title(page, head_end, stop, found)
     author, fallback = _stated_author(found)
     published = _stated_day(found, url, latest, locale)
-    home = url is not None and _path(url) in ("", "/")
     if (author is None or published is None) and not home:
+        known = Seen(author, published)
         seen = look_around(page, at, head_end, stop, latest, locale)
-        author = author or seen.author
-        published = published or seen.published
+        seen = Seen(known.author or seen.author, known.published or seen.published)
+        if seen.author is None or seen.published is None:
+            seen = look_everywhere(page, head_end, min(stop, head_end + MAX_SEARCHED_BYTES), seen, latest, locale)
+        author, published = seen
     if published is None and url:
         published = day_in_url(url, latest)
     if author is None and published and not home:  # a site signs its articles, not its every page
@@ -148,17 +155,24 @@ def _read_head(page: bytes, end: int, found: _Page) -> None:
             found.title = found.title or tidy(inner_text(page, start, b"title"), MAX_TITLE_CHARS)
             continue
         closed = page.find(b">", start, start + MAX_TAG_BYTES)
-        keys = _KEY.findall(page, start + 5, closed if closed >= 0 else start + MAX_TAG_BYTES)
-        if closed >= 0 and not any(decode(k).lower() in _KEYS for k in keys):  # as most, and attributes take time
+        if closed >= 0 and page.count(b'"', start, closed) % 2:  # a > in the content
+            closed = tag_end(page, start)
+        # most tags are none of these, and attributes take time
+        if closed < 0 or not any(_key(decode(k)) for k in _KEY.findall(page, start + 5, closed)):
             continue
         tag = attributes(page, start)
         key = tag.get("property") or tag.get("name") or tag.get("itemprop") or tag.get("http-equiv") or ""
         content = tag.get("content")
-        if content and content.strip() and (key := key.strip().lower()) in _KEYS:
-            if key == "citation_author" and key in found.meta:
+        known = _key(key)
+        if known and content and content.strip():
+            if known == "citation_author" and key in found.meta:
                 found.meta[key] = f"{found.meta[key]}; {surname_first(content)}"[: 4 * MAX_AUTHOR_CHARS]
             else:
-                found.meta.setdefault(key, surname_first(content) if key == "citation_author" else content)
+                found.meta.setdefault(known, surname_first(content) if known == "citation_author" else content)
+
+
+def _key(name: str) -> str | None:
+    return _KEYS.get(name.lower().translate(_PUNCTUATION))
 
 
 def _read_json_ld(page: bytes, stop: int, found: _Page) -> None:

@@ -49,8 +49,10 @@ def strip_site(title: str, sites: list[str], host: str, agreeing: list[str]) -> 
 
     A part goes if it is the site's name, or if what remains is what a heading or another title says in full.
     """
+    full = {compact(other) for other in agreeing}
     for _ in range(3):
         cuts = list(_SEPARATOR.finditer(title))
+        cuts = cuts[:4] + cuts[4:][-4:]
         if not cuts:
             break
         shorter = None
@@ -60,7 +62,7 @@ def strip_site(title: str, sites: list[str], host: str, agreeing: list[str]) -> 
                 bare = compact(kept)
                 if not bare:
                     continue
-                said = any(bare == compact(other) for other in agreeing)
+                said = bare in full and not is_site(kept, sites, host)
                 if said or (is_site(gone, sites, host) and (gone is after or cut is cuts[0])):
                     shorter = kept
                     break

@@ -7,19 +7,23 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .dates import find_day, without_day
-from .markup import attributes, texts, texts_within, visible_part, word_set
+from .markup import attributes, decode, texts, texts_within, visible_part, word_set
 from .names import are_names, byline_start, clean_name, is_name, split_names
 
 BYTES_BEFORE = 2000
 BYTES_AFTER = 8000
 MANY_DAYS = 4
+MAX_TAGS = 12
 MAX_TEXT_CHARS = 160
 """A date in a longer text is running text."""
 
 _MARKS = (b"author", b"byline", b"autor", b"auteur", b"writer", b"username", b"contributor", b"/people/",
           b"/profile", b"/member", b"/staff/", b"date", b"time", b"publish", b"posted", b"comment", b"respond",
           b"disqus")  # fmt: skip
-_BLOCK_ENDS = (b"</nav", b"</ul", b"</form", b"</aside")
+_DAY_MARKS = (b"datePublished", b"<time")
+_AUTHOR_MARKS = (b'rel="author"', b'itemprop="author"', b"author-name")
+_THREADS = (b"schema.org/Question", b"schema.org/DiscussionForumPosting")
+_BLOCK_ENDS = (b"</nav", b"</ul", b"</form")
 _SPLIT = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _AUTHOR_WORDS = word_set("author authors byline bylines autor autora auteur writer contributor username nickname")
 _NOT_AUTHOR = word_set(
@@ -81,6 +85,50 @@ def look_around(page: bytes, heading: int, start: int, stop: int, latest: str | 
         before = visible_part(page, max(start, heading - BYTES_BEFORE), heading)
         _read(before[max(before.rfind(end) for end in _BLOCK_ENDS) + 1 :], seen)
     return Seen(seen.author, next(iter(seen.published + seen.modified), None))
+
+
+def look_everywhere(page: bytes, start: int, stop: int, seen: Seen, latest: str | None, locale: str | None) -> Seen:
+    """What `look_around` left open, from marked elements anywhere in the body, if they all say the same.
+
+    Of the many authors of a thread it is the first, who asked.
+    """
+    author, published = seen
+    if published is None:
+        days = _Found(latest, locale)
+        for tag in _tags_with(page, _DAY_MARKS, start, stop):
+            given = attributes(page, tag)
+            stamp = given.get("datetime") or given.get("content") or ""
+            if given.get("itemprop", "datePublished") == "datePublished" and "modified" not in given.get("class", ""):
+                day = find_day(stamp, latest, locale, machine=True)
+                if day:
+                    said_before = visible_part(page, max(start, tag - 200), tag).rpartition(b">")
+                    label = decode(said_before[2] if said_before[2].strip() else said_before[0].rpartition(b">")[2])
+                    _note(day, label[-39:], given.get("class", ""), days)
+        published = days.published[0] if len(days.published) == 1 else None
+    if author is None:
+        names = []
+        thread = any(page.find(mark, start, stop) >= 0 for mark in _THREADS)
+        for tag in _tags_with(page, _AUTHOR_MARKS, start, stop):
+            name = _names_in(texts_within(page, tag), thread)
+            if name and name not in names:
+                names.append(name)
+        author = names[0] if len(names) == 1 or (names and thread) else None
+    return Seen(author, published)
+
+
+def _tags_with(page: bytes, marks: tuple[bytes, ...], start: int, stop: int) -> list[int]:
+    """Where the tags begin that hold one of the marks, in order, at most MAX_TAGS of each."""
+    found: set[int] = set()
+    for mark in marks:
+        at = page.find(mark, start, stop)
+        for _ in range(MAX_TAGS):
+            if at < 0:
+                break
+            tag = page.rfind(b"<", max(start, at - 1000), at + 1)
+            if tag >= 0 and page.find(b">", tag, at) < 0:
+                found.add(tag)
+            at = page.find(mark, at + len(mark), stop)
+    return sorted(found)
 
 
 def _marked_tags(window: bytes) -> list[int]:
