@@ -78,7 +78,7 @@ _MONTH_DAY = re.compile(
     r"(?<![^\W_])([^\W\d_]{3,12})\.?\s?(\d{1,2})(?:st|nd|rd|th)?(?:,\s?|\s)(?:[aA]t\s)?(\d{4})(?![\d:])"
 )
 _YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})[.,]?\s([^\W\d_]{3,12})\.?\s(\d{1,2})(?!\d)")
-_NUMERIC = re.compile(r"(?<![\d.,/])(\d{1,2})\s?([./-])\s?(\d{1,2})\s?\2\s?(\d{4})(?![\d,/]|\.\d)")
+_NUMERIC = re.compile(r"(?<![\d.,/])(\d{1,2})\s?([./-])\s?(\d{1,2})\s?\2\s?(\d{4})(?!\d|[./]\d)")
 _VIETNAMESE = re.compile(r"(\d{1,2})\s+tháng\s+(\d{1,2}),?\s+(?:năm\s+)?(\d{4})", re.IGNORECASE)
 _IN_PATH = re.compile(r"/((?:19|20)\d\d)[/-](\d\d?)[/-](\d\d?)(?=[/?#_-]|$)|/((?:19|20)\d\d)(\d\d)(\d\d)(?=[/_-])")
 _MONTH_FIRST = frozenset(("en-us", "en-ph", "es-us"))

@@ -129,6 +129,8 @@ def visible_part(page: bytes, start: int, stop: int) -> bytes:
         if at < 0:
             at = stop
             break
+        if match[1] is None:
+            at += len(end)
     kept.append(page[at:stop])
     return b"".join(kept)
 

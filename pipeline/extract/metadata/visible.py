@@ -40,6 +40,7 @@ _MODIFIED = re.compile(
     r"|aktualiz|bijgewerkt|güncel|更新|修改|수정",
     re.IGNORECASE,
 )
+_HAS_YEAR = re.compile(r"\d{4}")
 _COMMENTS = re.compile(
     r"^(?:comments?|respond|disqus_thread|comment-?list|comments-area|related-?(?:posts|articles)?)$", re.I
 )
@@ -156,7 +157,7 @@ def _read(window: bytes, seen: _Found) -> None:
             text = texts_at[next_text][1]
             if len(text) <= MAX_TEXT_CHARS:
                 _read_text([t for _, t in texts_at[next_text : next_text + 4]], label, seen)
-            label = text[-60:]
+            label = "" if _HAS_YEAR.search(text) else text[-60:]
             next_text += 1
         if tag < len(window) and not _read_tag(window, tag, label, seen):
             return
