@@ -143,6 +143,12 @@ def test_a_day_at_the_heading(body: str, lang: str, expected: str | None) -> Non
     assert said(H1 + body, lang=lang).published == expected
 
 
+def test_every_citation_author_counts() -> None:
+    names = "".join(f'<meta name="citation_author" content="{n}">' for n in ("Lovelace, Ada", "Shelley, Mary W."))
+    assert said(H1, names).author == "Ada Lovelace; Mary W. Shelley"
+    assert said("", '<meta content="Up > Down" property="og:title"><title>x</title>').title == "Up > Down"
+
+
 def test_stated_days_go_before_seen_ones_and_none_after_the_crawl() -> None:
     seen = H1 + "<p>May 9, 2019</p>"
     assert said(seen, '<meta name="DC.Date.Issued" content="2019-05-03">').published == "2019-05-03"

@@ -10,7 +10,7 @@ from . import titles
 from .dates import day_in_url, days_apart, find_day, last_day
 from .jsonld import MAX_BLOCK_BYTES, MAX_BLOCKS, Statements, read_block
 from .language import from_tags
-from .markup import MAX_TAG_BYTES, attributes, decode, inner_text, tag_end, tidy
+from .markup import MAX_INNER_BYTES, MAX_TAG_BYTES, attributes, decode, inner_text, tag_end, tidy
 from .names import clean_name, is_login, is_name, is_url, split_names, surname_first
 from .visible import Seen, look_around, look_everywhere
 
@@ -27,6 +27,8 @@ MAX_TAGS = 2000
 """So many tags of a head are looked at; real pages have some tens."""
 
 MAX_HEADINGS = 8
+MAX_HEADINGS_BYTES = 40_000
+"""The last of them begins so near to the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class Metadata:
     language: str | None = None
 
 
-_IN_HEAD = re.compile(rb"<(?:([mM][eE][tT][aA])|([tT][iI][tT][lL][eE]))[\s/>]")
+_IN_HEAD = re.compile(
+    rb"""<(?:[mM][eE][tT][aA]\s++(?:(?:property|name)=["']?([\w:.-]++))?+|([tT][iI][tT][lL][eE])[\s/>])"""
+)
 _KEY = re.compile(
     rb"""(?:[pP]roperty|PROPERTY|[nN]ame|NAME|[iI]temprop|ITEMPROP|-[eE]quiv|-EQUIV)\s*+=\s*+["']?\s*+([\w:.-]++)"""
 )
@@ -100,7 +104,7 @@ def scan(page: bytes, url: str | None = None, crawled: str | None = None) -> Met
     head_end = _head_end(page)
     stop = min(len(page), head_end + MAX_BODY_BYTES)
     _read_head(page, head_end, found)
-    _read_json_ld(page, stop, found)
+    _read_json_ld(page, head_end, stop, found)
     _read_headings(page, head_end, stop, found)
     named = (tidy(s, MAX_TITLE_CHARS) for s in (*(found.meta.get(k) for k in _SITE_KEYS), *found.ld.sites))
     found.sites = [s for s in named if s]
@@ -154,36 +158,42 @@ def _read_head(page: bytes, end: int, found: _Page) -> None:
         if match[2]:
             found.title = found.title or tidy(inner_text(page, start, b"title"), MAX_TITLE_CHARS)
             continue
-        closed = page.find(b">", start, start + MAX_TAG_BYTES)
-        if closed >= 0 and page.count(b'"', start, closed) % 2:  # a > in the content
-            closed = tag_end(page, start)
         # most tags are none of these, and attributes take time
-        if closed < 0 or not any(_key(decode(k)) for k in _KEY.findall(page, start + 5, closed)):
+        if match[1] and not _key(decode(match[1])) or match[1] is None and not _has_key(page, start):
             continue
         tag = attributes(page, start)
         key = tag.get("property") or tag.get("name") or tag.get("itemprop") or tag.get("http-equiv") or ""
         content = tag.get("content")
         known = _key(key)
         if known and content and content.strip():
-            if known == "citation_author" and key in found.meta:
-                found.meta[key] = f"{found.meta[key]}; {surname_first(content)}"[: 4 * MAX_AUTHOR_CHARS]
+            if known == "citation_author" and known in found.meta:
+                found.meta[known] = f"{found.meta[known]}; {surname_first(content)}"[: 4 * MAX_AUTHOR_CHARS]
             else:
                 found.meta.setdefault(known, surname_first(content) if known == "citation_author" else content)
+
+
+def _has_key(page: bytes, start: int) -> bool:
+    """Whether a tag that begins with another attribute names a key before its end."""
+    closed = page.find(b">", start, start + MAX_TAG_BYTES)
+    if closed >= 0 and page.count(b'"', start, closed) % 2:  # a > in the content
+        closed = tag_end(page, start)
+    return closed >= 0 and any(_key(decode(k)) for k in _KEY.findall(page, start + 5, closed))
 
 
 def _key(name: str) -> str | None:
     return _KEYS.get(name.lower().translate(_PUNCTUATION))
 
 
-def _read_json_ld(page: bytes, stop: int, found: _Page) -> None:
+def _read_json_ld(page: bytes, head_end: int, stop: int, found: _Page) -> None:
     at, budget = 0, 2 * MAX_BLOCK_BYTES
     for _ in range(MAX_BLOCKS):
-        at = page.find(b"ld+json", at, stop)
+        complete = found.ld.published and found.ld.authors  # then only the head is searched to its end
+        at = page.find(b"application/ld+json", at, head_end if complete else stop)
         if at < 0:
             return
         opened = page.rfind(b"<", max(0, at - 400), at)
         match = _SCRIPT.match(page, opened, at + 800) if opened >= 0 else None
-        at += 7
+        at += len(b"application/ld+json")
         if match is None or b"ld+json" not in match[1]:
             continue
         closed = page.find(b"</script", match.end(), match.end() + MAX_BLOCK_BYTES)
@@ -199,22 +209,24 @@ def _read_json_ld(page: bytes, stop: int, found: _Page) -> None:
 
 
 def _read_headings(page: bytes, start: int, stop: int, found: _Page) -> None:
-    mark = b"<h1" if page.find(b"<h1", start, stop) >= 0 else b"<H1"
-    at = start
-    for _ in range(MAX_HEADINGS):
-        at = page.find(mark, at, stop)
-        if at < 0:
+    # the end tag is looked for, as find takes less time for longer strings
+    name, end = (b"<h1", b"</h1>") if page.find(b"</h1>", start, stop) >= 0 else (b"<H1", b"</H1>")
+    last = start
+    for number in range(MAX_HEADINGS):
+        closed = page.find(end, last, stop)
+        if closed < 0:
             break
-        if page[at + 3 : at + 4] in (b" ", b">", b"\n", b"\t", b"\r", b"/"):
-            for gap in (
-                b"",
-                b" ",
-            ):  # <span>Chap</span>ter is one word; <span>Label</span><span>Title</span> were meant as two
-                text = tidy(inner_text(page, at, b"h1", gap), MAX_TITLE_CHARS)
-                text = text.strip(" ¶#") if text else None
-                if text and len(text) > 1 and (at, text) not in found.headings:
-                    found.headings.append((at, text))
-        at += 3
+        if number == 0:
+            stop = min(stop, closed + MAX_HEADINGS_BYTES)
+        at = page.rfind(name, max(last, closed - MAX_INNER_BYTES), closed)
+        last = closed + len(end)
+        if at < 0:
+            continue
+        for gap in (b"", b" "):  # <b>Chap</b>ter is one word; <span>Label</span><span>Title</span> were meant as two
+            text = tidy(inner_text(page, at, b"h1", gap), MAX_TITLE_CHARS)
+            text = text.strip(" ¶#") if text else None
+            if text and len(text) > 1 and (at, text) not in found.headings:
+                found.headings.append((at, text))
 
 
 def _title(page: bytes, start: int, stop: int, found: _Page) -> tuple[str | None, int]:

@@ -10,8 +10,8 @@ from .dates import find_day, without_day
 from .markup import attributes, decode, texts, texts_within, visible_part, word_set
 from .names import are_names, byline_start, clean_name, is_name, split_names
 
-BYTES_BEFORE = 2000
-BYTES_AFTER = 8000
+BYTES_BEFORE = 1500
+BYTES_AFTER = 6000
 MANY_DAYS = 4
 MAX_TAGS = 12
 MAX_TEXT_CHARS = 160
@@ -20,7 +20,7 @@ MAX_TEXT_CHARS = 160
 _MARKS = (b"author", b"byline", b"autor", b"auteur", b"writer", b"username", b"contributor", b"/people/",
           b"/profile", b"/member", b"/staff/", b"date", b"time", b"publish", b"posted", b"comment", b"respond",
           b"disqus")  # fmt: skip
-_DAY_MARKS = (b"datePublished", b"<time")
+_DAY_MARKS = (b"datePublished", b"datetime=")
 _AUTHOR_MARKS = (b'rel="author"', b'itemprop="author"', b"author-name")
 _THREADS = (b"schema.org/Question", b"schema.org/DiscussionForumPosting")
 _BLOCK_ENDS = (b"</nav", b"</ul", b"</form")
@@ -108,8 +108,9 @@ def look_everywhere(page: bytes, start: int, stop: int, seen: Seen, latest: str 
         published = days.published[0] if len(days.published) == 1 else None
     if author is None:
         names = []
-        thread = any(page.find(mark, start, stop) >= 0 for mark in _THREADS)
-        for tag in _tags_with(page, _AUTHOR_MARKS, start, stop):
+        tags = _tags_with(page, _AUTHOR_MARKS, start, stop)
+        thread = bool(tags) and any(page.find(mark, start, stop) >= 0 for mark in _THREADS)
+        for tag in tags:
             name = _names_in(texts_within(page, tag), thread)
             if name and name not in names:
                 names.append(name)
