@@ -3,8 +3,8 @@
     python -m benchmarks.metadata [--every 1]
 
 Truth: the annotations of WCXB, by halves of the registered domains: the rules were looked at on half A, so
-half B is what counts. And the day in the URL's path of other collections, with the URL kept from both (what their
-canonical link says they see). `right` to `missing` count pages whose annotators found a value; `invented` and `silent`
+half B is what counts. And the day in the URL's path of other collections, with the URL kept from both and such paths
+taken out of the page. `right` to `missing` count pages whose annotators found a value; `invented` and `silent`
 the others. Titles are equal by their words, authors by the set of names without degrees, dates by the day.
 The WARC-Dates of the collections are synthetic, some before the pages: both get LATEST as the crawl's date.
 Writes benchmarks/results/metadata.json.
@@ -45,6 +45,9 @@ _BEFORE = re.compile(r"^(?:and|by|written by|dr\.?|prof\.?)\s+", re.IGNORECASE)
 _DEGREE = re.compile(
     r"(?:[A-Z]{2,6}|[A-Z][a-z]?[A-Z][A-Za-z]*|[A-Z]\.[\w.]+|Jr\.?|Ph\.?\s?D\.?|Psy\.?D)[-A-Z0-9]*(?:\s[A-Z]{2,5})*"
 )
+
+
+_DAY_PATH = re.compile(rb"/(?:19|20)\d\d[/-]\d\d?[/-]\d\d?(?=[/?#_-])|/(?:19|20)\d{6}(?=[/_-])")
 
 
 def words(text: str) -> list[str]:
@@ -161,7 +164,7 @@ def summary(count: collections.Counter[str]) -> dict[str, float]:
 
 
 def dated_urls(systems: dict[str, Callable[[bytes, str | None], Values]]) -> dict[str, Any]:
-    """Pages whose URL has a day, which nobody is shown: the same day, one beside it (time zones), another, none."""
+    """Pages whose URL has a day, which neither is shown: the same day, one beside it (time zones), another, none."""
     result: dict[str, Any] = {}
     for collection in DATED:
         counts: dict[str, collections.Counter[str]] = {name: collections.Counter() for name in systems}
@@ -169,8 +172,9 @@ def dated_urls(systems: dict[str, Callable[[bytes, str | None], Values]]) -> dic
             truth = day_in_url(url, LATEST)
             if truth is None:
                 continue
+            hidden = _DAY_PATH.sub(rb"/", page)  # the canonical link has it too, and links to neighbours
             for name, call in systems.items():
-                day = call(page, None)[2]
+                day = call(hidden, None)[2]
                 apart = days_apart(day, truth) if day else None
                 counts[name]["none" if apart is None else ("same", "next")[apart] if apart < 2 else "other"] += 1
         result[collection] = {name: dict(sorted(count.items())) for name, count in counts.items()}

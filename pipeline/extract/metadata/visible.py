@@ -45,7 +45,7 @@ _COMMENTS = re.compile(
     r"^(?:comments?|respond|disqus_thread|comment-?list|comments-area|related-?(?:posts|articles)?)$", re.I
 )
 _NOT_PUBLISHED = re.compile(
-    r"copyright|©|\(c\)|all rights|expires?|deadline|born|joined|member since|registered|registriert|valid"
+    r"copyright|©|\(c\)|all rights|expires?|deadline|born|joined|founded|established|member since|registered|registriert|valid"
     r"|version|event",
     re.IGNORECASE,
 )
