@@ -45,8 +45,8 @@ _COMMENTS = re.compile(
     r"^(?:comments?|respond|disqus_thread|comment-?list|comments-area|related-?(?:posts|articles)?)$", re.I
 )
 _NOT_PUBLISHED = re.compile(
-    r"copyright|©|\(c\)|all rights|expires?|deadline|born|joined|founded|established|member since|registered|registriert|valid"
-    r"|version|event",
+    r"copyright|©|\(c\)|all rights|expires?|deadline|born|joined|founded|established|member since|registered"
+    r"|registriert|valid|version|event",
     re.IGNORECASE,
 )
 
