@@ -79,12 +79,17 @@ def judge(field: str, gold: str | None, got: str | None) -> str:
 
 
 @functools.cache
-def half(url: str) -> str:
-    """A or B, by the registered domain."""
+def suffixes() -> Any:
+    """The public suffix list, read once."""
     from publicsuffixlist import PublicSuffixList
 
+    return PublicSuffixList()
+
+
+def half(url: str) -> str:
+    """A or B, by the registered domain."""
     host = urlsplit(url).hostname or ""
-    domain = PublicSuffixList().privatesuffix(host) or host
+    domain = suffixes().privatesuffix(host) or host
     return "AB"[hashlib.sha1(domain.encode()).digest()[0] & 1]
 
 
