@@ -61,3 +61,13 @@ numba.config.CACHE_DIR = str(_cache_folder())
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function at its first call, for every argument type anew; later processes load it from the cache."""
     return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+
+
+def kernel_part(function: Callable[..., Any]) -> Any:
+    """Compile a function that kernels call and Python does not: with no cache, wrapper or reference counts of its own.
+
+    Parts keep a long kernel's compilation short, which grows faster than its length. A part allocates nothing and
+    makes no array or view: counting the references to its arrays (NRT) would cost more than most parts do.
+    """
+    options = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(_nrt=False, **options)(function)

@@ -4,15 +4,15 @@ A `<math>` element gives, in this order, its `<annotation encoding="application/
 its tokens with `^`, `_`, `\\frac` and `\\sqrt` where the markup says so. Between dollars.
 """
 
+# ruff: noqa: SIM102, SIM103, SIM108, SIM109, SIM114  (said the way that numba compiles best)
 from __future__ import annotations
 
 import numpy as np
 
-from ...kernels import kernel
+from ...kernels import kernel_part
+from . import columns as y
 from . import tables as t
 from .references import put, reference
-
-_MAX_NESTING = 64
 
 
 def _word(text: str) -> np.ndarray:
@@ -34,7 +34,7 @@ _KINDS = np.array(
 _TOKENS = np.array([t.name_hash(n) for n in (b"mi", b"mo", b"mn", b"mtext", b"ms")], np.uint32)
 
 
-@kernel
+@kernel_part
 def _find(src, start, stop, word):
     m = len(word)
     for i in range(start, stop - m + 1):
@@ -46,7 +46,7 @@ def _find(src, start, stop, word):
     return -1
 
 
-@kernel
+@kernel_part
 def _append(out, o, word):
     for c in word:
         out[o] = c
@@ -54,7 +54,7 @@ def _append(out, o, word):
     return o
 
 
-@kernel
+@kernel_part
 def _text(src, start, stop, out, o):
     """Append src[start:stop] with references resolved and white space collapsed."""
     i = start
@@ -82,15 +82,15 @@ def _text(src, start, stop, out, o):
     return o
 
 
-@kernel
+@kernel_part
 def _trim(out, o, start):
     while o > start and out[o - 1] == 32:
         o -= 1
     return o
 
 
-@kernel
-def math_to_latex(src, start, stop, alt0, alt1, out, o):
+@kernel_part
+def math_to_latex(src, start, stop, alt0, alt1, out, o, state):
     """Append the formula whose content is src[start:stop]; returns the new length of out. Nothing for an empty one."""
     first = o
     out[o] = 36
@@ -114,7 +114,7 @@ def math_to_latex(src, start, stop, alt0, alt1, out, o):
     if o == body and alt1 > alt0:
         o = _trim(out, _text(src, alt0, alt1, out, o), body)
     if o == body:
-        o = _written_out(src, start, stop, out, o)
+        o = _written_out(src, start, stop, out, o, state)
         o = _trim(out, o, body)
     if o == body:
         return first
@@ -122,16 +122,15 @@ def math_to_latex(src, start, stop, alt0, alt1, out, o):
     return o + 1
 
 
-@kernel
-def _written_out(src, start, stop, out, o):
-    kinds = np.zeros(_MAX_NESTING, np.uint8)
-    child = np.zeros(_MAX_NESTING, np.int32)
+@kernel_part
+def _written_out(src, start, stop, out, o, state):
+    state[y.MATH_KINDS] = state[y.MATH_CHILDREN] = 0
     sp = 0
     skipped = 0  # depth at which a part is left out, 0 if none
     i = start
     while i < stop:
         if src[i] != 60:
-            if sp > 0 and skipped == 0 and kinds[sp] == 0:
+            if sp > 0 and skipped == 0 and state[y.MATH_KINDS + sp] == 0:
                 end = i
                 while end < stop and src[end] != 60:
                     end += 1
@@ -155,30 +154,30 @@ def _written_out(src, start, stop, out, o):
         i = j + 1
         if closing:
             if sp > 0:
-                kind = kinds[sp]
+                kind = state[y.MATH_KINDS + sp]
                 if skipped == sp:
                     skipped = 0
-                if skipped == 0 and (kind == _ROOT or (kind == _FRACTION and child[sp] > 0)):
+                if skipped == 0 and (kind == _ROOT or (kind == _FRACTION and state[y.MATH_CHILDREN + sp] > 0)):
                     out[o] = 125
                     o += 1
                 sp -= 1
-                if skipped == 0 and sp > 0 and _braced(kinds[sp], child[sp]):
+                if skipped == 0 and sp > 0 and _braced(state[y.MATH_KINDS + sp], state[y.MATH_CHILDREN + sp]):
                     out[o] = 125
                     o += 1
             continue
-        if sp + 1 >= _MAX_NESTING:
+        if sp + 1 >= y.MAX_MATH_NESTING:
             return o
-        kind = np.uint8(_ROW)
+        kind = _ROW
         for k in range(len(_KEYS)):
             if _KEYS[k] == key:
-                kind = _KINDS[k]
+                kind = np.int64(_KINDS[k])
         for k in range(len(_TOKENS)):
             if _TOKENS[k] == key:
-                kind = np.uint8(0)
+                kind = 0
         if sp > 0 and skipped == 0:
-            child[sp] += 1
-            above = kinds[sp]
-            if child[sp] == 2:
+            state[y.MATH_CHILDREN + sp] += 1
+            above = state[y.MATH_KINDS + sp]
+            if state[y.MATH_CHILDREN + sp] == 2:
                 if above == _SUP:
                     out[o] = 94
                     o += 1
@@ -189,20 +188,20 @@ def _written_out(src, start, stop, out, o):
                     out[o] = 125
                     out[o + 1] = 123
                     o += 2
-            elif child[sp] == 3 and above == _SUBSUP:
+            elif state[y.MATH_CHILDREN + sp] == 3 and above == _SUBSUP:
                 out[o] = 94
                 o += 1
-            if _braced(above, child[sp]):
+            if _braced(above, state[y.MATH_CHILDREN + sp]):
                 out[o] = 123
                 o += 1
         if empty:
-            if sp > 0 and skipped == 0 and _braced(kinds[sp], child[sp]):
+            if sp > 0 and skipped == 0 and _braced(state[y.MATH_KINDS + sp], state[y.MATH_CHILDREN + sp]):
                 out[o] = 125
                 o += 1
             continue
         sp += 1
-        kinds[sp] = kind
-        child[sp] = 0
+        state[y.MATH_KINDS + sp] = kind
+        state[y.MATH_CHILDREN + sp] = 0
         if kind == _SKIPPED and skipped == 0:
             skipped = sp
         if skipped == 0:
@@ -219,7 +218,46 @@ def _written_out(src, start, stop, out, o):
     return o
 
 
-@kernel
+@kernel_part
 def _braced(kind, child):
     """Whether that child of a script or root stands in braces."""
     return child >= 2 and (kind == _SUP or kind == _SUB or kind == _SUBSUP) or kind == _ROOT_INDEX and child == 1
+
+
+@kernel_part
+def copy_latex(src, start, stop, out, o, display):
+    """Append LaTeX source between dollars, references resolved and white space collapsed; nothing if it is empty."""
+    while start < stop and src[start] <= 32:
+        start += 1
+    while stop > start and src[stop - 1] <= 32:
+        stop -= 1
+    if stop <= start:
+        return o
+    dollars = 0  # some sources carry their own
+    if src[start] != 36:
+        dollars = 2 if display else 1
+    for _ in range(dollars):
+        out[o] = 36
+        o += 1
+    i = start
+    while i < stop:
+        c = src[i]
+        if c == 38:
+            width, point, second = reference(src, i, stop)
+            o = put(out, o, point)
+            if second != 0:
+                o = put(out, o, second)
+            i += width
+            continue
+        if c <= 32:
+            if out[o - 1] != 32:
+                out[o] = 32
+                o += 1
+        else:
+            out[o] = c
+            o += 1
+        i += 1
+    for _ in range(dollars):
+        out[o] = 36
+        o += 1
+    return o

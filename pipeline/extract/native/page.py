@@ -26,16 +26,16 @@ class Page:
         return self.text[row[s.TEXT0] : row[s.TEXT1]].tobytes().decode("utf-8", "replace")
 
 
-_stack = np.empty(s.MAX_OPEN, np.int32)
-
-
 def scan_page(source: bytes) -> Page:
     """Scan a page in UTF-8. Memory beyond the page: about 1.3 times its size, and at most 40 MB of tables."""
     src = np.frombuffer(source, np.uint8)
-    tags = int(np.count_nonzero(src == 60))
+    tags = int(sum(np.count_nonzero(src[at : at + 65536] == 60) for at in range(0, len(src), 65536)))
     elements = np.empty((min(tags + 2, s.MAX_ELEMENTS), s.ELEMENT_COLUMNS), np.int32)
     blocks = np.empty((min(tags + 2, s.MAX_BLOCKS), s.BLOCK_COLUMNS), np.int32)
     out = np.empty(len(src) + len(src) // 3 + 256, np.uint8)
+    count = np.zeros(s.BLOCK_COLUMNS, np.int32)
     title = np.zeros(2, np.int64)
-    ne, nb, size = s.scan(src, elements, blocks, out, _stack, title)
+    stack = np.empty(s.MAX_OPEN * s.FRAME, np.int32)
+    state = np.zeros(s.STATE, np.int64)
+    ne, nb, size = s.scan(src, elements.reshape(-1), blocks.reshape(-1), count, out, stack, state, title)
     return Page(src, elements[:ne], blocks[:nb], out[:size], (int(title[0]), int(title[1])))

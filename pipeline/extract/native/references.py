@@ -1,10 +1,11 @@
 """Character references (`&amp;`, `&#x2014;`) as the HTML standard resolves them in text."""
 
+# ruff: noqa: SIM102, SIM103, SIM108, SIM109, SIM114  (said the way that numba compiles best)
 from __future__ import annotations
 
 import numpy as np
 
-from ...kernels import kernel
+from ...kernels import kernel_part
 from . import tables as t
 
 _KEYS, _POINTS, _WINDOWS = t.ENTITY_KEYS, t.ENTITY_POINTS, t.WINDOWS_1252
@@ -12,7 +13,7 @@ _SLOTS = len(_KEYS)
 _LONGEST = t.MAX_ENTITY_NAME
 
 
-@kernel
+@kernel_part
 def put(out, o, point):
     """Append a code point as UTF-8; returns the new length of out."""
     if point < 0x80:
@@ -34,13 +35,13 @@ def put(out, o, point):
     return o + 4
 
 
-@kernel
+@kernel_part
 def reference(src, i, n):
     """The reference at src[i] == `&`: (bytes read, code point, second code point or 0); (1, 38, 0) if it is none.
 
     A surrogate, zero or a number beyond Unicode gives U+FFFD; 128 to 159 mean windows-1252.
     """
-    none = (1, np.uint32(38), np.uint32(0))
+    none = (1, 38, 0)
     j = i + 1
     if j >= n:
         return none
@@ -69,11 +70,11 @@ def reference(src, i, n):
             value = 0xFFFD
         elif 0x80 <= value < 0xA0:
             value = np.int64(_WINDOWS[value - 0x80])
-        return j - i, np.uint32(value), np.uint32(0)
+        return j - i, value, 0
     key = np.uint32(0x811C9DC5)
     width = 1
-    point = np.uint32(38)
-    second = np.uint32(0)
+    point = 38
+    second = 0
     stop = min(n, j + _LONGEST)
     while j < stop:
         c = src[j]
@@ -85,8 +86,8 @@ def reference(src, i, n):
         while _KEYS[slot] != 0:
             if _KEYS[slot] == key:
                 width = j + 1 - i
-                point = _POINTS[slot, 0]
-                second = _POINTS[slot, 1]
+                point = np.int64(_POINTS[slot, 0])
+                second = np.int64(_POINTS[slot, 1])
                 break
             slot = (slot + 1) % _SLOTS
         j += 1

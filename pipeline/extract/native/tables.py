@@ -132,6 +132,47 @@ def _classes() -> np.ndarray:
 CLASSES = _classes()
 """uint8[256]: class of a byte of text."""
 
+SPACELESS = 16
+DROPPED, PARTING, APOSTROPHE = 11, 12, 13
+_OTHER_RANGES = (
+    (0xA1, 0xC0), (0xD7, 0xD8), (0xF7, 0xF8), (0x37E, 0x37F), (0x2000, 0x2C00), (0x3000, 0x3040), (0xE000, 0xF900),
+    (0xFE30, 0xFE70), (0xFF00, 0xFF10), (0xFF1A, 0xFF21), (0xFF3B, 0xFF41), (0xFF5B, 0xFF66),
+)  # fmt: skip
+_SPACELESS_RANGES = ((0xE00, 0x10A0), (0x1780, 0x1800), (0x3005, 0x3006), (0x3040, 0xA000), (0xF900, 0xFB00))
+_SPACES = (0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000)
+_STOPS = (0x61F, 0x6D4, 0x964, 0x965, 0x1362, 0x2026, 0x203C, 0x203D, 0x3002, 0xFF01, 0xFF0E, 0xFF1F, 0xFF61)
+_COMMAS = (0x60C, 0x61B, 0x3001, 0xFF0C, 0xFF1A, 0xFF1B, 0xFF64)
+
+
+def _wide_classes() -> tuple[np.ndarray, np.ndarray]:
+    table = np.full(0x10000, LOWER, np.uint8)
+    for first, end in _OTHER_RANGES:
+        table[first:end] = OTHER
+    for first, end in _SPACELESS_RANGES:
+        table[first:end] = LOWER | SPACELESS
+    table[[0xAA, 0xB5, 0xBA, 0x200C, 0x200D]] = LOWER
+    table[list(_SPACES)] = SPACE
+    table[list(_STOPS)] = STOP
+    table[list(_COMMAS)] = COMMA
+    table[0xFF10:0xFF1A] = DIGIT
+    table[:0xA0] = DROPPED
+    table[[0xAD, 0xFEFF, 0xFFF9, 0xFFFA, 0xFFFB, 0xFFFE, 0xFFFF]] = DROPPED
+    table[0xD800:0xE000] = DROPPED
+    table[0x200B] = PARTING
+    table[0x2019] = APOSTROPHE
+    high = np.full(0x200, LOWER, np.uint8)
+    high[0x1F] = OTHER
+    high[0x20:0x40] = LOWER | SPACELESS
+    return table, high
+
+
+WIDE_CLASSES, HIGH_CLASSES = _wide_classes()
+"""uint8: class of a code point from 128 on; those beyond 0xFFFF by the point >> 12.
+
+SPACELESS is set for letters of scripts that part no words by spaces. DROPPED leaves no trace in the text;
+PARTING is the zero-width space, which parts words in such scripts only; APOSTROPHE a letter inside a word.
+"""
+
 WINDOWS_1252 = np.array(
     [ord(bytes([b]).decode("cp1252", "replace")) if b not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else b
      for b in range(0x80, 0xA0)], np.uint32

@@ -1,0 +1,236 @@
+"""Tags, comments and attributes: what stands between `<` and `>`."""
+
+# ruff: noqa: SIM102, SIM103, SIM108, SIM109, SIM114  (said the way that numba compiles best)
+from __future__ import annotations
+
+import numpy as np
+
+from ...kernels import kernel_part
+from . import columns as y
+from . import tables as t
+from .text import LOWERED
+
+TAG_KEYS, TAG_IDS = t.TAG_KEYS, t.TAG_IDS
+_TAG_SLOTS = len(TAG_KEYS)
+_PRIME = np.uint32(0x01000193)
+_A, _MATH = t.TAG["a"], t.TAG["math"]
+
+NAME_END = np.zeros(256, np.bool_)
+"""Bytes that end a tag's name."""
+for _byte in b"\t\n\x0c\r />":
+    NAME_END[_byte] = True
+_ATTRIBUTE_END = NAME_END.copy()
+_ATTRIBUTE_END[ord("=")] = True
+
+
+def word(text: str) -> np.ndarray:
+    """An ASCII word as bytes, to be given to `has`."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+_NONE, _DISPLAY, _TRUE, _RTL = map(word, ("none", "display", "true", "rtl"))
+
+
+@kernel_part
+def tag_id(src, start, end):
+    """Id of the tag whose name is src[start:end], and the hash of the name."""
+    key = np.uint32(y.HASH_START)
+    rest = key
+    colon = end
+    for i in range(start, end):
+        c = LOWERED[src[i]]
+        key = np.uint32((key ^ c) * _PRIME)
+        rest = np.uint32((rest ^ c) * _PRIME)
+        if c == 58:
+            colon = i
+            rest = np.uint32(y.HASH_START)
+    # XHTML and MathML with a prefix; one-letter prefixes are Office's own elements
+    wanted = rest if colon + 1 < end and colon - start >= 2 else key
+    slot = wanted % _TAG_SLOTS
+    while TAG_KEYS[slot] != 0:
+        if TAG_KEYS[slot] == wanted:
+            return np.int64(TAG_IDS[slot]), np.int64(wanted)
+        slot = (slot + 1) % _TAG_SLOTS
+    return 0, np.int64(key)
+
+
+@kernel_part
+def has(src, start, end, sought):
+    """Whether the ASCII bytes `sought` (lower case) stand in src[start:end], case ignored."""
+    m = len(sought)
+    for i in range(start, end - m + 1):
+        k = 0
+        while k < m and LOWERED[src[i + k]] == sought[k]:
+            k += 1
+        if k == m:
+            return True
+    return False
+
+
+@kernel_part
+def find_byte(src, i, n, byte):
+    """Where src[i:n] holds that byte first, n if nowhere; 32 bytes at a time. 0 <= i."""
+    at = np.uint64(i)
+    end = np.uint64(n)
+    step = np.uint64(32)
+    while at + step <= end:
+        hit = np.uint8(0)
+        for k in range(step):  # without an early way out, so that it is done in vectors
+            hit |= src[at + k] == byte
+        if hit:
+            break
+        at += step
+    while at < end and src[at] != byte:
+        at += np.uint64(1)
+    return np.int64(at)
+
+
+@kernel_part
+def end_tag_of(src, start, n, name0, name1):
+    """Where `</name` begins at or after `start` (name = src[name0:name1]), n if nowhere."""
+    m = name1 - name0
+    i = find_byte(src, start, n, 60)
+    while i < n - m - 1:
+        if src[i + 1] == 47:
+            k = 0
+            while k < m and LOWERED[src[i + 2 + k]] == LOWERED[src[name0 + k]]:
+                k += 1
+            if k == m:
+                return i
+        i = find_byte(src, i + 1, n, 60)
+    return n
+
+
+@kernel_part
+def after_tag(src, i, n):
+    """Where the tag or bogus comment ends that src[i] is in: after the next `>`."""
+    while i < n and src[i] != 62:
+        i += 1
+    return i + 1
+
+
+@kernel_part
+def skip_declaration(src, i, n, state):
+    """Where the comment, doctype, processing instruction or bogus comment ends that begins at i."""
+    if src[i + 1] != 33 or i + 3 >= n or src[i + 2] != 45 or src[i + 3] != 45:
+        return after_tag(src, i + 2, n)
+    j = i + 4
+    if j < n and src[j] == 62:
+        return j + 1
+    if j + 1 < n and src[j] == 45 and src[j + 1] == 62:
+        return j + 2
+    if not state[y.NO_COMMENT_END]:
+        while j + 2 < n:
+            if src[j] == 45 and src[j + 1] == 45:
+                if src[j + 2] == 62:
+                    return j + 3
+                if src[j + 2] == 33 and j + 3 < n and src[j + 3] == 62:
+                    return j + 4
+            j += 1
+        state[y.NO_COMMENT_END] = 1
+    return after_tag(src, i + 4, n)  # never closed: taken to end at the first `>`
+
+
+@kernel_part
+def _quoted_end(src, j, n, state):
+    """Where the value ends whose quote is src[j]; n if the quote is never closed."""
+    quote = src[j]
+    flag = y.NO_DOUBLE_QUOTE if quote == 34 else y.NO_SINGLE_QUOTE
+    if state[flag]:
+        return n
+    k = j + 1
+    while k < n and src[k] != quote:
+        k += 1
+    if k >= n:
+        state[flag] = 1
+    return k
+
+
+@kernel_part
+def read_attributes(src, j, n, tag, state):
+    """Read attributes from src[j] on into the state (`A_...`); returns where the tag's `>` stands, n if nowhere.
+
+    tag: the id of a start tag, -1 for an end tag, whose attributes mean nothing.
+    """
+    while j < n:
+        c = src[j]
+        if c == 62:
+            break
+        if c == 47:
+            state[y.A_SELF_CLOSING] = j + 1 < n and src[j + 1] == 62
+            j += 1
+            continue
+        if c <= 32:
+            j += 1
+            continue
+        a0 = j
+        j += 1
+        while j < n and not _ATTRIBUTE_END[src[j]]:
+            j += 1
+        a1 = j
+        while j < n and src[j] <= 32:
+            j += 1
+        v0 = v1 = j
+        if j < n and src[j] == 61:
+            j += 1
+            while j < n and src[j] <= 32:
+                j += 1
+            v0 = v1 = j
+            if j < n and (src[j] == 34 or src[j] == 39):
+                v0 = j + 1
+                v1 = _quoted_end(src, j, n, state)
+                if v1 < n:
+                    j = v1 + 1
+                else:  # never closed: taken to end with the tag
+                    while j < n and src[j] != 62:
+                        j += 1
+                    v1 = j
+            elif j < n and src[j] != 62:
+                while j < n and src[j] > 32 and src[j] != 62:
+                    j += 1
+                v1 = j
+        if tag >= 0:
+            _attribute(src, a0, a1, v0, v1, tag, state)
+    return j
+
+
+@kernel_part
+def _attribute(src, a0, a1, v0, v1, tag, state):
+    la = a1 - a0
+    f = LOWERED[src[a0]]
+    if la == 5 and f == 99:  # class
+        if state[y.A_CLASS + 1] == 0 and LOWERED[src[a0 + 1]] == 108:
+            state[y.A_CLASS] = v0
+            state[y.A_CLASS + 1] = v1
+    elif la == 5 and f == 115:  # style
+        if has(src, v0, v1, _NONE) and has(src, v0, v1, _DISPLAY):
+            state[y.A_OWN] |= y.F_HIDDEN
+    elif la == 2 and f == 105:  # id
+        if state[y.A_ID + 1] == 0:
+            state[y.A_ID] = v0
+            state[y.A_ID + 1] = v1
+    elif la == 4 and f == 104 and tag == _A:  # href
+        state[y.A_OWN] |= y.F_LINK
+        state[y.A_HREF] = v0
+        state[y.A_HREF + 1] = v1
+    elif la == 4 and f == 114:  # role
+        state[y.A_ROLE] = v0
+        state[y.A_ROLE + 1] = v1
+    elif la == 8 and f == 105:  # itemprop
+        state[y.A_PROP] = v0
+        state[y.A_PROP + 1] = v1
+    elif la == 6 and f == 104:  # hidden
+        if LOWERED[src[a0 + 1]] == 105:
+            state[y.A_OWN] |= y.F_HIDDEN
+    elif la == 11 and f == 97:  # aria-hidden
+        if has(src, v0, v1, _TRUE):
+            state[y.A_OWN] |= y.F_ARIA_HIDDEN
+    elif (la == 3 and f == 97) or (la == 7 and f == 97 and tag == _MATH):  # alt, alttext
+        state[y.A_ALT] = v0
+        state[y.A_ALT + 1] = v1
+    elif la == 3 and f == 100:  # dir
+        if has(src, v0, v1, _RTL):
+            state[y.A_OWN] |= y.F_RTL
+    elif la == 4 and f == 116:  # type
+        state[y.A_TYPE] = v0
+        state[y.A_TYPE + 1] = v1
