@@ -56,6 +56,8 @@ EXTRACTED = (
     ("title", pa.string()),
     ("author", pa.string()),
     ("published", pa.string()),  # date of publication found on the page, ISO 8601 day
+    ("lang_hint", pa.string()),  # language that the page states for itself, BCP 47 primary tag
+    ("page_type", pa.string()),  # "article", "forum", "product" ... where the engine tells (gristmill)
     ("charset", pa.string()),  # what the payload was decoded with (WHATWG name)
     ("charset_from", pa.string()),  # "bom" | "header" | "meta" | "detected" | "default"
 )

@@ -24,14 +24,15 @@ MetadataSource = Literal["page", "engine"]
 class Extracted:
     """An engine's answer. Empty text: nothing found. `published` is an ISO 8601 day.
 
-    What the engine leaves None of the other three is taken from `metadata.scan`, unless the options say
-    `metadata="engine"`.
+    What the engine leaves None of title, author and date is taken from `metadata.scan`, unless the options say
+    `metadata="engine"`. `page_type` is one of `native.page_type.PAGE_TYPES`, None if the engine doesn't tell.
     """
 
     text: str
     title: str | None = None
     author: str | None = None
     published: str | None = None
+    page_type: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class EngineOptions:
     favor: Favor = "balanced"
     comments: bool = False
     tables: bool = True
+    markdown: bool = False
     metadata: MetadataSource = "page"
 
     def check(self) -> None:
@@ -77,6 +79,7 @@ class Trafilatura:
         self._metadata = options.metadata
         self._extract: Callable[..., str | None] | None = None  # imported at the first page: see the protocol
         self._options: dict[str, Any] = {
+            "output_format": "markdown" if options.markdown else "txt",
             "include_comments": options.comments,
             "include_tables": options.tables,
             "favor_precision": options.favor == "precision",
@@ -122,6 +125,8 @@ class Resiliparse:
     def __init__(self, options: EngineOptions) -> None:
         if options.metadata != "page":
             raise ConfigError("extract: resiliparse finds no metadata of its own; use metadata='page'")
+        if options.markdown:
+            raise ConfigError("extract: resiliparse writes no Markdown; use the engine gristmill or trafilatura")
         self._options: dict[str, Any] = {
             "main_content": options.favor != "recall",
             "comments": options.comments,
@@ -156,6 +161,13 @@ def register_engine(name: str, make: Callable[[EngineOptions], Engine]) -> None:
     _ENGINES[name] = make
 
 
+def _gristmill(options: EngineOptions) -> Engine:
+    from .native.engine import Gristmill
+
+    return Gristmill(options)
+
+
+register_engine("gristmill", _gristmill)
 register_engine("trafilatura", Trafilatura)
 register_engine("resiliparse", Resiliparse)
 

@@ -32,7 +32,8 @@ REQUEST = pa.schema(
 REPLY = pa.schema([*EXTRACTED, ("drop_reason", pa.string())])
 """What comes back, one row a page."""
 
-Row = tuple[str | None, str | None, str | None, str | None, str | None, str | None, str | None]
+Row = tuple[str | None, ...]
+"""One value a column of REPLY."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Job:
 
 def dropped(reason: str) -> Row:
     """The reply for a page of which nothing is known but why it goes."""
-    return (None, None, None, None, None, None, reason)
+    return (*(None for _ in EXTRACTED), reason)
 
 
 class Extractor:
@@ -81,7 +82,7 @@ class Extractor:
             if len(payload) > self._limits.max_bytes:
                 return dropped("too_many_bytes")
             decoded = decode(payload, content_type)
-            return _row(decoded, decoded.text, Metadata())
+            return _row(decoded, decoded.text, Metadata(), None)
         reason = self._limits.too_much(payload)
         if reason:
             return dropped(reason)
@@ -91,13 +92,15 @@ class Extractor:
         except (MemoryError, ConfigError):
             raise
         except Exception:  # whatever a page makes an engine raise is this page's drop, and counted
-            return (None, None, None, None, decoded.charset, decoded.charset_from, "extractor_error")
+            return (*_row(decoded, "", Metadata(), None)[:-1], "extractor_error")
         said = Metadata()
         if self._scan:
             said = scan(payload if decoded.charset == "utf-8" else decoded.text.encode("utf-8"), url, crawled)
         own = Metadata(tidy(found.title, MAX_TITLE_CHARS), tidy(found.author, MAX_AUTHOR_CHARS), found.published)
-        merged = Metadata(own.title or said.title, own.author or said.author, own.published or said.published)
-        return _row(decoded, found.text, merged)
+        merged = Metadata(
+            own.title or said.title, own.author or said.author, own.published or said.published, said.language
+        )
+        return _row(decoded, found.text, merged, found.page_type)
 
     def batch(
         self,
@@ -121,10 +124,11 @@ class Extractor:
         return replies(rows)
 
 
-def _row(decoded: Decoded, text: str, said: Metadata) -> Row:
+def _row(decoded: Decoded, text: str, said: Metadata, page_type: str | None) -> Row:
+    """The values in the order of REPLY."""
     text = clean_text(text)
-    reason = None if text else "no_text"
-    return (text or None, said.title, said.author, said.published, decoded.charset, decoded.charset_from, reason)
+    told = (said.title, said.author, said.published, said.language, page_type)
+    return (text or None, *told, decoded.charset, decoded.charset_from, None if text else "no_text")
 
 
 def replies(rows: list[Row]) -> pa.RecordBatch:

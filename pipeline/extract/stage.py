@@ -48,12 +48,13 @@ class Extract(Stage):
     adds = tuple(name for name, _ in EXTRACTED)
     removes = ("payload", "payload_kind")
 
-    engine: str = field(default="trafilatura", metadata={"help": "trafilatura, resiliparse or module:Class"})
+    engine: str = field(default="trafilatura", metadata={"help": "gristmill, trafilatura, resiliparse or module:Class"})
     favor: Literal["balanced", "precision", "recall"] = field(
         default="balanced", metadata={"help": "balanced, precision or recall"}
     )
     comments: bool = field(default=False, metadata={"help": "keep the comments of readers"})
     tables: bool = field(default=True, metadata={"help": "keep tables"})
+    markdown: bool = field(default=False, metadata={"help": "write Markdown instead of plain text"})
     metadata: Literal["page", "engine"] = field(
         default="page",
         metadata={"help": "title, author and date from our scan of the page, or from the engine (slower)"},
@@ -71,7 +72,13 @@ class Extract(Stage):
         """What decides the result for a page."""
         return Job(
             engine=self.engine,
-            options=EngineOptions(favor=self.favor, comments=self.comments, tables=self.tables, metadata=self.metadata),
+            options=EngineOptions(
+                favor=self.favor,
+                comments=self.comments,
+                tables=self.tables,
+                markdown=self.markdown,
+                metadata=self.metadata,
+            ),
             limits=Limits(
                 max_bytes=self.max_bytes,
                 max_nodes=self.max_nodes,

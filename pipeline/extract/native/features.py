@@ -81,6 +81,8 @@ _F_KINDS = _F_FLAGS + len(_FLAG_NAMES)
 _F_PAGE = _F_KINDS + KIND_COUNT
 _N_FLAGS = len(_FLAG_NAMES)
 PAGE_FEATURES = slice(_F_PAGE, len(FEATURES))
+PLACES = (*_ANCESTORS, "like", "parent_like")
+"""Per block: the ancestors that the features are of (element numbers) and its groups of look-alikes."""
 _SLOTS_PER_BLOCK = 4
 LONG_CHARS = 140
 
@@ -124,8 +126,12 @@ def _word_hashes(text, start, stop, found):
 
 
 @kernel
-def measure(src, elements, blocks, text, title0, title1, distance, score, matrix):
-    """Fill matrix: float32[len(FEATURES), blocks], zeroed before. The rest as `scan` and `words.paths` leave them."""
+def measure(src, elements, blocks, text, title0, title1, distance, score, matrix, places):
+    """Fill matrix: float32[features, blocks], zeroed before, its first len(FEATURES) rows.
+
+    `places`: int32[len(PLACES), blocks], gets what `context.surround` needs. The rest as `scan` and
+    `words.paths` leave them.
+    """
     nb = len(blocks)
     if nb == 0:
         return
@@ -324,6 +330,7 @@ def measure(src, elements, blocks, text, title0, title1, distance, score, matrix
                 while at > 0 and not _IS_BLOCK[elements[at, s.TAG]]:
                     at = elements[at, s.PARENT]
                 level += 1
+            places[k, b] = at
             _of_ancestor(matrix, f, b, elements, at, chars, linked, words, stop_words, stops, total)
             f += 6
         at = h
@@ -337,6 +344,7 @@ def measure(src, elements, blocks, text, title0, title1, distance, score, matrix
             while up > 0 and chars[elements[up, s.END_BLOCK]] - chars[elements[up, s.FIRST_BLOCK]] < least:
                 up = elements[up, s.PARENT]
             at = up
+            places[5 + k, b] = up
             _of_ancestor(matrix, f, b, elements, up, chars, linked, words, stop_words, stops, total)
             f += 6
         # neighbours
@@ -368,6 +376,8 @@ def measure(src, elements, blocks, text, title0, title1, distance, score, matrix
             matrix[f + 3, b] = (stops[high] - stops[low]) / count
             f += 4
         # look-alikes
+        places[9, b] = like_of[b]
+        places[10, b] = parent_of[b]
         row5 = like[like_of[b]]
         matrix[f, b] = row5[0]
         matrix[f + 1, b] = row5[1] / total

@@ -1,0 +1,109 @@
+"""The engine `gristmill`: scan, judge twice, choose, write.
+
+Text blocks come from one pass over the bytes (`scan`), are measured (`features`), judged by trees (`trees`) and
+judged again in the light of their surroundings (`context`). Kept are those whose probability is above a threshold that
+maximises the page's expected F1 within bounds; `favor` shifts the bounds. A long text that stands on the page twice,
+as for small and for large screens, is written once.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engines import EngineOptions, Extracted
+
+if TYPE_CHECKING:
+    from .model import Model
+    from .page import Page
+    from .words import WordTable
+
+BOUNDS = {"balanced": (0.25, 0.5), "precision": (0.6, 0.75), "recall": (0.05, 0.15)}
+"""Least and greatest threshold by `favor`."""
+
+COPY_CHARS = 40
+"""A text of so many characters is written once, if it stands on the page again in running text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A page with the probability of each block, and the vector for its type."""
+
+    page: Page
+    matrix: NDArray[np.float32]
+    p: NDArray[np.float32]
+
+
+class Gristmill:
+    """Our own engine. The model is the bundled one unless another is given."""
+
+    name = "gristmill"
+
+    def __init__(self, options: EngineOptions, model: Model | None = None) -> None:
+        self._options = options
+        self._model = model
+        self._words: WordTable | None = None
+
+    def version(self) -> str:
+        """The release, and a hash of the model's file."""
+        from .model import bundled_digest
+
+        return f"gristmill {importlib.metadata.version('gristmill')} model {bundled_digest()}"
+
+    def extract(self, html: str, url: str | None, crawled: str | None = None) -> Extracted:
+        """As `Engine.extract`."""
+        judged = self.judge(html)
+        if judged is None:
+            return Extracted("")
+        return self.write(judged, url)
+
+    def judge(self, html: str) -> Judged | None:
+        """The page's blocks with their probabilities; None for a page without text."""
+        from .judge import first_features, second_features
+        from .page import scan_page
+
+        model = self._load()
+        assert self._words is not None
+        page = scan_page(html.encode("utf-8", "replace"))
+        if not len(page.blocks):
+            return None
+        matrix, places = first_features(page, self._words)
+        second_features(page, matrix, places, model.first.probability(matrix))
+        return Judged(page, matrix, model.second.probability(matrix))
+
+    def write(self, judged: Judged, url: str | None) -> Extracted:
+        """The text of the blocks worth keeping, and the page's type."""
+        from .page_type import PAGE_TYPES, describe
+        from .render import render
+
+        keep = choose(judged.page, judged.p, self._options.favor)
+        text = render(
+            judged.page, keep, markdown=self._options.markdown, tables=self._options.tables
+        )
+        vector = describe(judged.page, judged.matrix, judged.p, url)
+        odds = [float(forest.log_odds(vector)[0]) for forest in self._load().types]
+        return Extracted(text, page_type=PAGE_TYPES[int(np.argmax(odds))])
+
+    def _load(self) -> Model:
+        if self._model is None:
+            from .model import bundled
+
+            self._model = bundled()
+        if self._words is None:
+            self._words = self._model.table()
+        return self._model
+
+
+def choose(page: Page, p: NDArray[np.float32], favor: str = "balanced") -> NDArray[np.bool_]:
+    """Which blocks to keep, from their probabilities."""
+    from . import scan as s
+    from .context import best_threshold, drop_copies
+
+    low, high = BOUNDS[favor]
+    keep = p > min(max(best_threshold(p, page.blocks), low), high)
+    drop_copies(page.blocks, page.elements[page.blocks[:, s.ELEMENT], s.FLAGS], COPY_CHARS, keep)
+    return keep

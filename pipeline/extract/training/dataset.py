@@ -1,0 +1,131 @@
+"""Gold pages as examples: scanned, labelled, with the words of each block's path."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..charset import decode
+from ..evaluation.gold import GoldPage
+from ..evaluation.scores import words as score_words
+from ..native import scan as s
+from ..native.judge import first_features
+from ..native.page import Page, scan_page
+from ..native.words import WordTable, split_words
+from .labels import block_labels, segment_labels
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """How often which words occur in the attributes of the elements around each block.
+
+    Blocks with the same words share a path: `of_block` int32[blocks] numbers `words`, tuples of (word, count).
+    """
+
+    words: list[tuple[tuple[str, int], ...]]
+    of_block: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, page: Page) -> Paths:
+        """Read from the page's element table."""
+        source = page.source.tobytes()
+        of_element: list[Counter[str]] = []
+        for row in page.elements:
+            own: Counter[str] = Counter()
+            for column in (s.CLASS0, s.ID0, s.ROLE0, s.PROP0):
+                start, stop = int(row[column]), int(row[column + 1])
+                if stop > start:
+                    own.update(split_words(source[start:stop]))
+            parent = of_element[row[s.PARENT]] if row[s.PARENT] >= 0 else own
+            of_element.append(parent + own if own and parent is not own else parent)
+        numbers: dict[tuple[tuple[str, int], ...], int] = {}
+        number_of: dict[int, int] = {}
+        of_block = np.zeros(len(page.blocks), np.int32)
+        for block, element in enumerate(page.blocks[:, s.ELEMENT]):
+            words = of_element[element]
+            if id(words) not in number_of:
+                number_of[id(words)] = numbers.setdefault(tuple(sorted(words.items())), len(numbers))
+            of_block[block] = number_of[id(words)]
+        return cls(list(numbers), of_block)
+
+
+@dataclass(slots=True)
+class Example:
+    """One gold page. `labels` int8[blocks]: 1 main content, 0 not, -1 unknown."""
+
+    gold: GoldPage
+    group: int
+    fold: int
+    page: Page
+    texts: list[str]
+    labels: NDArray[np.int8]
+    paths: Paths
+
+    matrix: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    places: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
+    first: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    """The first judge's probabilities, by a model that has not seen the page's fold."""
+
+    second: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """What a mistake in each block counts: the root of its length."""
+        return np.sqrt(self.page.blocks[:, s.CHARS].astype(np.float32))
+
+    def measure(self, table: WordTable) -> None:
+        """Fill `matrix` and `places` with the features under these word weights."""
+        self.matrix, self.places = first_features(self.page, table)
+
+
+def examples(
+    pages: Sequence[GoldPage],
+    groups: Sequence[int],
+    folds: Sequence[int],
+    tick: Callable[[], None] = lambda: None,
+) -> list[Example]:
+    """Scan and label the pages; those without any text are left out."""
+    found = []
+    for gold, group, fold in zip(pages, groups, folds, strict=True):
+        html = decode(gold.payload, gold.content_type).text
+        page = scan_page(html.encode("utf-8", "replace"))
+        tick()
+        if not len(page.blocks):
+            continue
+        texts = [page.block_text(number) for number in range(len(page.blocks))]
+        if gold.text is None:
+            labels = segment_labels(texts, gold.with_segments, gold.without_segments)
+        else:
+            labels = block_labels(texts, gold.text).astype(np.int8)
+        found.append(Example(gold, group, fold, page, texts, labels, Paths.of(page)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class WordCounts:
+    """The words of a page's blocks and gold as counts, so that a choice of blocks is scored in microseconds."""
+
+    blocks: list[NDArray[np.int32]]
+    gold: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, example: Example) -> WordCounts:
+        """Raises AssertionError for a page without whole gold text."""
+        assert example.gold.text is not None
+        known: dict[str, int] = {}
+        blocks = [np.array([known.setdefault(w, len(known)) for w in score_words(t)], np.int32) for t in example.texts]
+        gold = np.array([known.setdefault(w, len(known)) for w in score_words(example.gold.text)], np.int64)
+        return cls(blocks, np.bincount(gold, minlength=max(1, len(known))))
+
+    def f1(self, keep: NDArray[np.bool_]) -> float:
+        """Word F1 of the kept blocks."""
+        kept = [block for block, keeps in zip(self.blocks, keep, strict=True) if keeps and len(block)]
+        size, wanted = sum(map(len, kept)), int(self.gold.sum())
+        if not size or not wanted:
+            return 1.0 if size == wanted else 0.0
+        counts = np.bincount(np.concatenate(kept), minlength=len(self.gold))
+        return 2 * int(np.minimum(counts, self.gold).sum()) / (size + wanted)
