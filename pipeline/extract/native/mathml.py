@@ -4,7 +4,8 @@ A `<math>` element gives, in this order, its `<annotation encoding="application/
 its tokens with `^`, `_`, `\\frac` and `\\sqrt` where the markup says so. Between dollars.
 """
 
-# ruff: noqa: SIM102, SIM103, SIM108, SIM109, SIM114  (said the way that numba compiles best)
+# ruff: noqa: SIM108, SIM109  (said the way that numba compiles best)
+# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
 from __future__ import annotations
 
 import numpy as np

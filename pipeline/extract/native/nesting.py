@@ -4,7 +4,8 @@ The innermost open element of each name, and the innermost one that ends a searc
 no search walks the stack.
 """
 
-# ruff: noqa: SIM102, SIM103, SIM108, SIM109, SIM114  (said the way that numba compiles best)
+# ruff: noqa: SIM109  (said the way that numba compiles best)
+# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
 from __future__ import annotations
 
 import numpy as np
@@ -14,10 +15,12 @@ from . import columns as y
 from . import tables as t
 
 TAG_KINDS = t.TAG_KINDS
-_A, _P, _LI, _DD, _DT, _TR, _TD, _TH = (t.TAG[n] for n in "a p li dd dt tr td th".split())
-_OPTION, _OPTGROUP, _BODY, _HTML, _HEAD = (t.TAG[n] for n in "option optgroup body html head".split())
-_UL, _OL, _DL, _TABLE, _TBODY, _THEAD, _TFOOT = (t.TAG[n] for n in "ul ol dl table tbody thead tfoot".split())
-_SELECT = t.TAG["select"]
+_A, _P, _LI, _DD, _DT, _TR, _TD, _TH = (t.TAG[n] for n in ["a", "p", "li", "dd", "dt", "tr", "td", "th"])
+_OPTION, _OPTGROUP, _BODY, _HTML, _HEAD = (t.TAG[n] for n in ["option", "optgroup", "body", "html", "head"])
+_UL, _OL, _DL, _TABLE, _TBODY, _THEAD, _TFOOT = (
+    t.TAG[n] for n in ["ul", "ol", "dl", "table", "tbody", "thead", "tfoot"]
+)
+_SELECT, _BUTTON = t.TAG["select"], t.TAG["button"]
 _PRIME = np.uint32(0x01000193)
 
 
@@ -26,7 +29,7 @@ def _implied() -> np.ndarray:
     table = np.zeros((len(t.TAGS), 4), np.uint8)
     for number, kinds in enumerate(TAG_KINDS):
         if kinds & t.NO_P:
-            table[number] = (_P, _P, _TD, _TH)
+            table[number] = (_P, _P, _BUTTON, _BUTTON)
     for names, closed, until in (
         ("li", (_LI, _LI), (_UL, _OL)), ("dd dt", (_DD, _DT), (_DL, _DL)), ("td th", (_TD, _TH), (_TABLE, _TABLE)),
         ("tr", (_TR, _TR), (_TABLE, _TABLE)), ("tbody thead tfoot", (_TBODY, _THEAD), (_TABLE, _TABLE)),
@@ -108,14 +111,12 @@ def close_implied(elements, stack, state, tag):
         return
     one, other = np.int64(_IMPLIED[row]), np.int64(_IMPLIED[row + 1])
     at = _innermost(state, one, other, np.int64(_IMPLIED[row + 2]), np.int64(_IMPLIED[row + 3]))
-    group = (tag == _TBODY or tag == _THEAD or tag == _TFOOT) and state[y.LAST + _TABLE] > 0
-    if group and at == 0:
+    if at == 0 and (tag == _TBODY or tag == _THEAD or tag == _TFOOT):
         at = _innermost(state, _TR, _TFOOT, _TABLE, _TABLE)
-    none = state[y.LAST + one] == 0 and state[y.LAST + other] == 0
-    if not group and none and TAG_KINDS[tag] & t.NO_P:
-        at = _innermost(state, _P, _P, _TD, _TH)
     if at > 0:
         close_from(elements, stack, state, at)
+    if TAG_KINDS[tag] & t.NO_P and state[y.LAST + _P] > state[y.LAST_BARRIER]:
+        close_from(elements, stack, state, state[y.LAST + _P])
 
 
 @kernel_part

@@ -1,6 +1,6 @@
 """Character references (`&amp;`, `&#x2014;`) as the HTML standard resolves them in text."""
 
-# ruff: noqa: SIM102, SIM103, SIM108, SIM109, SIM114  (said the way that numba compiles best)
+# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
 from __future__ import annotations
 
 import numpy as np

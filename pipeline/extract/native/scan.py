@@ -10,7 +10,8 @@ white space collapsed (kept inside `pre`), character references resolved, soft h
 characters taken out, MathML as LaTeX between dollars.
 """
 
-# ruff: noqa: SIM102, SIM103, SIM108, SIM109, SIM114  (said the way that numba compiles best)
+# ruff: noqa: SIM109  (said the way that numba compiles best)
+# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
 from __future__ import annotations
 
 import numpy as np
@@ -20,18 +21,33 @@ from . import columns as y
 from . import tables as t
 from .columns import *  # noqa: F403  (readers of the tables name the columns as this module's)
 from .mathml import copy_latex, math_to_latex
-from .nesting import close_implied, end_tag, flags_here, open_element
-from .tags import NAME_END, after_tag, end_tag_of, has, read_attributes, skip_declaration, tag_id, word
-from .text import LOWERED, end_block, formula_begin, formula_end, text_run
+from .nesting import close_from, close_implied, end_tag, flags_here, open_element
+from .tags import (
+    NAME_END,
+    after_tag,
+    end_tag_of,
+    has,
+    has_token,
+    read_attributes,
+    skip_declaration,
+    starts_with,
+    tag_id,
+    word,
+)
+from .text import LOWERED, end_block, formula_end, text_run
 
 TAG_KINDS = t.TAG_KINDS
-_A, _BODY, _HTML, _HEAD, _BR, _WBR = (t.TAG[n] for n in "a body html head br wbr".split())
-_SCRIPT, _STYLE, _TITLE, _MATH, _SVG, _IMG, _INPUT = (t.TAG[n] for n in "script style title math svg img input".split())
-_TEX, _MATH_TEX, _MATHJAX, _DISPLAY, _KATEX = map(word, ("tex", "math/tex", "mathjax", "display", "katex"))
+_BODY, _HTML, _HEAD, _BR, _XMP = (t.TAG[n] for n in ("body", "html", "head", "br", "xmp"))
+_SCRIPT, _STYLE, _TITLE, _MATH, _SVG, _IMG, _INPUT = (
+    t.TAG[n] for n in ["script", "style", "title", "math", "svg", "img", "input"]
+)
+_TEX, _LATEX, _MATH_TEX, _DISPLAY, _MATHJAX, _MJX, _KATEX, _FALLBACK = map(
+    word, ("tex", "latex", "math/tex", "display", "mathjax", "mjx-chtml", "katex", "mwe-math-fallback")
+)
 
 _OWN_FLAGS = np.zeros(len(t.TAGS), np.int32)
 for _names, _flag in (
-    ("pre listing", y.F_PRE | y.F_CODE), ("code kbd samp tt", y.F_CODE), ("b strong", y.F_BOLD),
+    ("pre listing xmp", y.F_PRE | y.F_CODE), ("code kbd samp tt", y.F_CODE), ("b strong", y.F_BOLD),
     ("h1 h2 h3 h4 h5 h6", y.F_HEADING), ("ul ol dl menu dir", y.F_LIST), ("table", y.F_TABLE),
     ("blockquote q", y.F_QUOTE), ("noscript noframes", y.F_NOSCRIPT), ("form select textarea", y.F_FORM),
     ("nav", y.F_NAV), ("header", y.F_HEADER), ("footer", y.F_FOOTER), ("aside", y.F_ASIDE),
@@ -45,7 +61,7 @@ for _names, _flag in (
 
 @kernel_part
 def _raw_end(src, after, n, name0, name1, tag, state):
-    """Where the end tag stands of an element that holds no markup, n if nowhere: looked for only until it was missed."""
+    """Where the end tag stands of an element that holds no markup, n if nowhere: sought only until missed."""
     if state[y.MISSING + tag]:
         return n
     stop = end_tag_of(src, after, n, name0, name1)
@@ -55,42 +71,40 @@ def _raw_end(src, after, n, name0, name1, tag, state):
 
 @kernel_part
 def _script_formula(src, start, stop, out, state, count, at):
-    """The formula in a `<script type="math/tex">`."""
+    """The formula in a `<script type="math/tex">`, unless MathJax left its `<math>` right before it."""
     type0, type1 = state[y.A_TYPE], state[y.A_TYPE + 1]
-    if has(src, type0, type1, _MATH_TEX):
-        formula_begin(out, state)
-        o = copy_latex(src, start, stop, out, state[y.SIZE], has(src, type0, type1, _DISPLAY))
-        formula_end(state, count, o, at, True)
+    if has(src, type0, type1, _MATH_TEX) and state[y.FORMULA_SIZE] != state[y.SIZE]:
+        end = copy_latex(src, start, stop, out, state[y.SIZE] + 1, has(src, type0, type1, _DISPLAY))
+        formula_end(out, state, count, end, at)
 
 
 @kernel_part
-def _image_formula(src, out, state, count, flags, at):
-    """The formula that is an image's text."""
+def _image_formula(src, out, state, count, at):
+    """The formula that is an image's text (WordPress, older Wikipedia), unless its `<math>` stands right before it."""
     class0, class1 = state[y.A_CLASS], state[y.A_CLASS + 1]
     alt0, alt1 = state[y.A_ALT], state[y.A_ALT + 1]
-    if alt1 == alt0 or flags & (y.F_HIDDEN | y.F_ARIA_HIDDEN) or not has(src, class0, class1, _TEX):
+    if alt1 == alt0 or class1 == class0 or state[y.FORMULA_SIZE] == state[y.SIZE]:
         return
-    before = state[y.SIZE]
-    if before > state[y.BLOCK_FROM]:
-        out[before] = 32
-        state[y.SIZE] += 1
-    o = copy_latex(src, alt0, alt1, out, state[y.SIZE], False)
-    if o > state[y.SIZE]:
-        formula_end(state, count, o, at, False)
-        state[y.PENDING] = 1
-    else:
-        state[y.SIZE] = before
+    if (
+        has_token(src, class0, class1, _LATEX)
+        or has_token(src, class0, class1, _TEX)
+        or starts_with(src, class0, class1, _FALLBACK)
+    ):
+        formula_end(out, state, count, copy_latex(src, alt0, alt1, out, state[y.SIZE] + 1, False), at)
 
 
 @kernel_part
 def _is_rendering(src, state):
     """Whether the element is MathJax's or KaTeX's rendering of what stands beside it as source."""
     class0, class1 = state[y.A_CLASS], state[y.A_CLASS + 1]
-    if class1 == class0:
+    if class1 - class0 < 5:
         return False
-    if has(src, class0, min(class1, class0 + 40), _MATHJAX):
+    if src[class0] == 77 and class1 - class0 >= 7 and src[class0 + 4] == 74:  # `mathjax` is what authors say
+        after = src[class0 + 7] if class0 + 7 < class1 else 32
+        return starts_with(src, class0, class1, _MATHJAX) and (after == 32 or after == 95)
+    if starts_with(src, class0, class1, _MJX):
         return True
-    return state[y.A_OWN] & y.F_ARIA_HIDDEN != 0 and src[class0] == 107 and has(src, class0, class1, _KATEX)
+    return state[y.A_OWN] & y.F_ARIA_HIDDEN != 0 and starts_with(src, class0, class1, _KATEX)
 
 
 @kernel
@@ -114,7 +128,7 @@ def scan(src, elements, blocks, count, out, stack, state, title):
     while i < n:
         if src[i] != 60 or i + 1 >= n:
             flags = flags_here(elements, stack, state)
-            i = text_run(src, i, n, out, state, count, flags)
+            i = text_run(src, i, n, out, state, count, flags, False)
             continue
         d = src[i + 1]
         closing = d == 47 and i + 2 < n
@@ -125,7 +139,7 @@ def scan(src, elements, blocks, count, out, stack, state, title):
                 i = skip_declaration(src, i, n, state)
             else:
                 flags = flags_here(elements, stack, state)
-                i = text_run(src, i, n, out, state, count, flags)
+                i = text_run(src, i, n, out, state, count, flags, False)
             continue
         name0 = i + 2 if closing else i + 1
         name1 = name0
@@ -160,7 +174,8 @@ def scan(src, elements, blocks, count, out, stack, state, title):
             if tag == _IMG:
                 count[y.IMAGES] += 1
                 flags = flags_here(elements, stack, state)
-                _image_formula(src, out, state, count, flags, i)
+                if not flags & (y.F_HIDDEN | y.F_ARIA_HIDDEN | y.F_SVG):
+                    _image_formula(src, out, state, count, i)
             elif tag == _INPUT:
                 count[y.INPUTS] += 1
             i = after
@@ -171,6 +186,11 @@ def scan(src, elements, blocks, count, out, stack, state, title):
                     if title[1] == 0 and not flags_here(elements, stack, state) & y.F_SVG:
                         title[0] = after
                         title[1] = stop
+                elif tag == _XMP and state[y.NE] < max_elements and state[y.SP] + 1 < y.MAX_OPEN:
+                    open_element(src, elements, stack, state, tag, key, i)
+                    text_run(src, after, stop, out, state, count, flags_here(elements, stack, state), True)
+                    end_block(blocks, out, stack, state, count)
+                    close_from(elements, stack, state, state[y.SP])
                 elif tag == _SCRIPT:
                     _script_formula(src, after, stop, out, state, count, i)
                 i = after_tag(src, stop, n)
@@ -180,9 +200,10 @@ def scan(src, elements, blocks, count, out, stack, state, title):
             if tag == _MATH and not state[y.A_SELF_CLOSING]:
                 stop = _raw_end(src, after, n, name0, name1, tag, state)
                 if stop < n:
-                    formula_begin(out, state)
-                    o = math_to_latex(src, after, stop, state[y.A_ALT], state[y.A_ALT + 1], out, state[y.SIZE], state)
-                    formula_end(state, count, o, i, True)
+                    alt0, alt1 = state[y.A_ALT], state[y.A_ALT + 1]
+                    end = math_to_latex(src, after, stop, alt0, alt1, out, state[y.SIZE] + 1, state)
+                    formula_end(out, state, count, end, i)
+                    state[y.FORMULA_SIZE] = state[y.SIZE]
                     i = after_tag(src, stop, n)
                     continue
             source = i
@@ -201,7 +222,6 @@ def scan(src, elements, blocks, count, out, stack, state, title):
             open_element(src, elements, stack, state, tag, key, source)
             if state[y.A_OWN] & y.F_LINK:
                 count[y.LINKS] += 1
-    state[y.IN_WORD] = 0
     end_block(blocks, out, stack, state, count)
     ne, nb, size = state[y.NE], state[y.NB], state[y.SIZE]
     for k in range(state[y.SP] + 1):

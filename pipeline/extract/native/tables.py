@@ -37,15 +37,28 @@ def _kinds() -> np.ndarray:
     kinds = np.zeros(len(TAGS), np.int32)
     for name in _BLOCK.split():
         kinds[TAG[name]] |= BLOCK | NO_P
-    for name in "option optgroup select button textarea noscript object canvas video audio iframe template".split():
+    for name in [
+        "option",
+        "optgroup",
+        "select",
+        "button",
+        "textarea",
+        "noscript",
+        "object",
+        "canvas",
+        "video",
+        "audio",
+        "iframe",
+        "template",
+    ]:
         kinds[TAG[name]] &= ~NO_P  # these don't end an open paragraph
     for name in [*_VOID.split(), "hr"]:
         kinds[TAG[name]] |= VOID
-    for name in "script style xmp iframe noembed textarea title".split():
+    for name in ["script", "style", "xmp", "iframe", "noembed", "textarea", "title"]:
         kinds[TAG[name]] |= RAW
-    for name in "table td th caption button template object html select".split():
+    for name in ["table", "td", "th", "caption", "button", "template", "object", "html", "select"]:
         kinds[TAG[name]] |= BARRIER
-    for name in "h1 h2 h3 h4 h5 h6".split():
+    for name in ["h1", "h2", "h3", "h4", "h5", "h6"]:
         kinds[TAG[name]] |= HEADING
     return kinds
 
@@ -220,3 +233,27 @@ def _stop_table() -> np.ndarray:
 
 STOP_WORDS = _stop_table()
 """Hashes of stop words of up to 12 bytes."""
+
+ATTRIBUTES = (
+    "class", "id", "role", "itemprop", "href", "alt", "type", "alttext", "style", "hidden", "aria-hidden", "dir",
+    "shadowrootmode",
+)  # fmt: skip
+"""The attributes that the scanner reads. The first seven give it their values' ranges."""
+
+MAX_ATTRIBUTE_NAME = 16
+
+
+def _attribute_table() -> tuple[np.ndarray, np.ndarray]:
+    slots = np.zeros(MAX_ATTRIBUTE_NAME * 32, np.uint8)
+    names = np.zeros((len(ATTRIBUTES), MAX_ATTRIBUTE_NAME), np.uint8)
+    for number, name in enumerate(ATTRIBUTES):
+        slot = len(name) * 32 + (ord(name[0]) & 31)
+        if slots[slot]:
+            raise AssertionError(f"two attributes of one length and first letter: {name}")
+        slots[slot] = number + 1
+        names[number, : len(name)] = list(name.encode())
+    return slots, names.reshape(-1)
+
+
+ATTRIBUTE_SLOTS, ATTRIBUTE_NAMES = _attribute_table()
+"""By length and first letter: number + 1 of the one attribute that it can be, 0 for none; and the names, padded."""

@@ -1,6 +1,7 @@
 """Tags, comments and attributes: what stands between `<` and `>`."""
 
-# ruff: noqa: SIM102, SIM103, SIM108, SIM109, SIM114  (said the way that numba compiles best)
+# ruff: noqa: SIM110  (generators do not compile)
+# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
 from __future__ import annotations
 
 import numpy as np
@@ -13,7 +14,11 @@ from .text import LOWERED
 TAG_KEYS, TAG_IDS = t.TAG_KEYS, t.TAG_IDS
 _TAG_SLOTS = len(TAG_KEYS)
 _PRIME = np.uint32(0x01000193)
-_A, _MATH = t.TAG["a"], t.TAG["math"]
+_A, _TEMPLATE = t.TAG["a"], t.TAG["template"]
+_SLOTS, _NAMES = t.ATTRIBUTE_SLOTS, t.ATTRIBUTE_NAMES
+_HREF, _ALT, _ALTTEXT, _STYLE, _HIDDEN_ATTRIBUTE, _ARIA_HIDDEN, _DIR = (
+    t.ATTRIBUTES.index(n) for n in ["href", "alt", "alttext", "style", "hidden", "aria-hidden", "dir"]
+)
 
 NAME_END = np.zeros(256, np.bool_)
 """Bytes that end a tag's name."""
@@ -28,7 +33,9 @@ def word(text: str) -> np.ndarray:
     return np.frombuffer(text.encode(), np.uint8)
 
 
-_NONE, _DISPLAY, _TRUE, _RTL = map(word, ("none", "display", "true", "rtl"))
+_NONE, _DISPLAY, _VISIBILITY, _HIDDEN, _TRUE, _RTL = map(
+    word, ("none", "display", "visibility", "hidden", "true", "rtl")
+)
 
 
 @kernel_part
@@ -55,15 +62,34 @@ def tag_id(src, start, end):
 
 
 @kernel_part
-def has(src, start, end, sought):
-    """Whether the ASCII bytes `sought` (lower case) stand in src[start:end], case ignored."""
+def starts_with(src, i, end, sought):
+    """Whether src[i:end] begins with the ASCII bytes `sought` (lower case), case ignored."""
     m = len(sought)
-    for i in range(start, end - m + 1):
-        k = 0
-        while k < m and LOWERED[src[i + k]] == sought[k]:
-            k += 1
-        if k == m:
+    if i + m > end:
+        return False
+    for k in range(m):
+        if LOWERED[src[i + k]] != sought[k]:
+            return False
+    return True
+
+
+@kernel_part
+def has(src, start, end, sought):
+    """Whether those bytes stand anywhere in src[start:end]."""
+    for i in range(start, end - len(sought) + 1):
+        if starts_with(src, i, end, sought):
             return True
+    return False
+
+
+@kernel_part
+def has_token(src, start, end, sought):
+    """Whether `sought` is one of the words in src[start:end] that spaces part."""
+    for i in range(start, end - len(sought) + 1):
+        if (i == start or src[i - 1] <= 32) and starts_with(src, i, end, sought):
+            j = i + len(sought)
+            if j == end or src[j] <= 32:
+                return True
     return False
 
 
@@ -95,7 +121,7 @@ def end_tag_of(src, start, n, name0, name1):
             k = 0
             while k < m and LOWERED[src[i + 2 + k]] == LOWERED[src[name0 + k]]:
                 k += 1
-            if k == m:
+            if k == m and (i + 2 + m >= n or NAME_END[src[i + 2 + m]]):
                 return i
         i = find_byte(src, i + 1, n, 60)
     return n
@@ -195,42 +221,60 @@ def read_attributes(src, j, n, tag, state):
 
 
 @kernel_part
+def _hides(src, start, end):
+    """Whether a style says `display: none` or `visibility: hidden`."""
+    for i in range(start, end - 11):
+        c = src[i] | 32
+        if c == 100 and starts_with(src, i, end, _DISPLAY):
+            j = i + 7
+        elif c == 118 and starts_with(src, i, end, _VISIBILITY):
+            j = i + 10
+        else:
+            continue
+        while j < end and src[j] <= 32:
+            j += 1
+        if j >= end or src[j] != 58:
+            continue
+        j += 1
+        while j < end and src[j] <= 32:
+            j += 1
+        if starts_with(src, j, end, _NONE if c == 100 else _HIDDEN):
+            return True
+    return False
+
+
+@kernel_part
 def _attribute(src, a0, a1, v0, v1, tag, state):
-    la = a1 - a0
-    f = LOWERED[src[a0]]
-    if la == 5 and f == 99:  # class
-        if state[y.A_CLASS + 1] == 0 and LOWERED[src[a0 + 1]] == 108:
-            state[y.A_CLASS] = v0
-            state[y.A_CLASS + 1] = v1
-    elif la == 5 and f == 115:  # style
-        if has(src, v0, v1, _NONE) and has(src, v0, v1, _DISPLAY):
-            state[y.A_OWN] |= y.F_HIDDEN
-    elif la == 2 and f == 105:  # id
-        if state[y.A_ID + 1] == 0:
-            state[y.A_ID] = v0
-            state[y.A_ID + 1] = v1
-    elif la == 4 and f == 104 and tag == _A:  # href
-        state[y.A_OWN] |= y.F_LINK
-        state[y.A_HREF] = v0
-        state[y.A_HREF + 1] = v1
-    elif la == 4 and f == 114:  # role
-        state[y.A_ROLE] = v0
-        state[y.A_ROLE + 1] = v1
-    elif la == 8 and f == 105:  # itemprop
-        state[y.A_PROP] = v0
-        state[y.A_PROP + 1] = v1
-    elif la == 6 and f == 104:  # hidden
-        if LOWERED[src[a0 + 1]] == 105:
-            state[y.A_OWN] |= y.F_HIDDEN
-    elif la == 11 and f == 97:  # aria-hidden
-        if has(src, v0, v1, _TRUE):
-            state[y.A_OWN] |= y.F_ARIA_HIDDEN
-    elif (la == 3 and f == 97) or (la == 7 and f == 97 and tag == _MATH):  # alt, alttext
-        state[y.A_ALT] = v0
-        state[y.A_ALT + 1] = v1
-    elif la == 3 and f == 100:  # dir
-        if has(src, v0, v1, _RTL):
-            state[y.A_OWN] |= y.F_RTL
-    elif la == 4 and f == 116:  # type
-        state[y.A_TYPE] = v0
-        state[y.A_TYPE + 1] = v1
+    """Take up an attribute if it is one that is asked for; the first of a name counts."""
+    size = a1 - a0
+    if size >= t.MAX_ATTRIBUTE_NAME:
+        return
+    number = np.int64(_SLOTS[size * 32 + (src[a0] & 31)]) - 1
+    if number < 0:
+        return
+    for k in range(size):
+        if LOWERED[src[a0 + k]] != _NAMES[number * t.MAX_ATTRIBUTE_NAME + k]:
+            return
+    if number == _ALTTEXT:
+        number = _ALT
+    flag = 0
+    if number < _ALTTEXT:
+        if state[y.A_CLASS + 2 * number + 1] == 0:
+            state[y.A_CLASS + 2 * number] = v0
+            state[y.A_CLASS + 2 * number + 1] = v1
+        if number == _HREF and tag == _A:
+            flag = y.F_LINK
+    elif number == _STYLE:
+        if _hides(src, v0, v1):
+            flag = y.F_HIDDEN
+    elif number == _HIDDEN_ATTRIBUTE:
+        flag = y.F_HIDDEN
+    elif number == _ARIA_HIDDEN:
+        if starts_with(src, v0, v1, _TRUE):
+            flag = y.F_ARIA_HIDDEN
+    elif number == _DIR:
+        if starts_with(src, v0, v1, _RTL):
+            flag = y.F_RTL
+    elif tag == _TEMPLATE:  # a shadow root is shown
+        state[y.A_OWN] &= ~y.F_HIDDEN
+    state[y.A_OWN] |= flag

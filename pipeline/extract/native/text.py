@@ -1,6 +1,6 @@
 """Runs of text between two tags, and the blocks that they make."""
 
-# ruff: noqa: SIM102, SIM103, SIM108, SIM109, SIM114  (said the way that numba compiles best)
+# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
 from __future__ import annotations
 
 import numpy as np
@@ -28,6 +28,23 @@ def is_stop_word(key):
             return True
         slot = (slot + 1) % _STOP_SLOTS
     return False
+
+
+@kernel_part
+def decode(src, i, n):
+    """(bytes read, code point) of the UTF-8 sequence at i; a dropped control character for one that is none."""
+    c = np.int64(src[i])
+    size = 2 if c < 0xE0 else (3 if c < 0xF0 else 4)
+    if c < 0xC2 or c > 0xF4 or i + size > n:
+        return 1, 0x80
+    point = c & (0x7F >> size)
+    for k in range(i + 1, i + size):
+        if src[k] & 0xC0 != 0x80:
+            return 1, 0x80
+        point = point << 6 | (src[k] & 63)
+    if point > 0x10FFFF or (size == 3 and point < 0x800) or (size == 4 and point < 0x10000):
+        return 1, 0x80
+    return size, point
 
 
 @kernel_part
@@ -75,8 +92,11 @@ def end_block(blocks, out, stack, state, count):
 
 
 @kernel_part
-def text_run(src, i, n, out, state, count, flags):
-    """Read text from src[i] to the next `<` (one at i itself is text) into the block in hand; returns where it ends."""
+def text_run(src, i, n, out, state, count, flags, literal):
+    """Read text from src[i] to the next `<` (one at i itself is text) into the block in hand; returns where it ends.
+
+    literal: whether `<` and `&` mean nothing and all is text up to n.
+    """
     skip = (flags & y.F_SVG) != 0
     pre = (flags & y.F_PRE) != 0
     linked = (flags & y.F_LINK) != 0
@@ -119,28 +139,19 @@ def text_run(src, i, n, out, state, count, flags):
         width = 1
         spaceless = False
         if kind == t.LT:
-            if i > first:
+            if i > first and not literal:
                 break
             kind = t.OTHER
         elif kind == t.AMP:
-            width, point, second = reference(src, i, n)
+            if not literal:
+                width, point, second = reference(src, i, n)
             kind = t.OTHER if point < 128 else t.WIDE
             if width > 1 and point < 128:
                 kind = np.int64(CLASSES[point])
                 if kind == t.LT or kind == t.AMP:
                     kind = t.OTHER
         elif kind == t.WIDE:
-            if c >= 0xF0 and i + 3 < n:
-                point = (point & 7) << 18 | (src[i + 1] & 63) << 12 | (src[i + 2] & 63) << 6 | (src[i + 3] & 63)
-                width = 4
-            elif c >= 0xE0 and i + 2 < n:
-                point = (point & 15) << 12 | (src[i + 1] & 63) << 6 | (src[i + 2] & 63)
-                width = 3
-            elif c >= 0xC0 and i + 1 < n:
-                point = (point & 31) << 6 | (src[i + 1] & 63)
-                width = 2
-            else:
-                point = 0x80  # a stray byte
+            width, point = decode(src, i, n)
         i += width
         if kind == t.WIDE:
             kind = np.int64(WIDE_CLASSES[point] if point < 0x10000 else HIGH_CLASSES[point >> 12])
@@ -253,28 +264,48 @@ def text_run(src, i, n, out, state, count, flags):
 
 
 @kernel_part
-def formula_begin(out, state):
-    """Make room for a formula: a space if one is pending."""
-    if state[y.PENDING] and state[y.SIZE] > state[y.BLOCK_FROM]:
-        out[state[y.SIZE]] = 32
-        state[y.SIZE] += 1
+def text_begin(out, state, count, at):
+    """Make ready for a visible character or formula: the block's place, line breaks and spaces before it."""
+    o = state[y.SIZE]
+    sp = state[y.SP]
+    if state[y.BLOCK_SP] < 0:
+        state[y.BLOCK_SP] = sp
+        count[y.AT] = at
+    elif state[y.LOW_SP] < state[y.BLOCK_SP]:
+        state[y.BLOCK_SP] = state[y.LOW_SP]
+    state[y.LOW_SP] = sp
+    if o > state[y.BLOCK_FROM]:
+        if state[y.LINE_BREAKS] > 0:
+            out[o] = 10
+            o += 1
+            count[y.BREAKS] += 1
+        elif state[y.PENDING] and out[o - 1] != 10:
+            out[o] = 32
+            o += 1
+    state[y.LINE_BREAKS] = 0
     state[y.PENDING] = 0
+    state[y.SIZE] = o
 
 
 @kernel_part
-def formula_end(state, count, o, at, letters):
-    """Count the formula that ends at `o` of the text as one word, if there is one."""
-    size = o - state[y.SIZE]
-    if size == 0:
+def formula_end(out, state, count, end, at):
+    """Take up the formula that was written at out[SIZE + 1 : end], if there is one, as a word of the block in hand."""
+    written = state[y.SIZE] + 1
+    if end == written:
         return
+    text_begin(out, state, count, at)
+    o = state[y.SIZE]
+    text_hash = np.uint32(state[y.HASH])
+    for k in range(written, end):
+        out[o] = out[k]
+        text_hash = np.uint32((text_hash ^ out[k]) * _PRIME)
+        o += 1
+    state[y.HASH] = text_hash
     state[y.SIZE] = o
-    if state[y.BLOCK_SP] < 0:
-        state[y.BLOCK_SP] = state[y.SP]
-        count[y.AT] = at
-    count[y.CHARS] += size
+    state[y.IN_WORD] = 0
+    count[y.CHARS] += end - written
+    count[y.LETTERS] += end - written
     count[y.WORDS] += 1
-    if letters:
-        count[y.LETTERS] += size
-        if count[y.FIRST_CLASS] == 0:
-            count[y.FIRST_CLASS] = t.OTHER
-        count[y.LAST_CLASS] = t.LOWER
+    if count[y.FIRST_CLASS] == 0:
+        count[y.FIRST_CLASS] = t.OTHER
+    count[y.LAST_CLASS] = t.LOWER
