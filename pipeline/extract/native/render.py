@@ -37,48 +37,13 @@ _OPERATIONS_A_BLOCK = 2 + 4 + 2 + y.MAX_NESTING + 3 + 3 + 2 + 1  # at most, in t
 
 @kernel_part
 def _emit(operations, code, a, b, c):
-    """Append an operation; operations[0] is how much of the array is used."""
+    """Append an operation; operations[0] is how much of the array is used, the first operation's place included."""
     n = operations[0]
     operations[n] = code
     operations[n + 1] = a
     operations[n + 2] = b
     operations[n + 3] = c
     operations[0] = n + w.OPERATION
-
-
-@kernel_part
-def _language(src, elements, pre, operations):
-    """Copy the language that a class of the code block, of its first child or of the two elements above names."""
-    e = pre
-    if pre + 1 < len(elements) and elements[pre + 1, s.PARENT] == pre:
-        e = pre + 1
-    for _ in range(4):
-        if e <= 0:
-            return
-        end = elements[e, s.CLASS1]
-        i = elements[e, s.CLASS0]
-        while i < end:
-            for name in range(len(_CLASS_SIZES)):
-                size = _CLASS_SIZES[name]
-                k = 0
-                while k < size and i + k < end and src[i + k] == _CLASS_NAMES[name, k]:
-                    k += 1
-                if k < size:
-                    continue
-                j = i + size
-                while j < end and src[j] == 32:
-                    j += 1
-                start = j
-                while j < end and src[j] > 32 and src[j] != 59 and src[j] != 96 and src[j] < 127:
-                    j += 1
-                if start < j <= start + _MAX_LANGUAGE:
-                    _emit(operations, w.SOURCE, start, j, 0)
-                    return
-            while i < end and src[i] > 32:
-                i += 1
-            while i < end and src[i] <= 32:
-                i += 1
-        e = elements[e, s.PARENT]
 
 
 @kernel_part
@@ -145,24 +110,14 @@ def _begin(info, operations, chain, n, opened, variants, markdown):
     opened[0] = n
 
 
-@kernel_part
-def _fence(blocks, text, keep, info, b):
-    """Backticks that fence the code block which begins with block `b`: more than any run of them inside it."""
-    pre = info[blocks[b, s.ELEMENT], y.IN_PRE]
-    longest = 2
-    while b < len(blocks) and (not keep[b] or info[blocks[b, s.ELEMENT], y.IN_PRE] == pre):
-        run = 0
-        for k in range(blocks[b, s.TEXT0], blocks[b, s.TEXT1] if keep[b] else 0):
-            run = run + 1 if text[k] == 96 else 0
-            longest = max(longest, run)
-        b += 1
-    return longest + 1
-
-
 @kernel
-def _plan(src, elements, blocks, text, keep, info, operations, markdown, with_tables):
-    """Fill `operations` with what `writing.write` is to do, from operations[4] on; returns where they end."""
+def _plan(blocks, text, keep, info, operations, markdown, with_tables):
+    """Fill `operations` with what `writing.write` is to do, from the second on; returns where they end.
+
+    Fences are left to `_fill_fences`, needed if operations[1].
+    """
     operations[0] = w.OPERATION
+    operations[1] = 0
     chain = np.empty(y.MAX_NESTING + 1, np.int64)
     opened = np.zeros(y.MAX_NESTING + 2, np.int64)
     variants = np.zeros(y.MAX_NESTING + 1, np.int64)
@@ -172,8 +127,7 @@ def _plan(src, elements, blocks, text, keep, info, operations, markdown, with_ta
     cell = 0
     bars = 0
     first_row = False
-    in_pre = 0  # the code block that is being written, and the backticks around it
-    fence = 0
+    in_pre = 0  # the code block that is being written
     for b in range(len(blocks) + 1):
         e = 0
         start = 0
@@ -198,7 +152,7 @@ def _plan(src, elements, blocks, text, keep, info, operations, markdown, with_ta
         if in_pre != 0 and pre != in_pre:
             if markdown:
                 _emit(operations, w.LINE, level, 0, 0)
-                _emit(operations, w.CHARS, 96, fence, 0)
+                _emit(operations, w.FENCE, 0, 0, 0)
             in_pre = 0
         new_row = info[e, y.IN_ROW] != row
         if in_table != 0 and (table != in_table or new_row):
@@ -256,9 +210,9 @@ def _plan(src, elements, blocks, text, keep, info, operations, markdown, with_ta
         elif pre != 0:
             form = w.CODE
             if markdown and in_pre == 0:
-                fence = _fence(blocks, text, keep, info, b)
-                _emit(operations, w.CHARS, 96, fence, 0)
-                _language(src, elements, pre, operations)
+                operations[1] = 1
+                _emit(operations, w.FENCE, b, pre, 0)
+                _emit(operations, w.SOURCE, 0, 0, 0)
                 _emit(operations, w.LINE, level, 0, 0)
                 in_pre = pre
         elif markdown:
@@ -273,6 +227,71 @@ def _plan(src, elements, blocks, text, keep, info, operations, markdown, with_ta
     return operations[0]
 
 
+@kernel_part
+def _language(src, elements, pre):
+    """Range in the source of the language that a class of the code block, of its first child or of the two elements above names; an empty one if none does."""
+    e = pre
+    if pre + 1 < len(elements) and elements[pre + 1, s.PARENT] == pre:
+        e = pre + 1
+    for _ in range(4):
+        if e <= 0:
+            break
+        end = elements[e, s.CLASS1]
+        i = elements[e, s.CLASS0]
+        while i < end:
+            for name in range(len(_CLASS_SIZES)):
+                size = _CLASS_SIZES[name]
+                k = 0
+                while k < size and i + k < end and src[i + k] == _CLASS_NAMES[name, k]:
+                    k += 1
+                if k < size:
+                    continue
+                j = i + size
+                while j < end and src[j] == 32:
+                    j += 1
+                start = j
+                while j < end and src[j] > 32 and src[j] != 59 and src[j] != 96 and src[j] < 127:
+                    j += 1
+                if start < j <= start + _MAX_LANGUAGE:
+                    return start, j
+            while i < end and src[i] > 32:
+                i += 1
+            while i < end and src[i] <= 32:
+                i += 1
+        e = elements[e, s.PARENT]
+    return 0, 0
+
+
+@kernel_part
+def _fence(blocks, text, keep, info, b):
+    """Backticks to fence the code block that begins with block `b`: more than any run of them inside it."""
+    pre = info[blocks[b, s.ELEMENT], y.IN_PRE]
+    longest = 2
+    while b < len(blocks) and (not keep[b] or info[blocks[b, s.ELEMENT], y.IN_PRE] == pre):
+        run = 0
+        for k in range(blocks[b, s.TEXT0], blocks[b, s.TEXT1] if keep[b] else 0):
+            run = run + 1 if text[k] == 96 else 0
+            longest = max(longest, run)
+        b += 1
+    return longest + 1
+
+
+@kernel
+def _fill_fences(src, elements, blocks, text, keep, info, operations, count):
+    """Give the opening fences of code blocks, and the closing ones, their lengths, the former their languages too."""
+    fence = 0
+    for at in range(w.OPERATION, count, w.OPERATION):
+        if operations[at] == w.FENCE:
+            pre = operations[at + 2]
+            if pre != 0:
+                fence = _fence(blocks, text, keep, info, operations[at + 1])
+                # the operation after it is there for the language
+                operations[at + 5], operations[at + 6] = _language(src, elements, pre)
+            operations[at] = w.CHARS
+            operations[at + 1] = 96
+            operations[at + 2] = fence
+
+
 def render(page: Page, keep: NDArray[np.bool_], *, markdown: bool = False, tables: bool = True) -> str:
     """The text of the blocks of which `keep` (one bool a block) is true; data tables only if `tables`.
 
@@ -283,8 +302,10 @@ def render(page: Page, keep: NDArray[np.bool_], *, markdown: bool = False, table
     mask = np.ascontiguousarray(keep, np.bool_)
     kept = int(np.count_nonzero(mask))
     info = y.structure(page, mask)
-    operations = np.empty(w.OPERATION * (_OPERATIONS_A_BLOCK * (kept + 1) + 1), np.int32)
-    count = _plan(page.source, page.elements, page.blocks, page.text, mask, info, operations, markdown, tables)
+    operations = np.empty(w.OPERATION * (_OPERATIONS_A_BLOCK * (kept + 1) + 1), np.int64)
+    count = _plan(page.blocks, page.text, mask, info, operations, markdown, tables)
+    if operations[1]:
+        _fill_fences(page.source, page.elements, page.blocks, page.text, mask, info, operations, count)
     buf = np.empty(len(page.text) + 16 * kept + 256, np.uint8)
     out, size = w.write(page.source, page.text, operations[w.OPERATION :], count - w.OPERATION, buf, markdown)
     return str(memoryview(out)[:size], "utf-8", "replace")

@@ -13,7 +13,7 @@ MAX_BOX_BYTES = 12
 # forms of a block's text
 PLAIN, PARAGRAPH, CODE, HEADING, CELL_PLAIN, CELL = range(6)
 
-# Operations: four int32 each, the code and what it is about.
+# Operations: four int64 each, the code and what it is about.
 CHARS = 0  # byte, how often
 BARS = 1  # -, how often ` |`
 RULES = 2  # -, how often ` --- |`
@@ -23,6 +23,7 @@ OPEN = 5  # box number (0 the outermost), the marker's last character, number
 TEXT = 6  # start, end in the page's text, form + 16 x boxes
 SOURCE = 7  # start, end in the page's source
 JOIN = 8  # two blocks in one cell
+FENCE = 9  # to become CHARS: first block, code block (0: the closing one)
 OPERATION = 4
 
 _PATTERNS = np.zeros((3, 6), np.uint8)
@@ -135,14 +136,14 @@ def _block(text, start, end, buf, o, prefix, width, form):
 
 @kernel
 def write(src, text, operations, count, buf, markdown):
-    """Carry out operations[:count] (int32); returns `buf` (uint8) or a larger buffer, and how many bytes are used."""
+    """Carry out operations[:count] (int64); returns `buf` (uint8) or a larger buffer, and how many bytes are used."""
     o = int(np.int64(0))  # typed so, lest its parts be compiled twice
     prefix = np.empty((y.MAX_NESTING + 1) * MAX_BOX_BYTES, np.uint8)
     widths = np.zeros(y.MAX_NESTING + 2, np.int64)
     for at in range(0, count, OPERATION):
         code = operations[at]
-        a = int(operations[at + 1])
-        b = int(operations[at + 2])
+        a = operations[at + 1]
+        b = operations[at + 2]
         c = operations[at + 3]
         width = int(np.int64(0))
         need = len(prefix) + 16
