@@ -11,8 +11,8 @@ left out: the scanner keeps no marks inside a block.
 
 In both, a list whose items hold headings or many blocks serves layout (comments, search results), and so does a table
 with tables, headings, code or several blocks in its cells, or with kept text in one column only: these are written as
-ordinary blocks. Columns of a table without any kept text are left out. An item gets its marker with its first kept
-block, and without one of its own it is no level of its own.
+ordinary blocks; so are quotations that hold headings. Columns of a table without any kept text are left out. An item
+gets its marker with its first kept block, and without a block of its own it is no level of its own.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from . import writing as w
 from .page import Page
 
 _MAX_LANGUAGE = 24
+_MAX_CLASS = 256  # a class around many code blocks is read for each of them
 _CLASSES = ("language-", "lang-", "highlight-source-", "highlight-", "brush:")
 _CLASS_SIZES = np.array([len(name) for name in _CLASSES], np.int64)
 _CLASS_NAMES = np.zeros((len(_CLASSES), max(_CLASS_SIZES)), np.uint8)
@@ -67,10 +68,10 @@ def _boxes(info, box, markdown, chain):
 
 @kernel_part
 def _shown(info, box, markdown):
-    if info[box, y.ROLE] == y.QUOTE:
-        return markdown
+    if info[box, y.LAYOUT] != 0:
+        return False
     around = info[box, y.IN_LIST]
-    return info[box, y.LAYOUT] == 0 and (around == 0 or info[around, y.LAYOUT] == 0)
+    return markdown if info[box, y.ROLE] == y.QUOTE else (around == 0 or info[around, y.LAYOUT] == 0)
 
 
 @kernel_part
@@ -229,15 +230,18 @@ def _plan(blocks, text, keep, info, operations, markdown, with_tables):
 
 @kernel_part
 def _language(src, elements, pre):
-    """Range in the source of the language that a class of the code block, of its first child or of the two elements above names; an empty one if none does."""
+    """Range in the source of the code's language, empty if none is named.
+
+    It is in a class of the code block, of its first child or of one of the two elements above.
+    """
     e = pre
     if pre + 1 < len(elements) and elements[pre + 1, s.PARENT] == pre:
         e = pre + 1
     for _ in range(4):
         if e <= 0:
             break
-        end = elements[e, s.CLASS1]
         i = elements[e, s.CLASS0]
+        end = min(elements[e, s.CLASS1], i + _MAX_CLASS)
         while i < end:
             for name in range(len(_CLASS_SIZES)):
                 size = _CLASS_SIZES[name]

@@ -45,8 +45,9 @@ _H1 = t.TAG["h1"]
  MULTIPLE) = range(16)  # fmt: skip
 # IN_BOX: item or quotation. LEVEL: of the heading. ABOVE and NEST, of a box: the box around it, and how many there are.
 # NUMBER: of an ordered item; of an ordered list, of its last item. LAST, of a list: its last item; of a table: whether
-# anything in it is kept. OWN: kept blocks of an item or cell; kept cells of a table. LAYOUT: the list or table serves
-# layout; of an item: it has nothing kept. COLUMN: of a cell; of a table, how many. MULTIPLE: cells with several blocks.
+# anything in it is kept. OWN: kept blocks of an item or cell; kept cells of a table. LAYOUT: the list, table or
+# quotation serves layout; of an item: it has nothing kept. COLUMN: of a cell; of a table, how many. MULTIPLE: cells
+# with several blocks.
 ORDER = COLUMN  # of an item: whether it is numbered
 COLUMNS = 16
 
@@ -169,6 +170,8 @@ def _count(blocks, keep, info):
                     info[table, LAYOUT] = 1
         item = info[e, IN_BOX]
         while item != 0 and info[item, ROLE] == QUOTE:
+            if info[e, LEVEL] != 0:
+                info[item, LAYOUT] = 1  # pages of the nineties indent whole sections by it
             item = info[item, ABOVE]
         if item == 0:
             continue

@@ -165,6 +165,11 @@ CASES = {
         "a\nb\nc\nd\ne",
         "> a\n>\n> b  \n> c\n>\n> > d\n\n> e",
     ),
+    "a quotation for layout": (
+        "<blockquote><h2>a</h2><p>b</p><blockquote>c</blockquote></blockquote>",
+        "a\nb\nc",
+        "## a\n\nb\n\n> c",
+    ),
     "a quotation in a list": (
         "<ul><li>a<blockquote>b<pre>c\n\nd</pre></blockquote></li><li><blockquote>e</blockquote></ul>",
         "- a\n  b\nc\n\nd\n- e",
@@ -392,6 +397,7 @@ HOSTILE = {
     "numbers": "<ol start=99999999999999999999><li>a<li>b" + "<ol start=999999999><li>c<li>d" * 20,
     "brackets": "<p>" + "[" * 50000,
     "a tag that never ends": "<ol><li>a<li value=" + "1" * 50000,
+    "a long class around much code": "<div class='" + "x " * 50000 + "'>" + "<pre>a</pre>" * 5000,
     "a class without end": "<pre class='" + "lang- " * 20000 + "'>a",
 }
 
