@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -412,23 +411,17 @@ def test_hostile_pages(name: str) -> None:
         assert _in_order(text, [page.block_text(k) for k in range(len(page.blocks))])
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    "piece", ["<ul><li>a<p>b", "<table><tr><td>a<td>b</table>", "<blockquote><pre>a\n</pre>", "<tr><td>a"]
+    "piece", ["<ul><li>a<p>b", "<table><tr><td>a<td>b</table>", "<blockquote><pre>a\n</pre>", "<tr><td>a", "<pre>a</pre>"]
 )
-def test_work_grows_with_the_page(piece: str) -> None:
-    """Sixteen times the page takes well under sixteen times sixteen times as long."""
-    seconds = []
-    for count in (1000, 16000):
-        page = page_of("<table>" + piece * count)
-        keep = np.ones(len(page.blocks), np.bool_)
-        render(page, keep, markdown=True)
-        runs = []
-        for _ in range(3):
-            start = time.process_time()
-            render(page, keep, markdown=True)
-            runs.append(time.process_time() - start)
-        seconds.append(min(runs))
-    assert seconds[1] < 64 * max(seconds[0], 0.0005)
+def test_a_large_page_is_soon_done(piece: str) -> None:
+    """A hundred thousand blocks: work that grew with their square would take minutes."""
+    page = page_of("<table>" + piece * 100_000)
+    keep = np.ones(len(page.blocks), np.bool_)
+    assert len(keep) >= 100_000
+    for marked in (False, True):
+        assert len(render(page, keep, markdown=marked).encode()) <= _size_bound(page)
 
 
 _SWEEP = """
