@@ -413,7 +413,8 @@ def test_hostile_pages(name: str) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    "piece", ["<ul><li>a<p>b", "<table><tr><td>a<td>b</table>", "<blockquote><pre>a\n</pre>", "<tr><td>a", "<pre>a</pre>"]
+    "piece",
+    ["<ul><li>a<p>b", "<table><tr><td>a<td>b</table>", "<blockquote><pre>a\n</pre>", "<tr><td>a", "<pre>a</pre>"],
 )
 def test_a_large_page_is_soon_done(piece: str) -> None:
     """A hundred thousand blocks: work that grew with their square would take minutes."""
