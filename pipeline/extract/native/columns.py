@@ -34,7 +34,7 @@ BLOCK_COLUMNS = 24
 # FORMULA_SIZE is SIZE after the last `<math>`.
 (SIZE, BLOCK_FROM, BLOCK_SP, LOW_SP, PENDING, IN_WORD, WORD_HASH, WORD_BYTES, HASH, LINE_BREAKS, SP, NE, NB,
  OVERFLOW, NO_DOUBLE_QUOTE, NO_SINGLE_QUOTE, NO_COMMENT_END, LAST_BARRIER, LAST_BLOCK,
- FORMULA_SIZE) = range(20)  # fmt: skip
+ FORMULA_SIZE, NO_SCRIPT_END) = range(21)  # fmt: skip
 # then the attributes of the tag in hand: where a value begins and where it ends, in the order of CLASS0 to PROP1
 A_CLASS, A_ID, A_ROLE, A_PROP, A_HREF, A_ALT, A_TYPE, A_OWN, A_SELF_CLOSING = 32, 34, 36, 38, 40, 42, 44, 46, 47
 # then by slot (tag id, or 256 and 8 bits of the hash for unknown names) the innermost open element's stack position

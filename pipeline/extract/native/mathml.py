@@ -5,7 +5,8 @@ its tokens with `^`, `_`, `\\frac` and `\\sqrt` where the markup says so. Betwee
 """
 
 # ruff: noqa: SIM108, SIM109  (said the way that numba compiles best)
-# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
+# numba settles the types of the kernels' variables:
+# mypy: disable-error-code="assignment"
 from __future__ import annotations
 
 import numpy as np
@@ -14,6 +15,7 @@ from ...kernels import kernel_part
 from . import columns as y
 from . import tables as t
 from .references import put, reference
+from .text import LOWERED, decode
 
 
 def _word(text: str) -> np.ndarray:
@@ -74,11 +76,15 @@ def _text(src, start, stop, out, o):
             if out[o - 1] != 32 and out[o - 1] != 36:
                 out[o] = 32
                 o += 1
-        elif c != 0xE2 or i + 2 >= stop or src[i + 1] != 0x81 or not 0xA1 <= src[i + 2] <= 0xA3:
+        elif c < 128:
             out[o] = c
             o += 1
         else:
-            i += 2
+            width, point = decode(src, i, stop)
+            i += width
+            if point > 0x9F and point != 0x200B and not 0x2061 <= point <= 0x2063:
+                o = put(out, o, point)
+            continue
         i += 1
     return o
 
@@ -147,7 +153,7 @@ def _written_out(src, start, stop, out, o, state):
             if src[j] == 58:  # a prefix
                 key = np.uint32(0x811C9DC5)
             else:
-                key = np.uint32((key ^ src[j]) * np.uint32(0x01000193))
+                key = np.uint32((key ^ LOWERED[src[j]]) * np.uint32(0x01000193))
             j += 1
         while j < stop and src[j] != 62:
             j += 1
@@ -254,9 +260,15 @@ def copy_latex(src, start, stop, out, o, display):
             if out[o - 1] != 32:
                 out[o] = 32
                 o += 1
-        else:
+        elif c < 128:
             out[o] = c
             o += 1
+        else:
+            width, point = decode(src, i, stop)
+            i += width
+            if point > 0x9F:
+                o = put(out, o, point)
+            continue
         i += 1
     for _ in range(dollars):
         out[o] = 36

@@ -5,7 +5,8 @@ no search walks the stack.
 """
 
 # ruff: noqa: SIM109  (said the way that numba compiles best)
-# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
+# numba settles the types of the kernels' variables:
+# mypy: disable-error-code="assignment"
 from __future__ import annotations
 
 import numpy as np

@@ -1,6 +1,7 @@
 """Character references (`&amp;`, `&#x2014;`) as the HTML standard resolves them in text."""
 
-# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
+# numba settles the types of the kernels' variables:
+# mypy: disable-error-code="assignment"
 from __future__ import annotations
 
 import numpy as np

@@ -11,7 +11,8 @@ characters taken out, MathML as LaTeX between dollars.
 """
 
 # ruff: noqa: SIM109  (said the way that numba compiles best)
-# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
+# numba settles the types of the kernels' variables:
+# mypy: disable-error-code="assignment"
 from __future__ import annotations
 
 import numpy as np
@@ -29,6 +30,7 @@ from .tags import (
     has,
     has_token,
     read_attributes,
+    script_end,
     skip_declaration,
     starts_with,
     tag_id,
@@ -64,7 +66,7 @@ def _raw_end(src, after, n, name0, name1, tag, state):
     """Where the end tag stands of an element that holds no markup, n if nowhere: sought only until missed."""
     if state[y.MISSING + tag]:
         return n
-    stop = end_tag_of(src, after, n, name0, name1)
+    stop = script_end(src, after, n, state) if tag == _SCRIPT else end_tag_of(src, after, n, name0, name1)
     state[y.MISSING + tag] = stop == n
     return stop
 

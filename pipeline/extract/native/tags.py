@@ -1,7 +1,8 @@
 """Tags, comments and attributes: what stands between `<` and `>`."""
 
 # ruff: noqa: SIM110  (generators do not compile)
-# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
+# numba settles the types of the kernels' variables:
+# mypy: disable-error-code="assignment"
 from __future__ import annotations
 
 import numpy as np
@@ -33,6 +34,7 @@ def word(text: str) -> np.ndarray:
     return np.frombuffer(text.encode(), np.uint8)
 
 
+_COMMENT, _COMMENT_END, _SCRIPT = map(word, ("<!--", "-->", "script"))
 _NONE, _DISPLAY, _VISIBILITY, _HIDDEN, _TRUE, _RTL = map(
     word, ("none", "display", "visibility", "hidden", "true", "rtl")
 )
@@ -125,6 +127,43 @@ def end_tag_of(src, start, n, name0, name1):
                 return i
         i = find_byte(src, i + 1, n, 60)
     return n
+
+
+@kernel_part
+def script_end(src, start, n, state):
+    """Where the `</script>` of a script stands that begins at `start`, n if nowhere.
+
+    By the standard one inside `<!-- <script>` ends nothing. Where no other comes, it does, and then for all
+    later scripts: a page of such pieces must not be read again and again.
+    """
+    level = 0  # 1 in a comment, 2 in a script in it
+    first = n
+    i = start
+    while i < n:
+        if level == 0:
+            i = find_byte(src, i, n, 60)
+        else:
+            while i < n and src[i] != 60 and src[i] != 45:
+                i += 1
+        if starts_with(src, i, n, _COMMENT_END):
+            level = 0
+        elif level == 0 and state[y.NO_SCRIPT_END] == 0 and starts_with(src, i, n, _COMMENT):
+            level = 1
+            i += 1  # `<!-->` ends what it begins
+        else:
+            closing = i + 1 < n and src[i + 1] == 47
+            name = i + 2 if closing else i + 1
+            if starts_with(src, name, n, _SCRIPT) and (name + 6 >= n or NAME_END[src[name + 6]]):
+                if closing and level < 2:
+                    return i
+                if closing:
+                    first = min(first, i)
+                    level = 1
+                elif level == 1:
+                    level = 2
+        i += 1
+    state[y.NO_SCRIPT_END] = 1
+    return first
 
 
 @kernel_part

@@ -1,6 +1,7 @@
 """Runs of text between two tags, and the blocks that they make."""
 
-# mypy: disable-error-code="assignment"  (kernels: numba settles the types)
+# numba settles the types of the kernels' variables:
+# mypy: disable-error-code="assignment"
 from __future__ import annotations
 
 import numpy as np
@@ -42,7 +43,8 @@ def decode(src, i, n):
         if src[k] & 0xC0 != 0x80:
             return 1, 0x80
         point = point << 6 | (src[k] & 63)
-    if point > 0x10FFFF or (size == 3 and point < 0x800) or (size == 4 and point < 0x10000):
+    surrogate = 0xD800 <= point < 0xE000
+    if surrogate or point > 0x10FFFF or (size == 3 and point < 0x800) or (size == 4 and point < 0x10000):
         return 1, 0x80
     return size, point
 
