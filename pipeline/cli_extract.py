@@ -1,4 +1,4 @@
-"""The commands beside `gristmill extract INPUT...`: how its engines are judged."""
+"""The commands beside `gristmill extract INPUT...`: how its engines are judged, and how its own is trained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-WORDS = ("eval",)
+WORDS = ("eval", "train")
 """Words after `extract` that make a command of their own; a file of such a name is written `./eval`."""
 
 _EVAL_HELP = """Runs extraction engines over pages whose main content people have marked, and prints how near each
@@ -31,9 +31,36 @@ The folder --data has html/*.warc.gz and html/gold/*.jsonl.gz; a gold record nam
 With --workers above 1 engines share cores and their speed suffers: for speed use the default and a quiet machine.
 """
 
+_TRAIN_HELP = """Trains the engine `gristmill` on pages whose main content people have marked, and writes one file: word
+weights, two judges of text blocks and a judge of page types, as plain arrays with a card that says what they come from.
+
+How it learns: each block of a page is labelled by how well its words align with the gold text. A first judge
+(gradient-boosted trees) scores blocks by themselves, a second one in the light of their surroundings. The second
+learns from scores of pages that the first had not seen, for which the pages are split into five folds; pages of one
+site, or with nearly the same text or markup, share a fold. Training needs the extra `train`:
+pip install 'gristmill[train]'. Using the model does not."""
+
+_TRAIN_EPILOG = """
+examples:
+  gristmill extract train --data ../shared/data --output runs/model --every 15      a first look, a minute
+  gristmill extract train --data ../shared/data --output model.npz                  all of it, some minutes
+  gristmill extract train --data ../shared/data --output runs/model --cross-validate --leave-sets-out
+      also says how good it is on pages, and on kinds of page, that it has not seen; then beside others:
+  gristmill extract eval --data ../shared/data --texts runs/model/cross_validated.jsonl --engines trafilatura
+
+Written are model.npz and, if asked for, cross_validated.jsonl (each page by a model that saw nothing of its fold) and
+left_out.jsonl (each set by a model of the others). The same command gives the same bytes, with any --threads.
+The model scores itself too well on pages that it was trained on: quote the cross-validated figures only.
+"""
+
 
 def add_commands(sub: Any) -> None:
-    """Add `extract eval` to the parsers of `gristmill`."""
+    """Add `extract eval` and `extract train` to the parsers of `gristmill`."""
+    _add_eval(sub)
+    _add_train(sub)
+
+
+def _add_eval(sub: Any) -> None:
     command = sub.add_parser(
         "extract eval",
         help="score extraction engines against gold texts",
@@ -75,6 +102,44 @@ def add_commands(sub: Any) -> None:
     command.add_argument("--per-page", action="store_true", help="with --json: also every page's scores")
     command.add_argument("--quiet", action="store_true", help="no progress and no tables, errors only")
     command.set_defaults(function=_eval)
+
+
+def _add_train(sub: Any) -> None:
+    command = sub.add_parser(
+        "extract train",
+        help="train the engine gristmill on gold texts",
+        description=_TRAIN_HELP,
+        epilog=_TRAIN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="where html/ with its gold/ is")
+    command.add_argument(
+        "--output", "-o", type=Path, required=True, metavar="WHERE", help="a folder, or the model's file (.npz)"
+    )
+    command.add_argument(
+        "--sets", type=_words, metavar="NAME,...", help="wcxb, daniel_waddle, trafilatura_segments (default: all)"
+    )
+    command.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th page of a set (default: 1)")
+    command.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="of the folds and of the trees' draws (default: 1)"
+    )
+    command.add_argument("--threads", type=int, default=2, metavar="N", help="threads of LightGBM (default: 2)")
+    command.add_argument(
+        "--cross-validate",
+        action="store_true",
+        help="first write and score cross_validated.jsonl (three times as long)",
+    )
+    command.add_argument(
+        "--leave-sets-out", action="store_true", help="first write and score left_out.jsonl (one training a set)"
+    )
+    command.add_argument(
+        "--favor",
+        default="balanced",
+        metavar="WHAT",
+        help="balanced, precision or recall: for the texts; the model serves all three (default: balanced)",
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress and no tables, errors only")
+    command.set_defaults(function=_train)
 
 
 def joined(argv: list[str]) -> list[str]:
@@ -136,4 +201,28 @@ def _eval(args: argparse.Namespace) -> int:
         print_sections(sections(result), sys.stdout)
         if args.json is not None:
             print(f"written: {args.json}")
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    from .extract.training.command import train
+    from .progress import Progress
+    from .report import print_sections
+
+    trained = train(
+        args.data,
+        args.output,
+        sets=args.sets,
+        every=args.every,
+        seed=args.seed,
+        threads=args.threads,
+        favor=args.favor,
+        cross_validation=args.cross_validate,
+        left_out=args.leave_sets_out,
+        progress=Progress(quiet=args.quiet),
+    )
+    if not args.quiet:
+        print_sections(trained.tables, sys.stdout)
+        for file in (*trained.texts.values(), trained.model):
+            print(f"written: {file}")
     return 0
