@@ -20,7 +20,6 @@ from ..engines import EngineOptions, Extracted
 if TYPE_CHECKING:
     from .model import Model
     from .page import Page
-    from .words import WordTable
 
 BOUNDS = {"balanced": (0.25, 0.5), "precision": (0.6, 0.75), "recall": (0.05, 0.15)}
 """Least and greatest threshold by `favor`."""
@@ -31,11 +30,12 @@ COPY_CHARS = 40
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A page with the probability of each block, and the vector for its type."""
+    """A page with its features and the probability of each block by either judge (float32[blocks])."""
 
     page: Page
     matrix: NDArray[np.float32]
-    p: NDArray[np.float32]
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
 
 
 class Gristmill:
@@ -46,7 +46,6 @@ class Gristmill:
     def __init__(self, options: EngineOptions, model: Model | None = None) -> None:
         self._options = options
         self._model = model
-        self._words: WordTable | None = None
 
     def version(self) -> str:
         """The release, and a hash of the model's file."""
@@ -67,24 +66,22 @@ class Gristmill:
         from .page import scan_page
 
         model = self._load()
-        assert self._words is not None
         page = scan_page(html.encode("utf-8", "replace"))
         if not len(page.blocks):
             return None
-        matrix, places = first_features(page, self._words)
-        second_features(page, matrix, places, model.first.probability(matrix))
-        return Judged(page, matrix, model.second.probability(matrix))
+        matrix, places = first_features(page, model.lexicon)
+        first = model.first.probability(matrix)
+        second_features(page, matrix, places, first)
+        return Judged(page, matrix, first, model.second.probability(matrix))
 
     def write(self, judged: Judged, url: str | None) -> Extracted:
         """The text of the blocks worth keeping, and the page's type."""
         from .page_type import PAGE_TYPES, describe
         from .render import render
 
-        keep = choose(judged.page, judged.p, self._options.favor)
-        text = render(
-            judged.page, keep, markdown=self._options.markdown, tables=self._options.tables
-        )
-        vector = describe(judged.page, judged.matrix, judged.p, url)
+        keep = choose(judged.page, judged.second, self._options.favor)
+        text = render(judged.page, keep, markdown=self._options.markdown, tables=self._options.tables)
+        vector = describe(judged.page, judged.matrix, judged.first, url)
         odds = [float(forest.log_odds(vector)[0]) for forest in self._load().types]
         return Extracted(text, page_type=PAGE_TYPES[int(np.argmax(odds))])
 
@@ -93,8 +90,6 @@ class Gristmill:
             from .model import bundled
 
             self._model = bundled()
-        if self._words is None:
-            self._words = self._model.table()
         return self._model
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from ...kernels import kernel
 from . import scan as s
 from . import tables as t
-from .words import FAR, KIND_COUNT, KIND_NAMES
+from .vocabulary import TEXT_WORDS
+from .words import KIND_COUNT, KIND_NAMES
 
 _GROUPS = (
     "div section article main body html center td th", "p", "li dd", "h1", "h2", "h3", "h4 h5 h6", "span", "a",
@@ -64,6 +65,7 @@ FEATURES: tuple[str, ...] = (
     *(f"window{w}{side}_{f}" for w in _WINDOWS for side in ("-", "+") for f in _OF_WINDOW),
     *_LOOK,
     *_WORDS,
+    *TEXT_WORDS,
     *(f"in_{n}" for n in _FLAG_NAMES),
     *(f"near_{k}" for k in KIND_NAMES),
     *_PAGE,
@@ -76,7 +78,7 @@ _F_NEIGHBOURS = _F_ANCESTORS + len(_ANCESTORS) * len(_OF_ANCESTOR)
 _F_WINDOWS = _F_NEIGHBOURS + len(_NEIGHBOURS) * len(_OF_NEIGHBOUR)
 _F_LOOK = _F_WINDOWS + len(_WINDOWS) * 2 * len(_OF_WINDOW)
 _F_WORDS = _F_LOOK + len(_LOOK)
-_F_FLAGS = _F_WORDS + len(_WORDS)
+_F_FLAGS = _F_WORDS + len(_WORDS) + len(TEXT_WORDS)
 _F_KINDS = _F_FLAGS + len(_FLAG_NAMES)
 _F_PAGE = _F_KINDS + KIND_COUNT
 _N_FLAGS = len(_FLAG_NAMES)

@@ -19,11 +19,12 @@ import numpy as np
 from ...errors import ConfigError
 from .context import CONTEXT
 from .features import FEATURES
+from .judge import Lexicon
 from .page_type import PAGE_TYPES, VECTOR
 from .trees import Forest
-from .words import WordTable
 
 BUNDLED = "model.npz"
+_LEXICON = ("attributes", "own", "heading")
 _ARRAYS = ("feature", "threshold", "leaf")
 
 
@@ -31,7 +32,7 @@ _ARRAYS = ("feature", "threshold", "leaf")
 class Model:
     """Everything that training decides."""
 
-    weights: dict[str, float]
+    lexicon: Lexicon
     first: Forest
     second: Forest
     types: tuple[Forest, ...]
@@ -39,20 +40,18 @@ class Model:
 
     card: dict[str, Any]
 
-    def table(self) -> WordTable:
-        """The words for `words.paths`."""
-        return WordTable(self.weights)
-
     def save(self, path: Path) -> None:
         """Write the file; the same model gives the same bytes."""
         arrays: dict[str, Any] = {
-            "words": np.array(sorted(self.weights), np.str_),
-            "weights": np.array([self.weights[w] for w in sorted(self.weights)], np.float32),
             "features": np.array([*FEATURES, *CONTEXT], np.str_),
             "vector": np.array(VECTOR, np.str_),
             "page_types": np.array(PAGE_TYPES, np.str_),
             "card": np.array(json.dumps(self.card, sort_keys=True)),
         }
+        for which in _LEXICON:
+            weights: dict[str, float] = getattr(self.lexicon, which)
+            arrays[f"{which}_words"] = np.array("\n".join(sorted(weights)))
+            arrays[f"{which}_weights"] = np.array([weights[w] for w in sorted(weights)], np.float32)
         names = ["first", "second", *(f"type_{name}" for name in PAGE_TYPES)]
         for name, forest in zip(names, (self.first, self.second, *self.types), strict=True):
             arrays |= {f"{name}_{field}": getattr(forest, field) for field in _ARRAYS}
@@ -74,7 +73,12 @@ class Model:
                 Forest(*(arrays[f"{name}_{field}"] for field in _ARRAYS))
                 for name in ["first", "second", *(f"type_{name}" for name in PAGE_TYPES)]
             ]
-            weights = dict(zip(arrays["words"].tolist(), arrays["weights"].tolist(), strict=True))
+            lexicon = Lexicon(
+                *(
+                    dict(zip(str(arrays[f"{w}_words"]).split("\n"), arrays[f"{w}_weights"].tolist(), strict=True))
+                    for w in _LEXICON
+                )
+            )
             card = json.loads(str(arrays["card"]))
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise ConfigError(f"extract: {path} is no model of the engine gristmill: {error}") from error
@@ -82,7 +86,7 @@ class Model:
             raise ConfigError(
                 f"extract: the model {path} was trained for other features; train it anew with `gristmill extract train`"
             )
-        return cls(weights, forests[0], forests[1], tuple(forests[2:]), card)
+        return cls(lexicon, forests[0], forests[1], tuple(forests[2:]), card)
 
 
 def bundled_digest() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,44 +13,59 @@ from ..charset import decode
 from ..evaluation.gold import GoldPage
 from ..evaluation.scores import words as score_words
 from ..native import scan as s
-from ..native.judge import first_features
+from ..native.judge import Lexicon, first_features
 from ..native.page import Page, scan_page
-from ..native.words import WordTable, split_words
+from ..native.vocabulary import first_words, heading_above
+from ..native.words import split_words
 from .labels import block_labels, segment_labels
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """How often which words occur in the attributes of the elements around each block.
+Bag = tuple[tuple[str, int], ...]
+"""Words with how often each occurs."""
 
-    Blocks with the same words share a path: `of_block` int32[blocks] numbers `words`, tuples of (word, count).
+
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """A bag of words for each block; blocks with the same words share one.
+
+    `of_block` int32[blocks] numbers `bags`.
     """
 
-    words: list[tuple[tuple[str, int], ...]]
+    bags: list[Bag]
     of_block: NDArray[np.int32]
 
     @classmethod
-    def of(cls, page: Page) -> Paths:
-        """Read from the page's element table."""
-        source = page.source.tobytes()
-        of_element: list[Counter[str]] = []
-        for row in page.elements:
-            own: Counter[str] = Counter()
-            for column in (s.CLASS0, s.ID0, s.ROLE0, s.PROP0):
-                start, stop = int(row[column]), int(row[column + 1])
-                if stop > start:
-                    own.update(split_words(source[start:stop]))
-            parent = of_element[row[s.PARENT]] if row[s.PARENT] >= 0 else own
-            of_element.append(parent + own if own and parent is not own else parent)
-        numbers: dict[tuple[tuple[str, int], ...], int] = {}
-        number_of: dict[int, int] = {}
-        of_block = np.zeros(len(page.blocks), np.int32)
-        for block, element in enumerate(page.blocks[:, s.ELEMENT]):
-            words = of_element[element]
-            if id(words) not in number_of:
-                number_of[id(words)] = numbers.setdefault(tuple(sorted(words.items())), len(numbers))
-            of_block[block] = number_of[id(words)]
-        return cls(list(numbers), of_block)
+    def of(cls, bags: Iterable[Bag]) -> Bags:
+        """One bag a block."""
+        numbers: dict[Bag, int] = {}
+        of_block = [numbers.setdefault(bag, len(numbers)) for bag in bags]
+        return cls(list(numbers), np.array(of_block, np.int32))
+
+
+def attribute_words(page: Page) -> Bags:
+    """The words in the attributes of the elements around each block."""
+    source = page.source.tobytes()
+    of_element: list[Bag] = []
+    for row in page.elements:
+        own: Counter[str] = Counter()
+        for column in (s.CLASS0, s.ID0, s.ROLE0, s.PROP0):
+            start, stop = int(row[column]), int(row[column + 1])
+            if stop > start:
+                own.update(split_words(source[start:stop]))
+        above = of_element[row[s.PARENT]] if row[s.PARENT] >= 0 else ()
+        of_element.append(tuple(sorted((Counter(dict(above)) + own).items())) if own else above)
+    return Bags.of(of_element[e] for e in page.blocks[:, s.ELEMENT])
+
+
+def text_words(page: Page) -> tuple[Bags, Bags]:
+    """The first words of each block, and those of the nearest heading above it."""
+    text = page.text.tobytes()
+    own: list[Bag] = []
+    for row in page.blocks:
+        own.append(tuple(sorted(Counter(first_words(text[row[s.TEXT0] : row[s.TEXT1]])).items())))
+    above = np.zeros(len(page.blocks), np.int32)
+    heading_above(page.elements, page.blocks, above)
+    return Bags.of(own), Bags.of(own[at] if at >= 0 else () for at in above)
 
 
 @dataclass(slots=True)
@@ -63,7 +78,9 @@ class Example:
     page: Page
     texts: list[str]
     labels: NDArray[np.int8]
-    paths: Paths
+    bags: dict[str, Bags]
+    """`attributes`, `own` and `heading`: see `attribute_words` and `text_words`."""
+
 
     matrix: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     places: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))
@@ -77,9 +94,9 @@ class Example:
         """What a mistake in each block counts: the root of its length."""
         return np.sqrt(self.page.blocks[:, s.CHARS].astype(np.float32))
 
-    def measure(self, table: WordTable) -> None:
+    def measure(self, lexicon: Lexicon) -> None:
         """Fill `matrix` and `places` with the features under these word weights."""
-        self.matrix, self.places = first_features(self.page, table)
+        self.matrix, self.places = first_features(self.page, lexicon)
 
 
 def examples(
@@ -101,7 +118,9 @@ def examples(
             labels = segment_labels(texts, gold.with_segments, gold.without_segments)
         else:
             labels = block_labels(texts, gold.text).astype(np.int8)
-        found.append(Example(gold, group, fold, page, texts, labels, Paths.of(page)))
+        own, heading = text_words(page)
+        bags = {"attributes": attribute_words(page), "own": own, "heading": heading}
+        found.append(Example(gold, group, fold, page, texts, labels, bags))
     return found
 
 

@@ -6,18 +6,18 @@ scored crosswise: for each, a first judge (with word weights of its own, crosswi
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..native.features import FEATURES
-from ..native.judge import second_features
-from ..native.words import WordTable
+from ..native.judge import Lexicon, second_features
+from ..native.model import Model
+from ..native.page_type import PAGE_TYPES, describe
 from .dataset import Example
+from .export import forest
 from .word_weights import fit_words
 
 MAX_ROWS = 400
@@ -39,8 +39,24 @@ PARAMETERS: dict[str, Any] = {
     "force_row_wise": True,
     "verbose": -1,
 }
+TYPE_PARAMETERS: dict[str, Any] = {
+    "objective": "multiclass",
+    "num_leaves": 8,
+    "max_depth": TREE_DEPTH,
+    "learning_rate": 0.08,
+    "min_data_in_leaf": 10,
+    "feature_fraction": 0.15,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 3.0,
+    "max_bin": 63,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbose": -1,
+}
 FIRST_TREES = 200
 SECOND_TREES = 200
+TYPE_ROUNDS = 80
 
 
 @dataclass
@@ -51,8 +67,7 @@ class Trainer:
     seed: int = 1
     threads: int = 2
     tick: Callable[[str], None] = lambda _: None
-    _words: dict[frozenset[int], WordTable] = field(default_factory=dict)
-    _weights: dict[frozenset[int], dict[str, float]] = field(default_factory=dict)
+    _lexicons: dict[frozenset[int], Lexicon] = field(default_factory=dict)
     _first: dict[frozenset[int], Any] = field(default_factory=dict)
 
     def without(self, folds: Iterable[int]) -> list[Example]:
@@ -60,34 +75,29 @@ class Trainer:
         out = frozenset(folds)
         return [e for e in self.examples if e.fold not in out]
 
-    def weights(self, out: frozenset[int]) -> dict[str, float]:
+    def lexicon(self, out: frozenset[int]) -> Lexicon:
         """Word weights from the folds that are not in `out`."""
-        if out not in self._weights:
-            self._weights[out] = fit_words(self.without(out))
+        if out not in self._lexicons:
+            train = self.without(out)
+            self._lexicons[out] = Lexicon(*(fit_words(train, which) for which in ("attributes", "own", "heading")))
             self.tick(f"words without {sorted(out)}")
-        return self._weights[out]
-
-    def words(self, out: frozenset[int]) -> WordTable:
-        """The table of `weights`."""
-        if out not in self._words:
-            self._words[out] = WordTable(self.weights(out))
-        return self._words[out]
+        return self._lexicons[out]
 
     def first(self, out: frozenset[int]) -> Any:
         """First judge from the folds that are not in `out`; each of them measured by words of the others."""
         if out not in self._first:
             train = self.without(out)
             for example in train:
-                example.measure(self.words(out | {example.fold}))
+                example.measure(self.lexicon(out | {example.fold}))
             self._first[out] = self._fit(train, len(FEATURES), FIRST_TREES)
             self.tick(f"first judge without {sorted(out)}")
         return self._first[out]
 
     def score_first(self, examples: Iterable[Example], out: frozenset[int]) -> None:
         """Fill `first` and the context features of examples of folds in `out`, from the judge without them."""
-        judge, table = self.first(out), self.words(out)
+        judge, lexicon = self.first(out), self.lexicon(out)
         for example in examples:
-            example.measure(table)
+            example.measure(lexicon)
             example.first = judge.predict(example.matrix[: len(FEATURES)].T).astype(np.float32)
             second_features(example.page, example.matrix, example.places, example.first)
 
@@ -102,18 +112,36 @@ class Trainer:
         self.tick(f"second judge without {sorted(out)}")
         return judge
 
-    def cross_validate(self) -> None:
-        """Fill `first` and `second` of every example by judges that have seen nothing of its fold."""
-        scores: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
-        for fold in sorted({e.fold for e in self.examples}):
-            out = frozenset({fold})
-            judge = self.second(out)
-            held = [e for e in self.examples if e.fold == fold]
-            self.score_first(held, out)
-            for example in held:
-                scores[id(example)] = (example.first, judge.predict(example.matrix.T).astype(np.float32))
-        for example in self.examples:
-            example.first, example.second = scores[id(example)]
+    def types(self, out: frozenset[int]) -> Any:
+        """Page-type judge from the folds that are not in `out`, None if no page there has a type.
+
+        After `second` of the same folds.
+        """
+        import lightgbm
+
+        train = [e for e in self.without(out) if e.gold.page_type in PAGE_TYPES]
+        if not train:
+            return None
+        x = np.concatenate([describe(e.page, e.matrix, e.first, e.gold.real_url) for e in train], axis=1).T
+        y = np.array([PAGE_TYPES.index(str(e.gold.page_type)) for e in train])
+        settings = TYPE_PARAMETERS | {"num_class": len(PAGE_TYPES), "seed": self.seed, "num_threads": self.threads}
+        judge = lightgbm.train(settings, lightgbm.Dataset(x, y), TYPE_ROUNDS)
+        self.tick(f"page-type judge without {sorted(out)}")
+        return judge
+
+    def model(self, out: Iterable[int] = ()) -> Model:
+        """The whole model from the folds that are not in `out`."""
+        gone = frozenset(out)
+        second = self.second(gone)
+        judge = self.types(gone)
+        types = judge.dump_model()["tree_info"] if judge else []
+        return Model(
+            self.lexicon(gone),
+            forest(self.first(gone).dump_model()["tree_info"], TREE_DEPTH),
+            forest(second.dump_model()["tree_info"], TREE_DEPTH),
+            tuple(forest(types[k :: len(PAGE_TYPES)], TREE_DEPTH) for k in range(len(PAGE_TYPES))),
+            {},
+        )
 
     def _fit(self, train: Sequence[Example], rows: int | None, trees: int) -> Any:
         import lightgbm
@@ -129,8 +157,3 @@ class Trainer:
             w.append(example.weights[take] * (len(known) / max(1, len(take))))
         data = lightgbm.Dataset(np.concatenate(x), np.concatenate(y), weight=np.concatenate(w))
         return lightgbm.train(PARAMETERS | {"seed": self.seed, "num_threads": self.threads}, data, trees)
-
-
-def pairs(folds: Iterable[int]) -> list[frozenset[int]]:
-    """All sets of two folds."""
-    return [frozenset(pair) for pair in itertools.combinations(sorted(folds), 2)]
