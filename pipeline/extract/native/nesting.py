@@ -21,7 +21,7 @@ _OPTION, _OPTGROUP, _BODY, _HTML, _HEAD = (t.TAG[n] for n in ["option", "optgrou
 _UL, _OL, _DL, _TABLE, _TBODY, _THEAD, _TFOOT = (
     t.TAG[n] for n in ["ul", "ol", "dl", "table", "tbody", "thead", "tfoot"]
 )
-_SELECT, _BUTTON = t.TAG["select"], t.TAG["button"]
+_SELECT, _BUTTON, _SVG, _FOREIGN = (t.TAG[n] for n in ("select", "button", "svg", "foreignobject"))
 _PRIME = np.uint32(0x01000193)
 
 
@@ -106,7 +106,10 @@ def end_tag(elements, stack, state, tag, key):
 
 @kernel_part
 def close_implied(elements, stack, state, tag):
-    """Close what a start tag of that name ends: an open `li` at the next, an open `p` at a block."""
+    """Close what a start tag of that name ends: an open `li` at the next, an open `p` or drawing at a block."""
+    svg = state[y.LAST + _SVG]
+    if svg > state[y.LAST + _FOREIGN] and TAG_KINDS[tag] & t.NO_P and state[y.OVERFLOW] == 0:
+        close_from(elements, stack, state, svg)
     row = tag * 4
     if _IMPLIED[row] == 0 or state[y.OVERFLOW] > 0:
         return

@@ -125,6 +125,7 @@ def scan(src, elements, blocks, count, out, stack, state, title):
     stack[0] = 0
     state[y.NE] = 1  # the root stands for the document
     state[y.BLOCK_SP] = -1
+    state[y.FORMULA_SIZE] = -1
     state[y.HASH] = y.HASH_START
     i = np.int64(0)
     while i < n:
@@ -181,6 +182,8 @@ def scan(src, elements, blocks, count, out, stack, state, title):
             elif tag == _INPUT:
                 count[y.INPUTS] += 1
             i = after
+        elif kinds & t.RAW and state[y.A_SELF_CLOSING] and flags_here(elements, stack, state) & y.F_SVG:
+            i = after  # `<title/>` in a drawing
         elif kinds & t.RAW:
             stop = _raw_end(src, after, n, name0, name1, tag, state)
             if stop < n:

@@ -25,7 +25,7 @@ _INLINE = (
     "mroot munder mover munderover mtable mtr mtd mstyle mfenced"
 )
 # fmt: on
-TAGS = ("", *_BLOCK.split(), *_VOID.split(), *_INLINE.split(), "hr_void")
+TAGS = ("", *_BLOCK.split(), *_VOID.split(), *_INLINE.split(), "hr_void", "foreignobject")
 """Names by tag id; 0 is any tag that is not in the list."""
 
 TAG = {name: number for number, name in enumerate(TAGS)}

@@ -53,8 +53,8 @@ def tag_id(src, start, end):
         if c == 58:
             colon = i
             rest = np.uint32(y.HASH_START)
-    # XHTML and MathML with a prefix; one-letter prefixes are Office's own elements
-    wanted = rest if colon + 1 < end and colon - start >= 2 else key
+    # XHTML and MathML with a prefix; one-letter prefixes but `m` are Office's own elements
+    wanted = rest if colon + 1 < end and (colon - start >= 2 or LOWERED[src[start]] == 109) else key
     slot = wanted % _TAG_SLOTS
     while TAG_KEYS[slot] != 0:
         if TAG_KEYS[slot] == wanted:
@@ -193,7 +193,10 @@ def skip_declaration(src, i, n, state):
                     return j + 4
             j += 1
         state[y.NO_COMMENT_END] = 1
-    return after_tag(src, i + 4, n)  # never closed: taken to end at the first `>`
+    j = i + 4  # never closed: taken to end at the next `<` or `>`
+    while j < n and src[j] != 60 and src[j] != 62:
+        j += 1
+    return j + 1 if j < n and src[j] == 62 else j
 
 
 @kernel_part
