@@ -31,10 +31,10 @@ BLOCK_COLUMNS = 24
 # SIZE is the length of the text, BLOCK_FROM where the block begins in it, BLOCK_SP the stack position of the
 # lowest element that holds all of the block (-1: no text yet), LOW_SP the lowest position since the last
 # character, LINE_BREAKS the <br> since then; NO_... say that such an end is not to come any more.
-# FORMULA_SIZE is SIZE after the last `<math>`.
+# FORMULA_SIZE is SIZE after the last `<math>`; LITERAL says that `<` and `&` mean nothing.
 (SIZE, BLOCK_FROM, BLOCK_SP, LOW_SP, PENDING, IN_WORD, WORD_HASH, WORD_BYTES, HASH, LINE_BREAKS, SP, NE, NB,
  OVERFLOW, NO_DOUBLE_QUOTE, NO_SINGLE_QUOTE, NO_COMMENT_END, LAST_BARRIER, LAST_BLOCK,
- FORMULA_SIZE, NO_SCRIPT_END) = range(21)  # fmt: skip
+ FORMULA_SIZE, NO_SCRIPT_END, LITERAL) = range(22)  # fmt: skip
 # then the attributes of the tag in hand: where a value begins and where it ends, in the order of CLASS0 to PROP1
 A_CLASS, A_ID, A_ROLE, A_PROP, A_HREF, A_ALT, A_TYPE, A_OWN, A_SELF_CLOSING = 32, 34, 36, 38, 40, 42, 44, 46, 47
 # then by slot (tag id, or 256 and 8 bits of the hash for unknown names) the innermost open element's stack position

@@ -232,17 +232,16 @@ def _braced(kind, child):
 
 
 @kernel_part
-def copy_latex(src, start, stop, out, o, display):
-    """Append LaTeX source between dollars, references resolved and white space collapsed; nothing if it is empty."""
+def copy_latex(src, start, stop, out, o, dollars):
+    """Append LaTeX source between so many dollars, references resolved and white space collapsed; nothing if it is empty."""
     while start < stop and src[start] <= 32:
         start += 1
     while stop > start and src[stop - 1] <= 32:
         stop -= 1
     if stop <= start:
         return o
-    dollars = 0  # some sources carry their own
-    if src[start] != 36:
-        dollars = 2 if display else 1
+    if src[start] == 36:  # some sources carry their own
+        dollars = 0
     for _ in range(dollars):
         out[o] = 36
         o += 1

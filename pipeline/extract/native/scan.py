@@ -76,7 +76,7 @@ def _script_formula(src, start, stop, out, state, count, at):
     """The formula in a `<script type="math/tex">`, unless MathJax left its `<math>` right before it."""
     type0, type1 = state[y.A_TYPE], state[y.A_TYPE + 1]
     if has(src, type0, type1, _MATH_TEX) and state[y.FORMULA_SIZE] != state[y.SIZE]:
-        end = copy_latex(src, start, stop, out, state[y.SIZE] + 1, has(src, type0, type1, _DISPLAY))
+        end = copy_latex(src, start, stop, out, state[y.SIZE] + 1, np.int64(1 + has(src, type0, type1, _DISPLAY)))
         formula_end(out, state, count, end, at)
 
 
@@ -92,7 +92,7 @@ def _image_formula(src, out, state, count, at):
         or has_token(src, class0, class1, _TEX)
         or starts_with(src, class0, class1, _FALLBACK)
     ):
-        formula_end(out, state, count, copy_latex(src, alt0, alt1, out, state[y.SIZE] + 1, False), at)
+        formula_end(out, state, count, copy_latex(src, alt0, alt1, out, state[y.SIZE] + 1, np.int64(1)), at)
 
 
 @kernel_part
@@ -131,7 +131,7 @@ def scan(src, elements, blocks, count, out, stack, state, title):
     while i < n:
         if src[i] != 60 or i + 1 >= n:
             flags = flags_here(elements, stack, state)
-            i = text_run(src, i, n, out, state, count, flags, False)
+            i = text_run(src, i, n, out, state, count, flags)
             continue
         d = src[i + 1]
         closing = d == 47 and i + 2 < n
@@ -142,7 +142,7 @@ def scan(src, elements, blocks, count, out, stack, state, title):
                 i = skip_declaration(src, i, n, state)
             else:
                 flags = flags_here(elements, stack, state)
-                i = text_run(src, i, n, out, state, count, flags, False)
+                i = text_run(src, i, n, out, state, count, flags)
             continue
         name0 = i + 2 if closing else i + 1
         name1 = name0
@@ -193,7 +193,9 @@ def scan(src, elements, blocks, count, out, stack, state, title):
                         title[1] = stop
                 elif tag == _XMP and state[y.NE] < max_elements and state[y.SP] + 1 < y.MAX_OPEN:
                     open_element(src, elements, stack, state, tag, key, i)
-                    text_run(src, after, stop, out, state, count, flags_here(elements, stack, state), True)
+                    state[y.LITERAL] = 1
+                    text_run(src, after, stop, out, state, count, flags_here(elements, stack, state))
+                    state[y.LITERAL] = 0
                     end_block(blocks, out, stack, state, count)
                     close_from(elements, stack, state, state[y.SP])
                 elif tag == _SCRIPT:

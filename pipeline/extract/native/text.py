@@ -94,11 +94,12 @@ def end_block(blocks, out, stack, state, count):
 
 
 @kernel_part
-def text_run(src, i, n, out, state, count, flags, literal):
+def text_run(src, i, n, out, state, count, flags):
     """Read text from src[i] to the next `<` (one at i itself is text) into the block in hand; returns where it ends.
 
-    literal: whether `<` and `&` mean nothing and all is text up to n.
+    Where the state says LITERAL, all is text up to n.
     """
+    literal = state[y.LITERAL] != 0
     skip = (flags & y.F_SVG) != 0
     pre = (flags & y.F_PRE) != 0
     linked = (flags & y.F_LINK) != 0
