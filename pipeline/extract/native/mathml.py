@@ -233,7 +233,7 @@ def _braced(kind, child):
 
 @kernel_part
 def copy_latex(src, start, stop, out, o, dollars):
-    """Append LaTeX source between so many dollars, references resolved and white space collapsed; nothing if it is empty."""
+    """Append LaTeX source between so many dollars, references resolved, white space collapsed; nothing if empty."""
     while start < stop and src[start] <= 32:
         start += 1
     while stop > start and src[stop - 1] <= 32:
