@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -156,13 +157,15 @@ def memory(pages_: list[str], model: str | None) -> dict[str, Any]:
     joined: list[str] = []
     size = 0
     for html in sorted(pages_, key=len, reverse=True):
-        joined.append(html)
-        size += len(html.encode("utf-8", "replace"))
+        start, end = re.search(r"<body[^>]*>", html, re.IGNORECASE), html.lower().rfind("</body")
+        body = html[start.end() if start else 0 : end if end > 0 else None]
+        joined.append(f"<div>{body}</div>")
+        size += len(body.encode("utf-8", "replace"))
         if size >= BIG_BYTES:
             break
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for label, html in (("largest page", largest), ("10 MB", "\n".join(joined))):
+        for label, html in (("largest page", largest), ("10 MB", f"<html><body>{''.join(joined)}</body></html>")):
             file = Path(folder) / "page.html"
             file.write_text(html, encoding="utf-8", errors="replace")
             found[label] = {name: in_process(name, model, file) for name in ENGINES}

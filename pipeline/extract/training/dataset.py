@@ -19,7 +19,6 @@ from ..native.vocabulary import first_words, heading_above
 from ..native.words import split_words
 from .labels import block_labels, segment_labels
 
-
 Bag = tuple[tuple[str, int], ...]
 """Words with how often each occurs."""
 
@@ -80,7 +79,6 @@ class Example:
     labels: NDArray[np.int8]
     bags: dict[str, Bags]
     """`attributes`, `own` and `heading`: see `attribute_words` and `text_words`."""
-
 
     matrix: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     places: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 0), np.int32))

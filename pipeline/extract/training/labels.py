@@ -1,7 +1,7 @@
 """Which blocks of a page belong to its gold text.
 
-A block is aligned with the gold by its words (each ideograph or kana a word of its own): it belongs to it if half of its
-words lie in 3-grams that the gold has. Shorter blocks belong to it if the gold has them and one of the
+A block is aligned with the gold by its words (each ideograph or kana a word of its own): it belongs to it if half
+of its words lie in 3-grams that the gold has. Shorter blocks belong to it if the gold has them and one of the
 blocks around does. Then single decisions are changed as long as the F1 of the words rises; that settles
 which of several places of the same words was meant. Copies of one text get one label.
 """
@@ -83,7 +83,7 @@ def _climb(
 ) -> None:
     """Change single labels while that raises F1; in place."""
     have: Counter[str] = Counter()
-    for number in np.flatnonzero(labels):
+    for number in np.flatnonzero(labels).tolist():
         have.update(words[number])
     shared = sum((have & gold).values())
     size = sum(have.values())
@@ -95,7 +95,7 @@ def _climb(
 
     for _ in range(rounds):
         changed = False
-        for number in np.flatnonzero(labels):
+        for number in np.flatnonzero(labels).tolist():
             block = words[number]
             delta = change(block, -1)
             if (shared + delta) * (size + gold_size) > shared * (size - len(block) + gold_size):

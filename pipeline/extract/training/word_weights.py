@@ -1,6 +1,7 @@
 """Weights of words: logistic regressions on the words around a block, in it, and in the heading above it.
 
-x counts how often each word occurs there, y says whether the block belongs to the main content. Only words that several groups of pages have take part, so that none is learnt from one site.
+x counts how often each word occurs there, y says whether the block belongs to the main content. Only words that
+several groups of pages have take part, so that none is learnt from one site.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ def fit_words(examples: Sequence[Example], which: str) -> dict[str, float]:
                 groups_of.setdefault(word, set()).add(example.group)
     usual = sorted(w for w, groups in groups_of.items() if len(groups) >= MIN_GROUPS and len(w) <= MAX_LETTERS)
     known = {word: i for i, word in enumerate(usual)}
-    columns, counts, ends, labels, weights = [], [], [0], [], []
+    columns: list[int] = []
+    counts: list[int] = []
+    ends, labels, weights = [0], [], []
     for example in examples:
         sums = np.zeros((len(example.bags[which].bags), 2))
         with_label = example.labels >= 0
         weight_of = example.weights if which == "attributes" else np.ones(len(example.labels))
-        np.add.at(
-            sums, (example.bags[which].of_block[with_label], example.labels[with_label]), weight_of[with_label]
-        )
+        np.add.at(sums, (example.bags[which].of_block[with_label], example.labels[with_label]), weight_of[with_label])
         for bag, by_label in zip(example.bags[which].bags, sums.tolist(), strict=True):
             pairs = [(known[w], n) for w, n in bag if w in known]
             for label, weight in enumerate(by_label):
