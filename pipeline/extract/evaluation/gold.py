@@ -150,19 +150,41 @@ def _json_lines(file: Path) -> Iterator[dict[str, Any]]:
         raise ConfigError(f"'{file}' is damaged: {error}") from error
 
 
+def pages_of(warc: Path, name: str) -> list[GoldPage]:
+    """All pages of a WARC as a set without gold, in the file's order, equal ones once; `id` is file and SHA-1."""
+    hosts = _hosts(warc.with_name(warc.name.replace(".warc.gz", ".index.jsonl.gz")))
+    found: dict[str, GoldPage] = {}
+    for url, payload, content_type in _responses(warc):
+        digest = _sha1(payload)
+        if digest not in found:
+            record = {"id": f"{warc.name}/{digest}", "url": url or f"http://page{UNKNOWN_HOST}/", "sha1": digest}
+            found[digest] = _page(name, record, payload, content_type, hosts)
+    return list(found.values())
+
+
 def _payloads(warc: Path, wanted: Iterable[str]) -> dict[str, tuple[bytes, str | None]]:
     """SHA-1 -> bytes and HTTP content type of the responses that are wanted; the first of equal ones."""
-    from fastwarc.warc import ArchiveIterator, WarcRecordType
-
     wanted = set(wanted)
     found: dict[str, tuple[bytes, str | None]] = {}
+    for _, payload, content_type in _responses(warc):
+        digest = _sha1(payload)
+        if digest in wanted and digest not in found:
+            found[digest] = (payload, content_type)
+    return found
+
+
+def _responses(warc: Path) -> Iterator[tuple[str | None, bytes, str | None]]:
+    """URL, bytes and HTTP content type of each response."""
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
     if not warc.is_file():
         raise ConfigError(f"'{warc}' does not exist; see --data")
     with open(warc, "rb") as stream:
         for record in ArchiveIterator(stream, WarcRecordType.response, parse_http=True):
             payload = record.reader.read()
-            digest = hashlib.sha1(payload, usedforsecurity=False).hexdigest()
-            if digest in wanted and digest not in found:
-                headers = record.http_headers
-                found[digest] = (payload, headers.get("Content-Type") if headers else None)
-    return found
+            headers = record.http_headers
+            yield record.headers.get("WARC-Target-URI"), payload, headers.get("Content-Type") if headers else None
+
+
+def _sha1(payload: bytes) -> str:
+    return hashlib.sha1(payload, usedforsecurity=False).hexdigest()

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 BOUNDS = {"balanced": (0.25, 0.5), "precision": (0.6, 0.75), "recall": (0.05, 0.15)}
 """Least and greatest threshold by `favor`."""
 
+COMMENT_LEVELS = 12
+"""So many levels above a comment's text may the element stand that is called so."""
+
+COMMENT_CHARS = 25
+"""Shorter texts in there are names, dates and buttons."""
+
 COPY_CHARS = 40
 """A text of so many characters is written once, if it stands on the page again in running text."""
 
@@ -80,6 +86,8 @@ class Gristmill:
         from .render import render
 
         keep = choose(judged.page, judged.second, self._options.favor)
+        if self._options.comments:
+            keep |= comments(judged)
         text = render(judged.page, keep, markdown=self._options.markdown, tables=self._options.tables)
         vector = describe(judged.page, judged.matrix, judged.first, url)
         odds = [float(forest.log_odds(vector)[0]) for forest in self._load().types]
@@ -91,6 +99,18 @@ class Gristmill:
 
             self._model = bundled()
         return self._model
+
+
+def comments(judged: Judged) -> NDArray[np.bool_]:
+    """Blocks of running text inside what the page's author calls comments (the judges leave readers' comments out)."""
+    from .features import FEATURES
+
+    row = {
+        name: judged.matrix[FEATURES.index(name)] for name in ("near_comment", "log_chars", "link_density", "in_form")
+    }
+    inside = row["near_comment"] <= COMMENT_LEVELS
+    text = (row["log_chars"] >= np.log1p(COMMENT_CHARS)) & (row["link_density"] < 0.5) & (row["in_form"] == 0)
+    return np.asarray(inside & text)
 
 
 def choose(page: Page, p: NDArray[np.float32], favor: str = "balanced") -> NDArray[np.bool_]:

@@ -25,37 +25,111 @@ for _number, _names in enumerate(_GROUPS):
         _TAG_GROUP[t.TAG[_name]] = _number
 TAG_GROUPS = len(_GROUPS) + 1
 
-_FLAG_NAMES = (
-    "hidden link pre bold heading list table quote code noscript form nav header footer aside article main button dialog "
-    "figure aria_hidden rtl"
-).split()
+_FLAG_NAMES = [
+    "hidden",
+    "link",
+    "pre",
+    "bold",
+    "heading",
+    "list",
+    "table",
+    "quote",
+    "code",
+    "noscript",
+    "form",
+    "nav",
+    "header",
+    "footer",
+    "aside",
+    "article",
+    "main",
+    "button",
+    "dialog",
+    "figure",
+    "aria_hidden",
+    "rtl",
+]
 _H1, _P, _ARTICLE = t.TAG["h1"], t.TAG["p"], t.TAG["article"]
 _IS_BLOCK = (t.TAG_KINDS & t.BLOCK) != 0
 
-_TEXT = (
-    "log_chars log_words link_density stops_per_word commas_per_word digit_share upper_share capital_share "
-    "stop_word_share word_length other_share wide_share bold_share links breaks images inputs ends_in_stop ends_in_comma "
-    "starts_upper starts_lower copies letters_share"
-).split()
-_PLACE = (
-    "index chars_before chars_after source_before depth blocks since_h1 chars_since_h1 before_h1 since_long until_long nth "
-    "siblings in_title tag_group block_depth"
-).split()
+_TEXT = [
+    "log_chars",
+    "log_words",
+    "link_density",
+    "stops_per_word",
+    "commas_per_word",
+    "digit_share",
+    "upper_share",
+    "capital_share",
+    "stop_word_share",
+    "word_length",
+    "other_share",
+    "wide_share",
+    "bold_share",
+    "links",
+    "breaks",
+    "images",
+    "inputs",
+    "ends_in_stop",
+    "ends_in_comma",
+    "starts_upper",
+    "starts_lower",
+    "copies",
+    "letters_share",
+]
+_PLACE = [
+    "index",
+    "chars_before",
+    "chars_after",
+    "source_before",
+    "depth",
+    "blocks",
+    "since_h1",
+    "chars_since_h1",
+    "before_h1",
+    "since_long",
+    "until_long",
+    "nth",
+    "siblings",
+    "in_title",
+    "tag_group",
+    "block_depth",
+]
 _ANCESTORS = ("own", "up1", "up2", "up3", "up5", "big200", "big1000", "quarter", "half")
-_OF_ANCESTOR = "log_chars link_density stop_word_share stops_per_word page_share mean_chars".split()
+_OF_ANCESTOR = ["log_chars", "link_density", "stop_word_share", "stops_per_word", "page_share", "mean_chars"]
 _NEIGHBOURS = (-4, -3, -2, -1, 1, 2, 3, 4)
-_OF_NEIGHBOUR = "log_chars link_density stop_word_share tag_group same_parent".split()
+_OF_NEIGHBOUR = ["log_chars", "link_density", "stop_word_share", "tag_group", "same_parent"]
 _WINDOWS = (5, 15)
-_OF_WINDOW = "log_chars link_density stop_word_share stops_per_word".split()
-_LOOK = (
-    "like_count like_chars_share like_mean_chars like_link_density like_stop_word_share parent_like parent_like_chars "
-    "sibling_like"
-).split()
-_WORDS = "word_own word_near word_all word_least".split()
-_PAGE = (
-    "page_log_chars page_blocks page_link_density page_stop_word_share page_long_share page_li_share page_table_share "
-    "page_p_share page_images page_inputs page_headings page_like_share page_wide_share page_h1 page_articles page_pre_share"
-).split()
+_OF_WINDOW = ["log_chars", "link_density", "stop_word_share", "stops_per_word"]
+_LOOK = [
+    "like_count",
+    "like_chars_share",
+    "like_mean_chars",
+    "like_link_density",
+    "like_stop_word_share",
+    "parent_like",
+    "parent_like_chars",
+    "sibling_like",
+]
+_WORDS = ["word_own", "word_near", "word_all", "word_least"]
+_PAGE = [
+    "page_log_chars",
+    "page_blocks",
+    "page_link_density",
+    "page_stop_word_share",
+    "page_long_share",
+    "page_li_share",
+    "page_table_share",
+    "page_p_share",
+    "page_images",
+    "page_inputs",
+    "page_headings",
+    "page_like_share",
+    "page_wide_share",
+    "page_h1",
+    "page_articles",
+    "page_pre_share",
+]
 
 FEATURES: tuple[str, ...] = (
     *_TEXT,

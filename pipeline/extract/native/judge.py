@@ -31,7 +31,13 @@ def first_features(page: Page, lexicon: Lexicon) -> tuple[NDArray[np.float32], N
     places = np.zeros((len(PLACES), len(page.blocks)), np.int32)
     measure(page.source, page.elements, page.blocks, page.text, *page.title, distance, score, matrix, places)
     score_text(
-        page.text, page.elements, page.blocks, vocabulary.keys, vocabulary.weights, matrix, FEATURES.index(TEXT_WORDS[0])
+        page.text,
+        page.elements,
+        page.blocks,
+        vocabulary.keys,
+        vocabulary.weights,
+        matrix,
+        FEATURES.index(TEXT_WORDS[0]),
     )
     return matrix, places
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
+import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import ConfigError
 from .context import CONTEXT
@@ -26,6 +30,11 @@ from .trees import Forest
 BUNDLED = "model.npz"
 _LEXICON = ("attributes", "own", "heading")
 _ARRAYS = ("feature", "threshold", "leaf")
+_DTYPES = (np.int16, np.float32, np.float32)
+_DAMAGED = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error
+)  # fmt: skip
+"""What NumPy and zipfile raise for files that are damaged or something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +78,43 @@ class Model:
                 and arrays["vector"].tolist() == list(VECTOR)
                 and arrays["page_types"].tolist() == list(PAGE_TYPES)
             )
-            forests = [
-                Forest(*(arrays[f"{name}_{field}"] for field in _ARRAYS))
-                for name in ["first", "second", *(f"type_{name}" for name in PAGE_TYPES)]
-            ]
+            seen = {"first": len(FEATURES), "second": len(FEATURES) + len(CONTEXT)}
+            seen |= {f"type_{name}": len(VECTOR) for name in PAGE_TYPES}
+            forests = [_forest(arrays, name, count) for name, count in seen.items()] if same else []
             lexicon = Lexicon(
                 *(
-                    dict(zip(str(arrays[f"{w}_words"]).split("\n"), arrays[f"{w}_weights"].tolist(), strict=True))
+                    dict(zip(_lines(arrays[f"{w}_words"]), arrays[f"{w}_weights"].tolist(), strict=True))
                     for w in _LEXICON
                 )
             )
             card = json.loads(str(arrays["card"]))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+            if not isinstance(card, dict):
+                raise ValueError("its card is no JSON object")
+        except _DAMAGED as error:
             raise ConfigError(f"extract: {path} is no model of the engine gristmill: {error}") from error
         if not same:
             raise ConfigError(
                 f"extract: the model {path} was trained for other features; train it anew with `gristmill extract train`"
             )
         return cls(lexicon, forests[0], forests[1], tuple(forests[2:]), card)
+
+
+def _lines(text: NDArray[np.str_]) -> list[str]:
+    return str(text).split("\n") if str(text) else []
+
+
+def _forest(arrays: dict[str, Any], name: str, features: int) -> Forest:
+    """Raises ValueError for arrays that the kernel, which checks no bounds, would read beyond their ends."""
+    parts = [arrays[f"{name}_{field}"] for field in _ARRAYS]
+    for part, field, dtype in zip(parts, _ARRAYS, _DTYPES, strict=True):
+        if part.dtype != dtype or part.ndim != 2:
+            raise ValueError(f"{name}_{field} is no table of {dtype.__name__}")
+    (count, inner), leaves = parts[0].shape, parts[2].shape
+    if parts[1].shape != (count, inner) or leaves != (count, inner + 1) or inner < 1 or inner & (inner + 1):
+        raise ValueError(f"the arrays of {name} are no complete trees")
+    if parts[0].size and not 0 <= parts[0].min() <= parts[0].max() < features:
+        raise ValueError(f"{name} tests features that do not exist")
+    return Forest(*parts)
 
 
 def bundled_digest() -> str:

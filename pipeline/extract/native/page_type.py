@@ -46,13 +46,28 @@ _URL_WORDS = {
 }
 _STATED_BIT = {word: bit for bit, words in enumerate(_STATED.values()) for word in words.split()}
 _URL_BIT = {word: bit for bit, words in enumerate(_URL_WORDS.values()) for word in words.split()}
-_TYPE = re.compile(rb""""@type"\s*:\s*\[?\s*"([\w:.]{2,40})""")
-_MARKS = re.compile(rb"""(?:schema\.org/|og:type["']\s+content=["'])([\w:.]{2,40})""")
+_MARKS = (
+    (b'"@type"', re.compile(rb"""\s*:\s*\[?\s*"([\w:.]{2,40})""")),
+    (b"schema.org/", re.compile(rb"([\w:.]{2,40})")),
+    (b"og:type", re.compile(rb"""["']\s+content=["']([\w:.]{2,40})""")),
+)
+"""What a statement begins with (found by a plain search, which is many times as fast as a pattern), and how it goes on."""
 _MAX_STATEMENTS = 60
 _WORD = re.compile(r"[a-z]+")
-_SHAPE = (
-    "url_known url_root url_depth url_chars url_digits url_year url_hyphens url_query url_html url_number blocks bytes"
-).split()
+_SHAPE = [
+    "url_known",
+    "url_root",
+    "url_depth",
+    "url_chars",
+    "url_digits",
+    "url_year",
+    "url_hyphens",
+    "url_query",
+    "url_html",
+    "url_number",
+    "blocks",
+    "bytes",
+]
 VECTOR: tuple[str, ...] = (
     *(f"mean_{f}" for f in (*FEATURES, *CONTEXT)),
     *(f"kept_{f}" for f in (*FEATURES, *CONTEXT)),
@@ -63,24 +78,29 @@ VECTOR: tuple[str, ...] = (
 """Names of the entries of `describe`."""
 
 
-def describe(page: Page, matrix: NDArray[np.float32], keep: NDArray[np.float32], url: str | None) -> NDArray[np.float32]:
+def describe(
+    page: Page, matrix: NDArray[np.float32], keep: NDArray[np.float32], url: str | None
+) -> NDArray[np.float32]:
     """float32[len(VECTOR), 1]. matrix as both judges saw it, keep: probability per block; url None if unknown."""
     chars = page.blocks[:, s.CHARS].astype(np.float32)
     kept = chars * keep
     stated = np.zeros(len(_STATED), np.float32)
     source = page.source.tobytes()
-    for pattern in (_TYPE, _MARKS):
-        for number, match in enumerate(pattern.finditer(source)):
-            if number >= _MAX_STATEMENTS:
+    for start, rest in _MARKS:
+        at = -1
+        for _ in range(_MAX_STATEMENTS):
+            at = source.find(start, at + 1)
+            if at < 0:
                 break
-            bit = _STATED_BIT.get(match[1].decode("ascii", "replace").lower())
+            match = rest.match(source, at + len(start))
+            bit = _STATED_BIT.get(match[1].decode("ascii", "replace").lower()) if match else None
             if bit is not None:
                 stated[bit] += 1
     words = np.zeros(len(_URL_WORDS), np.float32)
     shape = np.zeros(len(_SHAPE), np.float32)
     if url:
-        rest = unquote(url.partition("://")[2][:2000]).lower()
-        path, _, query = rest.partition("/")[2].partition("?")
+        address = unquote(url.partition("://")[2][:2000]).lower()
+        path, _, query = address.partition("/")[2].partition("?")
         for segment in path.split("/")[:-1] or [""]:
             for word in _WORD.findall(segment):
                 if word in _URL_BIT:

@@ -123,8 +123,10 @@ def paths(src, elements, keys, kinds, weights, distance, score):
                     key = np.uint32(0x811C9DC5)
                     length = 0
                 if is_upper or is_lower or digit:
-                    key = np.uint32((key ^ (c | 32)) * np.uint32(0x01000193)) if not digit else np.uint32(
-                        (key ^ c) * np.uint32(0x01000193)
+                    key = (
+                        np.uint32((key ^ (c | 32)) * np.uint32(0x01000193))
+                        if not digit
+                        else np.uint32((key ^ c) * np.uint32(0x01000193))
                     )
                     length += 1
                 lower = is_lower

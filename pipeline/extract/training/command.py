@@ -32,6 +32,8 @@ from ..page import clean_text
 from .dataset import Example, examples
 from .fit import FIRST_TREES, PARAMETERS, SECOND_TREES, TYPE_PARAMETERS, TYPE_ROUNDS, Trainer
 from .predict import FOLDS, Predicted, apply, by_folds, without_set
+from .silver import SILVER, silver_pages
+from .silver import SOURCES as SILVER_SOURCES
 
 MODEL = "model.npz"
 CROSS_VALIDATED = "cross_validated.jsonl"
@@ -53,7 +55,10 @@ SOURCES: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Gold pages with their group and fold (one number a page), and the examples made of those that have text."""
+    """Gold pages with their group and fold (one number a page), and the examples made of those that have text.
+
+    The examples hold the teacher's pages as well, grouped and folded together with the gold.
+    """
 
     pages: tuple[GoldPage, ...]
     groups: list[int]
@@ -75,25 +80,31 @@ def prepare(
     data: str | Path,
     *,
     sets: Sequence[str] | None = None,
+    silver: bool = True,
     every: int = 1,
     seed: int = 1,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Load, group, fold and scan the gold pages. Raises ConfigError for a folder without gold or too few pages."""
+    """Load, group, fold and scan the gold pages, with `silver` also the teacher's.
+
+    Raises ConfigError for a folder without gold or too few pages.
+    """
     shown = progress or Progress(quiet=True)
     pages = load(data, sets, every=every).pages
     if not pages:
         raise ConfigError(f"extract train: '{data}' has no page for the gold of these sets")
-    shown.say(f"grouping {len(pages)} pages by domain and near-duplicates")
-    grouped = groups(pages)
+    others = silver_pages(data, every=every) if silver else []
+    together = (*pages, *others)
+    shown.say(f"grouping {len(together)} pages by domain and near-duplicates")
+    grouped = groups(together)
     if len(set(grouped)) < FOLDS:
         raise ConfigError(
             f"extract train: {len(pages)} pages are of only {len(set(grouped))} sites; {FOLDS} folds need as many"
         )
-    folded = folds(pages, FOLDS, seed, group=grouped)
-    with shown.bar("scan", total=len(pages), unit="pages") as bar:
-        found = examples(pages, grouped, folded, tick=lambda: bar.advance(1, 1))
-    return Prepared(pages, grouped, folded, found)
+    folded = folds(together, FOLDS, seed, group=grouped)
+    with shown.bar("scan", total=len(together), unit="pages") as bar:
+        found = examples(together, grouped, folded, tick=lambda: bar.advance(1, 1))
+    return Prepared(pages, grouped[: len(pages)], folded[: len(pages)], found)
 
 
 def cross_validate(prepared: Prepared, trainer: Trainer, favor: Favor = "balanced") -> list[Predicted]:
@@ -131,6 +142,7 @@ def train(
     output: Path,
     *,
     sets: Sequence[str] | None = None,
+    silver: bool = True,
     every: int = 1,
     seed: int = 1,
     threads: int = 2,
@@ -152,7 +164,7 @@ def train(
     if model.is_dir():
         raise ConfigError(f"output '{model}' is a folder; a model is a file")
     shown = progress or Progress(quiet=True)
-    prepared = prepare(data, sets=sets, every=every, seed=seed, progress=shown)
+    prepared = prepare(data, sets=sets, silver=silver, every=every, seed=seed, progress=shown)
     if left_out and len(_sets(prepared.pages)) < 2:
         raise ConfigError("--leave-sets-out needs two sets or more; see --sets")
     _make_folder(model.parent)
@@ -254,6 +266,7 @@ def _card(prepared: Prepared, seed: int, every: int, favor: Favor, result: dict[
     counts = {name: sum(page.set == name for page in prepared.pages) for name in _sets(prepared.pages)}
     card: dict[str, Any] = {
         "sets": {name: {"pages": count, **SOURCES[name]} for name, count in counts.items()},
+        "silver": _silver(prepared),
         "groups": len(set(prepared.groups)),
         "folds": FOLDS,
         "seed": seed,
@@ -272,6 +285,16 @@ def _card(prepared: Prepared, seed: int, every: int, favor: Favor, result: dict[
             row["contender"]: round(row["right"], 4) for row in result["metadata"] if row["field"] == "page_type"
         }
     return card
+
+
+def _silver(prepared: Prepared) -> dict[str, Any]:
+    """The teacher's part of the card."""
+    mine = [e for e in prepared.examples if e.gold.set == SILVER and (e.labels >= 0).any()]
+    if not mine:
+        return {}
+    version = importlib.metadata.version("trafilatura")
+    teacher = f"trafilatura {version}, where its precise and its generous mode agree"
+    return {"pages": len(mine), "teacher": teacher, "sources": SILVER_SOURCES}
 
 
 def _overview(prepared: Prepared) -> Section:

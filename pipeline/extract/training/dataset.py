@@ -18,6 +18,7 @@ from ..native.page import Page, scan_page
 from ..native.vocabulary import first_words, heading_above
 from ..native.words import split_words
 from .labels import block_labels, segment_labels
+from .silver import SILVER, agreed_labels
 
 Bag = tuple[tuple[str, int], ...]
 """Words with how often each occurs."""
@@ -112,7 +113,9 @@ def examples(
         if not len(page.blocks):
             continue
         texts = [page.block_text(number) for number in range(len(page.blocks))]
-        if gold.text is None:
+        if gold.set == SILVER:
+            labels = agreed_labels(html, texts)
+        elif gold.text is None:
             labels = segment_labels(texts, gold.with_segments, gold.without_segments)
         else:
             labels = block_labels(texts, gold.text).astype(np.int8)
