@@ -20,7 +20,7 @@ from .dataset import Example
 from .export import forest
 from .word_weights import fit_words
 
-MAX_ROWS = 400
+MAX_ROWS = 250
 """So many blocks of a page are trained on, evenly spread; their weight makes up for the rest."""
 
 TREE_DEPTH = 6
@@ -34,7 +34,7 @@ PARAMETERS: dict[str, Any] = {
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
     "lambda_l2": 5.0,
-    "max_bin": 127,
+    "max_bin": 63,
     "deterministic": True,
     "force_row_wise": True,
     "verbose": -1,
