@@ -23,6 +23,9 @@ from .word_weights import fit_words
 MAX_ROWS = 250
 """So many blocks of a page are trained on, evenly spread; their weight makes up for the rest."""
 
+MAX_INNER_ROWS = 120
+"""The same for a judge whose scores only train another judge of a cross-validation."""
+
 TREE_DEPTH = 6
 PARAMETERS: dict[str, Any] = {
     "objective": "binary",
@@ -30,7 +33,7 @@ PARAMETERS: dict[str, Any] = {
     "max_depth": TREE_DEPTH,
     "learning_rate": 0.1,
     "min_data_in_leaf": 60,
-    "feature_fraction": 0.4,
+    "feature_fraction": 0.25,
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
     "lambda_l2": 5.0,
@@ -89,7 +92,9 @@ class Trainer:
             train = self.without(out)
             for example in train:
                 example.measure(self.lexicon(out | {example.fold}))
-            self._first[out] = self._fit(train, len(FEATURES), FIRST_TREES)
+            self._first[out] = self._fit(
+                train, len(FEATURES), FIRST_TREES, MAX_INNER_ROWS if len(out) > 1 else MAX_ROWS
+            )
             self.tick(f"first judge without {sorted(out)}")
         return self._first[out]
 
@@ -143,16 +148,16 @@ class Trainer:
             {},
         )
 
-    def _fit(self, train: Sequence[Example], rows: int | None, trees: int) -> Any:
+    def _fit(self, train: Sequence[Example], features: int | None, trees: int, max_rows: int = MAX_ROWS) -> Any:
         import lightgbm
 
         x, y, w = [], [], []
         for example in train:
             known = np.flatnonzero(example.labels >= 0)
             take = known
-            if len(known) > MAX_ROWS:
-                take = known[np.linspace(0, len(known) - 1, MAX_ROWS).astype(np.int64)]
-            x.append(example.matrix[:rows, take].T)
+            if len(known) > max_rows:
+                take = known[np.linspace(0, len(known) - 1, max_rows).astype(np.int64)]
+            x.append(example.matrix[:features, take].T)
             y.append(example.labels[take])
             w.append(example.weights[take] * (len(known) / max(1, len(take))))
         data = lightgbm.Dataset(np.concatenate(x), np.concatenate(y), weight=np.concatenate(w))
