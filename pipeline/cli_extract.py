@@ -124,7 +124,10 @@ def _add_train(sub: Any) -> None:
         "--seed", type=int, default=1, metavar="N", help="of the folds and of the trees' draws (default: 1)"
     )
     command.add_argument(
-        "--no-silver", dest="silver", action="store_false", help="leave out the pages that trafilatura labels as a teacher"
+        "--no-silver",
+        dest="silver",
+        action="store_false",
+        help="leave out the pages that trafilatura labels as a teacher",
     )
     command.add_argument("--threads", type=int, default=2, metavar="N", help="threads of LightGBM (default: 2)")
     command.add_argument(

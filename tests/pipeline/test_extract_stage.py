@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -99,7 +102,7 @@ def test_nfd_stays_nfd() -> None:
 
 
 def test_a_page_with_entities_for_surrogates_and_nuls() -> None:
-    for engine in ("trafilatura", "resiliparse"):
+    for engine in ("gristmill", "trafilatura", "resiliparse"):
         payload = (
             f"<html><body>{BODY}<p>&#xD800; &#0; &#x85; &#x1F600; \x01 end of the page.</p></body></html>".encode()
         )
@@ -109,11 +112,14 @@ def test_a_page_with_entities_for_surrogates_and_nuls() -> None:
 
 
 def test_the_fingerprint_follows_what_decides_the_text() -> None:
-    base = Extract()
+    assert re.fullmatch(r"gristmill engine \d+ model [0-9a-f]{16}", Extract().config()["engine_version"])
+    base = Extract(engine="trafilatura")
     assert "trafilatura 2." in base.config()["engine_version"]
-    same = [Extract(timeout_s=5), Extract(memory_mb=100), Extract(isolate=False), Extract(recycle_mb=50)]
-    other = [Extract(engine="resiliparse"), Extract(comments=True), Extract(tables=False), Extract(favor="recall"),
-             Extract(max_depth=7), Extract(metadata="engine")]  # fmt: skip
+    changed = partial(Extract, engine="trafilatura")
+    same = [changed(timeout_s=5), changed(memory_mb=100), changed(isolate=False), changed(recycle_mb=50)]
+    other = [Extract(), Extract(engine="resiliparse"), changed(comments=True), changed(tables=False),
+             changed(favor="recall"), changed(max_depth=7), changed(metadata="engine"),
+             changed(markdown=True)]  # fmt: skip
     assert {s.fingerprint() for s in same} == {base.fingerprint()}
     assert len({s.fingerprint() for s in [base, *other]}) == 1 + len(other)
 

@@ -8,18 +8,26 @@ shifts both. A long text that stands on the page twice, as for small and for lar
 
 from __future__ import annotations
 
-import importlib.metadata
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import ConfigError
 from ..engines import EngineOptions, Extracted
 
 if TYPE_CHECKING:
     from .model import Model
     from .page import Page
+
+VERSION = 1
+"""Raised whenever the same page and model give another text."""
+
+BUNDLED = "model.npz"
+"""The model that comes with Gristmill, beside this file."""
 
 BOUNDS = {"balanced": (0.25, 0.5), "precision": (0.6, 0.75), "recall": (0.05, 0.15)}
 """Least and greatest threshold by `favor`."""
@@ -57,14 +65,17 @@ class Gristmill:
     name = "gristmill"
 
     def __init__(self, options: EngineOptions, model: Model | None = None) -> None:
+        if options.metadata != "page":
+            raise ConfigError(
+                "extract: gristmill finds no metadata of its own; use metadata='page'"
+            )
         self._options = options
         self._model = model
 
     def version(self) -> str:
-        """The release, and a hash of the model's file."""
-        from .model import bundled_digest
-
-        return f"gristmill {importlib.metadata.version('gristmill')} model {bundled_digest()}"
+        """The reading's version and a hash of the model's file."""
+        model = (Path(__file__).parent / BUNDLED).read_bytes()
+        return f"gristmill engine {VERSION} model {hashlib.blake2b(model, digest_size=8).hexdigest()}"
 
     def extract(self, html: str, url: str | None, crawled: str | None = None) -> Extracted:
         """As `Engine.extract`."""

@@ -6,14 +6,12 @@ which settings, and how it scored.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +20,18 @@ from numpy.typing import NDArray
 
 from ...errors import ConfigError
 from .context import CONTEXT
+from .engine import BUNDLED
 from .features import FEATURES
 from .judge import Lexicon
 from .page_type import PAGE_TYPES, VECTOR
 from .trees import Forest
 
-BUNDLED = "model.npz"
 _LEXICON = ("attributes", "own", "heading")
 _ARRAYS = ("feature", "threshold", "leaf")
 _DTYPES = (np.int16, np.float32, np.float32)
 _DAMAGED = (
-    OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error
+    OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    struct.error,
 )  # fmt: skip
 """What NumPy and zipfile raise for files that are damaged or something else."""
 
@@ -94,7 +93,7 @@ class Model:
             raise ConfigError(f"extract: {path} is no model of the engine gristmill: {error}") from error
         if not same:
             raise ConfigError(
-                f"extract: the model {path} was trained for other features; train it anew with `gristmill extract train`"
+                f"extract: the model {path} is for other features; train it anew with `gristmill extract train`"
             )
         return cls(lexicon, forests[0], forests[1], tuple(forests[2:]), card)
 
@@ -117,14 +116,7 @@ def _forest(arrays: dict[str, Any], name: str, features: int) -> Forest:
     return Forest(*parts)
 
 
-def bundled_digest() -> str:
-    """Hash of the bundled file."""
-    data = (resources.files(__package__) / BUNDLED).read_bytes()
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
 @cache
 def bundled() -> Model:
     """The model that comes with Gristmill."""
-    with resources.as_file(resources.files(__package__) / BUNDLED) as path:
-        return Model.load(path)
+    return Model.load(Path(__file__).parent / BUNDLED)
