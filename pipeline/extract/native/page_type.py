@@ -47,11 +47,11 @@ _URL_WORDS = {
 _STATED_BIT = {word: bit for bit, words in enumerate(_STATED.values()) for word in words.split()}
 _URL_BIT = {word: bit for bit, words in enumerate(_URL_WORDS.values()) for word in words.split()}
 _MARKS = (
-    (b'"@type"', re.compile(rb"""\s*:\s*\[?\s*"([\w:.]{2,40})""")),
-    (b"schema.org/", re.compile(rb"([\w:.]{2,40})")),
-    (b"og:type", re.compile(rb"""["']\s+content=["']([\w:.]{2,40})""")),
+    (b'"@type"', 1, re.compile(rb"""\s*:\s*\[?\s*"([\w:.]{2,40})""")),
+    (b"schema.org/", 6, re.compile(rb"([\w:.]{2,40})")),
+    (b"og:type", 2, re.compile(rb"""["']\s+content=["']([\w:.]{2,40})""")),
 )
-"""What a statement begins with (found by a plain search, which is many times as fast as a pattern), and how it goes on."""
+"""What a statement begins with, the place in it of two characters that are rare together, and how it goes on."""
 _MAX_STATEMENTS = 60
 _WORD = re.compile(r"[a-z]+")
 _SHAPE = [
@@ -78,6 +78,18 @@ VECTOR: tuple[str, ...] = (
 """Names of the entries of `describe`."""
 
 
+def places_of(word: bytes, source: NDArray[np.uint8], rare: int) -> NDArray[np.intp]:
+    """Where the word stands in the source, by its characters `rare` and `rare + 1`: faster than `bytes.find`."""
+    last = max(len(source) - len(word) + 1, 0)
+    pair = (source[rare : last + rare] == word[rare]) & (source[rare + 1 : last + rare + 1] == word[rare + 1])
+    found = np.flatnonzero(pair)
+    for number, character in enumerate(word):
+        if not len(found):
+            break
+        found = found[source[found + number] == character]
+    return found
+
+
 def describe(
     page: Page, matrix: NDArray[np.float32], keep: NDArray[np.float32], url: str | None
 ) -> NDArray[np.float32]:
@@ -86,12 +98,8 @@ def describe(
     kept = chars * keep
     stated = np.zeros(len(_STATED), np.float32)
     source = page.source.tobytes()
-    for start, rest in _MARKS:
-        at = -1
-        for _ in range(_MAX_STATEMENTS):
-            at = source.find(start, at + 1)
-            if at < 0:
-                break
+    for start, rare, rest in _MARKS:
+        for at in places_of(start, page.source, rare)[:_MAX_STATEMENTS].tolist():
             match = rest.match(source, at + len(start))
             bit = _STATED_BIT.get(match[1].decode("ascii", "replace").lower()) if match else None
             if bit is not None:
