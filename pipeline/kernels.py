@@ -9,15 +9,22 @@ temporary folder.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.event import Event, Listener, register
+from numba.core.typed_passes import NativeLowering
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = ("pipeline", "filters", "dedup", "decontam", "mixtures", "pretrain")
@@ -58,9 +65,87 @@ def _cache_folder() -> Path:
 numba.config.CACHE_DIR = str(_cache_folder())
 
 
+class _FewCollections(Listener):
+    """While numba compiles, collect garbage less often: what it builds is large and alive, and is searched in vain."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._before = gc.get_threshold()
+
+    def on_start(self, event: Event) -> None:
+        with self._lock:
+            self._depth += 1
+            if self._depth == 1:
+                self._before = gc.get_threshold()
+                if gc.isenabled() and self._before[0] > 0:
+                    gc.set_threshold(max(self._before[0], 100_000), *self._before[1:])
+
+    def on_end(self, event: Event) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                gc.set_threshold(*self._before)
+
+
+register("numba:compile", _FewCollections())
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function at its first call, for every argument type anew; later processes load it from the cache."""
     return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+
+
+_LEFT_OUT = frozenset(
+    (
+        "WithLifting InlineClosureLikes RewriteSemanticConstants DeadBranchPrune GenericRewrites RewriteDynamicRaises "
+        "MakeFunctionToJitFunction InlineInlinables FindLiterallyCalls LiteralUnroll LiteralPropagationSubPipelinePass "
+        "InlineOverloads NopythonRewrites NoPythonSupportedFeatureValidation DumpParforDiagnostics"
+    ).split()
+)
+
+
+class _PartLibrary(JITCodeLibrary):
+    """Code that is only ever linked into a kernel's: optimised and turned into machine code there, once."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+
+class _PartLowering(NativeLowering):
+    """Lowers a part to LLVM's code and leaves the rest to the kernels that it becomes a part of."""
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        lowered = state["cr"]
+        entry: Any = [].pop  # numba asks for a built-in of its own for every function; Python would get an error from it
+        state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
+        state["cr"] = lowered._replace(cfunc=entry)
+        return True
+
+
+register_pass(mutates_CFG=True, analysis_only=False)(_PartLowering)
+
+
+class _PartCompiler(CompilerBase):
+    def define_pipelines(self) -> list[Any]:
+        manager = DefaultPassBuilder.define_nopython_pipeline(self.state, "part")
+        light = PassManager("part")
+        for which, text in manager.passes:
+            if which.__name__ not in _LEFT_OUT:
+                light.add_pass(_PartLowering if which is NativeLowering else which, text)
+        light.finalize()
+        return [light]
 
 
 def kernel_part(function: Callable[..., Any]) -> Any:
@@ -70,4 +155,4 @@ def kernel_part(function: Callable[..., Any]) -> Any:
     makes no array or view: counting the references to its arrays (NRT) would cost more than most parts do.
     """
     options = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return numba.njit(_nrt=False, **options)(function)
+    return numba.njit(_nrt=False, pipeline_class=_PartCompiler, **options)(function)
