@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import operator
 import os
 import tempfile
 import threading
@@ -20,11 +21,12 @@ from typing import Any
 
 import numba
 import numpy
+from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.event import Event, Listener, register
-from numba.core.typed_passes import NativeLowering
+from numba.core.typed_passes import NativeLowering, NopythonTypeInference
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = ("pipeline", "filters", "dedup", "decontam", "mixtures", "pretrain")
@@ -93,16 +95,19 @@ register("numba:compile", _FewCollections())
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function at its first call, for every argument type anew; later processes load it from the cache."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
 
 
-_LEFT_OUT = frozenset(
-    (
-        "WithLifting InlineClosureLikes RewriteSemanticConstants DeadBranchPrune GenericRewrites RewriteDynamicRaises "
-        "MakeFunctionToJitFunction InlineInlinables FindLiterallyCalls LiteralUnroll LiteralPropagationSubPipelinePass "
-        "InlineOverloads NopythonRewrites NoPythonSupportedFeatureValidation DumpParforDiagnostics"
-    ).split()
-)
+_LEFT_OUT = {
+    "WithLifting", "InlineClosureLikes", "RewriteSemanticConstants", "DeadBranchPrune", "GenericRewrites",
+    "RewriteDynamicRaises", "MakeFunctionToJitFunction", "InlineInlinables", "FindLiterallyCalls", "LiteralUnroll",
+    "LiteralPropagationSubPipelinePass", "InlineOverloads", "NopythonRewrites", "NoPythonSupportedFeatureValidation",
+    "DumpParforDiagnostics",
+}  # fmt: skip
+"""numba's passes for what parts don't have: closures, generators, array expressions, exceptions, objects."""
+
+_PLAIN = (types.Number, types.Boolean, types.Literal, types.Array)
+_OPERATORS = frozenset(value for value in vars(operator).values() if callable(value))
 
 
 class _PartLibrary(JITCodeLibrary):
@@ -128,13 +133,55 @@ class _PartLowering(NativeLowering):
         state.flags.no_compile = True
         super().run_pass(state)
         lowered = state["cr"]
-        entry: Any = [].pop  # numba asks for a built-in of its own for every function; Python would get an error from it
+        entry: Any = [].pop  # numba wants a built-in function for each; called from Python, this one raises
         state.targetctx.insert_user_function(entry, lowered.fndesc, [state.library])
         state["cr"] = lowered._replace(cfunc=entry)
         return True
 
 
+
+
+class _RememberedTyping:
+    """numba's typing context, but what operators give for numbers and arrays is looked up once for all parts.
+
+    numba asks every overload of an operator anew for each of its uses.
+    """
+
+    _signatures: dict[Any, Any] = {}
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def resolve_function_type(self, function: Any, args: Any, kws: Any) -> Any:
+        """The signature of a call, as the context resolves it."""
+        plain = not kws and all(isinstance(one, _PLAIN) for one in args)
+        if not plain or getattr(function, "typing_key", function) not in _OPERATORS:
+            return self._context.resolve_function_type(function, args, kws)
+        key = function, tuple(args)
+        found = self._signatures.get(key)
+        if found is None:
+            found = self._signatures[key] = self._context.resolve_function_type(function, args, kws)
+        return found
+
+
+class _PartTyping(NopythonTypeInference):
+    """Type inference by the remembered signatures."""
+
+    def run_pass(self, state: Any) -> bool:
+        context = state.typingctx
+        state.typingctx = _RememberedTyping(context)
+        try:
+            return bool(super().run_pass(state))
+        finally:
+            state.typingctx = context
+
+
+register_pass(mutates_CFG=True, analysis_only=False)(_PartTyping)
 register_pass(mutates_CFG=True, analysis_only=False)(_PartLowering)
+_OWN_PASSES = {NopythonTypeInference: _PartTyping, NativeLowering: _PartLowering}
 
 
 class _PartCompiler(CompilerBase):
@@ -143,7 +190,7 @@ class _PartCompiler(CompilerBase):
         light = PassManager("part")
         for which, text in manager.passes:
             if which.__name__ not in _LEFT_OUT:
-                light.add_pass(_PartLowering if which is NativeLowering else which, text)
+                light.add_pass(_OWN_PASSES.get(which, which), text)
         light.finalize()
         return [light]
 
@@ -152,7 +199,8 @@ def kernel_part(function: Callable[..., Any]) -> Any:
     """Compile a function that kernels call and Python does not: with no cache, wrapper or reference counts of its own.
 
     Parts keep a long kernel's compilation short, which grows faster than its length. A part allocates nothing and
-    makes no array or view: counting the references to its arrays (NRT) would cost more than most parts do.
+    makes no array or view: counting the references to its arrays (NRT) would cost more than most parts do. It may
+    use numbers, arrays, loops, tuples and other parts; numba's passes for the rest of Python are left out.
     """
     options = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return numba.njit(_nrt=False, pipeline_class=_PartCompiler, **options)(function)
