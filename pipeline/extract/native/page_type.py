@@ -27,7 +27,8 @@ _STATED = {
     "forum": "discussionforumposting qapage question answer socialmediaposting comment",
     "product": "product individualproduct productgroup offer aggregateoffer productmodel og:product product.item",
     "list": "itemlist collectionpage searchresultspage productcollection offercatalog eventseries event jobposting",
-    "service": "service localbusiness professionalservice organization softwareapplication webapplication medicalbusiness",
+    "service": "service localbusiness professionalservice organization softwareapplication webapplication "
+    "medicalbusiness",
     "faq": "faqpage",
     "about": "aboutpage contactpage profilepage person",
     "recipe": "recipe",
