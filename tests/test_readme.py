@@ -95,7 +95,12 @@ def environment(place: Path, common_crawl: str) -> dict[str, str]:
     }
 
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GOLD_COMMANDS = re.findall(r"^    (gristmill extract (?:eval|train) .*)$", README, re.MULTILINE)
+
+
 def test_there_are_commands():
+    assert len(GOLD_COMMANDS) == 2
     assert sum(c.startswith("gristmill") for c in COMMANDS) >= 9
     assert sum(c.startswith("make crawl-to-shards") for c in COMMANDS) == 3
 
@@ -124,6 +129,24 @@ def test_command(command, place, common_crawl):
         timeout=500,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", GOLD_COMMANDS)
+def test_command_on_gold_pages(command, tmp_path, shared_data):
+    """The two that need pages with gold text, on a small part of ours."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    command = command.replace("DATA", str(shared_data)) + " --every 60"
+    if " train " in command:  # the two reports of fairness take six times as long; test_extract_training.py has them
+        command = command.replace("--cross-validate --leave-sets-out", "--no-silver --threads 1")
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    if " train " in command:
+        assert (tmp_path / "model" / "model.npz").is_file()
+    else:
+        assert "gristmill" in done.stdout and "resiliparse" in done.stdout
 
 
 @pytest.mark.ray

@@ -24,8 +24,8 @@ PARAGRAPH = "The mill was built of grey stone, and for two hundred years, people
 
 def page(main: str, around: str = "") -> str:
     return (
-        "<html><head><title>The mill</title></head><body><nav><ul><li><a href=/>Home</a><li><a href=/a>About</a></ul></nav>"
-        f"<article><h1>The mill</h1>{main}</article>{around}<footer>Copyright, all rights reserved.</footer></body></html>"
+        "<html><head><title>The mill</title></head><body><nav><ul><li><a href=/>Home</a><li>About</ul></nav>"
+        f"<article><h1>The mill</h1>{main}</article>{around}<footer>All rights reserved.</footer></body></html>"
     )
 
 
@@ -53,9 +53,7 @@ def test_on_the_sample_pages_the_content_that_they_were_made_from_is_found(engin
 
 
 def test_what_surrounds_the_article_is_left_out(engine) -> None:
-    around = (
-        "<aside class=related><h3>Related</h3><ul>" + "<li><a href=/x>Ten more mills to see</a>" * 5 + "</ul></aside>"
-    )
+    around = "<aside class=related><h3>Related</h3><ul>" + "<li><a href=/x>Ten more mills</a>" * 5 + "</ul></aside>"
     text = engine.extract(page(body(), around), None).text
     assert text.count("grey stone") == 8
     assert "Home" not in text and "Ten more mills" not in text and "rights reserved" not in text
@@ -80,12 +78,8 @@ def test_favor_keeps_ever_more() -> None:
 
 
 def test_comments_are_kept_only_if_asked_for() -> None:
-    said = (
-        "I worked there as a boy, and I can tell you that the wheel did stand still, in the winter of 1963, for weeks."
-    )
-    around = (
-        f"<section id=comments class=comment-list><h3>Comments</h3><div class=comment><p>{said}</p></div></section>"
-    )
+    said = "I worked there as a boy, and I can tell you that the wheel stood still in the winter of 1963, for weeks."
+    around = f"<section class=comment-list><h3>Comments</h3><div class=comment><p>{said}</p></div></section>"
     html = page(body(), around)
     assert said not in make_engine("gristmill", EngineOptions()).extract(html, None).text
     assert said in make_engine("gristmill", EngineOptions(comments=True)).extract(html, None).text
@@ -119,8 +113,8 @@ def test_another_process_gives_the_same_text(engine) -> None:
     root = Path(__file__).parents[3]
     seen = {
         subprocess.run(
-            [sys.executable, "-c", script], cwd=root, env={"PATH": "", "PYTHONHASHSEED": seed, "HOME": str(Path.home())},
-            capture_output=True, text=True, check=True,
+            [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True,
+            env={"PATH": "", "PYTHONHASHSEED": seed, "HOME": str(Path.home())},
         ).stdout
         for seed in ("1", "2")
     }  # fmt: skip
