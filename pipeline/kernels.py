@@ -181,18 +181,31 @@ class _PartTyping(NopythonTypeInference):
 
 register_pass(mutates_CFG=True, analysis_only=False)(_PartTyping)
 register_pass(mutates_CFG=True, analysis_only=False)(_PartLowering)
-_OWN_PASSES = {NopythonTypeInference: _PartTyping, NativeLowering: _PartLowering}
 
 
-class _PartCompiler(CompilerBase):
+class _PlainCompiler(CompilerBase):
+    """numba's compiler with fewer passes and the remembered signatures."""
+
+    own: dict[Any, Any] = {NopythonTypeInference: _PartTyping}
+
     def define_pipelines(self) -> list[Any]:
-        manager = DefaultPassBuilder.define_nopython_pipeline(self.state, "part")
-        light = PassManager("part")
-        for which, text in manager.passes:
+        """numba's passes but for those left out; some are exchanged for our own."""
+        manager = PassManager("plain")
+        for which, text in DefaultPassBuilder.define_nopython_pipeline(self.state).passes:
             if which.__name__ not in _LEFT_OUT:
-                light.add_pass(_OWN_PASSES.get(which, which), text)
-        light.finalize()
-        return [light]
+                manager.add_pass(self.own.get(which, which), text)
+        manager.finalize()
+        return [manager]
+
+
+class _PartCompiler(_PlainCompiler):
+    own = {NopythonTypeInference: _PartTyping, NativeLowering: _PartLowering}
+
+
+def plain_kernel(function: Callable[..., Any]) -> Any:
+    """As `kernel`, and compiled faster, for what is written as parts are: with no array made, nor returned."""
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+    return numba.njit(cache=True, _nrt=False, pipeline_class=_PlainCompiler, **options)(function)
 
 
 def kernel_part(function: Callable[..., Any]) -> Any:

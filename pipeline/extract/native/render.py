@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels import kernel, kernel_part
+from ...kernels import kernel_part, plain_kernel
 from . import scan as s
 from . import structure as y
 from . import writing as w
@@ -111,17 +111,79 @@ def _begin(info, operations, chain, n, opened, variants, markdown):
     opened[0] = n
 
 
-@kernel
-def _plan(blocks, text, keep, info, operations, markdown, with_tables):
-    """Fill `operations` with what `writing.write` is to do, from the second on; returns where they end.
+@kernel_part
+def _language(src, elements, pre):
+    """Range in the source of the code's language, empty if none is named.
 
-    Fences are left to `_fill_fences`, needed if operations[1].
+    It is in a class of the code block, of its first child or of one of the two elements above.
     """
+    e = pre
+    if pre + 1 < len(elements) and elements[pre + 1, s.PARENT] == pre:
+        e = pre + 1
+    for _ in range(4):
+        if e <= 0:
+            break
+        i = elements[e, s.CLASS0]
+        end = min(elements[e, s.CLASS1], i + _MAX_CLASS)
+        while i < end:
+            for name in range(len(_CLASS_SIZES)):
+                size = _CLASS_SIZES[name]
+                k = 0
+                while k < size and i + k < end and src[i + k] == _CLASS_NAMES[name, k]:
+                    k += 1
+                if k < size:
+                    continue
+                j = i + size
+                while j < end and src[j] == 32:
+                    j += 1
+                start = j
+                while j < end and src[j] > 32 and src[j] != 59 and src[j] != 96 and src[j] < 127:
+                    j += 1
+                if start < j <= start + _MAX_LANGUAGE:
+                    return start, j
+            while i < end and src[i] > 32:
+                i += 1
+            while i < end and src[i] <= 32:
+                i += 1
+        e = elements[e, s.PARENT]
+    return 0, 0
+
+
+@kernel_part
+def _fence(blocks, text, keep, info, b):
+    """Backticks to fence the code block that begins with block `b`: more than any run of them inside it."""
+    pre = info[blocks[b, s.ELEMENT], y.IN_PRE]
+    longest = 2
+    while b < len(blocks) and (not keep[b] or info[blocks[b, s.ELEMENT], y.IN_PRE] == pre):
+        run = 0
+        for k in range(blocks[b, s.TEXT0], blocks[b, s.TEXT1] if keep[b] else 0):
+            run = run + 1 if text[k] == 96 else 0
+            longest = max(longest, run)
+        b += 1
+    return longest + 1
+
+
+@kernel_part
+def _fill_fences(src, elements, blocks, text, keep, info, operations, count):
+    """Give the opening fences of code blocks, and the closing ones, their lengths, the former their languages too."""
+    fence = 0
+    for at in range(w.OPERATION, count, w.OPERATION):
+        if operations[at] == w.FENCE:
+            pre = operations[at + 2]
+            if pre != 0:
+                fence = _fence(blocks, text, keep, info, operations[at + 1])
+                # the operation after it is there for the language
+                operations[at + 5], operations[at + 6] = _language(src, elements, pre)
+            operations[at] = w.CHARS
+            operations[at + 1] = 96
+            operations[at + 2] = fence
+
+
+@plain_kernel
+def _plan(src, elements, blocks, text, keep, info, operations, chain, opened, variants, markdown, with_tables):
+    """Fill `operations` with what `writing.write` is to do, from the second on; returns where they end."""
     operations[0] = w.OPERATION
-    operations[1] = 0
-    chain = np.empty(y.MAX_NESTING + 1, np.int64)
-    opened = np.zeros(y.MAX_NESTING + 2, np.int64)
-    variants = np.zeros(y.MAX_NESTING + 1, np.int64)
+    fences = False
     # the data table that is being written, its row and cell, and how many bars the row has so far
     in_table = 0
     row = 0
@@ -211,7 +273,7 @@ def _plan(blocks, text, keep, info, operations, markdown, with_tables):
         elif pre != 0:
             form = w.CODE
             if markdown and in_pre == 0:
-                operations[1] = 1
+                fences = True
                 _emit(operations, w.FENCE, b, pre, 0)
                 _emit(operations, w.SOURCE, 0, 0, 0)
                 _emit(operations, w.LINE, level, 0, 0)
@@ -225,75 +287,9 @@ def _plan(blocks, text, keep, info, operations, markdown, with_tables):
         if not markdown and pre != 0:
             level = 0
         _emit(operations, w.TEXT, start, end, form + 16 * level)
+    if fences:
+        _fill_fences(src, elements, blocks, text, keep, info, operations, operations[0])
     return operations[0]
-
-
-@kernel_part
-def _language(src, elements, pre):
-    """Range in the source of the code's language, empty if none is named.
-
-    It is in a class of the code block, of its first child or of one of the two elements above.
-    """
-    e = pre
-    if pre + 1 < len(elements) and elements[pre + 1, s.PARENT] == pre:
-        e = pre + 1
-    for _ in range(4):
-        if e <= 0:
-            break
-        i = elements[e, s.CLASS0]
-        end = min(elements[e, s.CLASS1], i + _MAX_CLASS)
-        while i < end:
-            for name in range(len(_CLASS_SIZES)):
-                size = _CLASS_SIZES[name]
-                k = 0
-                while k < size and i + k < end and src[i + k] == _CLASS_NAMES[name, k]:
-                    k += 1
-                if k < size:
-                    continue
-                j = i + size
-                while j < end and src[j] == 32:
-                    j += 1
-                start = j
-                while j < end and src[j] > 32 and src[j] != 59 and src[j] != 96 and src[j] < 127:
-                    j += 1
-                if start < j <= start + _MAX_LANGUAGE:
-                    return start, j
-            while i < end and src[i] > 32:
-                i += 1
-            while i < end and src[i] <= 32:
-                i += 1
-        e = elements[e, s.PARENT]
-    return 0, 0
-
-
-@kernel_part
-def _fence(blocks, text, keep, info, b):
-    """Backticks to fence the code block that begins with block `b`: more than any run of them inside it."""
-    pre = info[blocks[b, s.ELEMENT], y.IN_PRE]
-    longest = 2
-    while b < len(blocks) and (not keep[b] or info[blocks[b, s.ELEMENT], y.IN_PRE] == pre):
-        run = 0
-        for k in range(blocks[b, s.TEXT0], blocks[b, s.TEXT1] if keep[b] else 0):
-            run = run + 1 if text[k] == 96 else 0
-            longest = max(longest, run)
-        b += 1
-    return longest + 1
-
-
-@kernel
-def _fill_fences(src, elements, blocks, text, keep, info, operations, count):
-    """Give the opening fences of code blocks, and the closing ones, their lengths, the former their languages too."""
-    fence = 0
-    for at in range(w.OPERATION, count, w.OPERATION):
-        if operations[at] == w.FENCE:
-            pre = operations[at + 2]
-            if pre != 0:
-                fence = _fence(blocks, text, keep, info, operations[at + 1])
-                # the operation after it is there for the language
-                operations[at + 5], operations[at + 6] = _language(src, elements, pre)
-            operations[at] = w.CHARS
-            operations[at + 1] = 96
-            operations[at + 2] = fence
 
 
 def render(page: Page, keep: NDArray[np.bool_], *, markdown: bool = False, tables: bool = True) -> str:
@@ -307,9 +303,9 @@ def render(page: Page, keep: NDArray[np.bool_], *, markdown: bool = False, table
     kept = int(np.count_nonzero(mask))
     info = y.structure(page, mask)
     operations = np.empty(w.OPERATION * (_OPERATIONS_A_BLOCK * (kept + 1) + 1), np.int64)
-    count = _plan(page.blocks, page.text, mask, info, operations, markdown, tables)
-    if operations[1]:
-        _fill_fences(page.source, page.elements, page.blocks, page.text, mask, info, operations, count)
+    chain, opened, variants = np.zeros((3, y.MAX_NESTING + 2), np.int64)
+    src, elements, blocks, text = page.source, page.elements, page.blocks, page.text
+    count = _plan(src, elements, blocks, text, mask, info, operations, chain, opened, variants, markdown, tables)
     buf = np.empty(len(page.text) + 16 * kept + 256, np.uint8)
-    out, size = w.write(page.source, page.text, operations[w.OPERATION :], count - w.OPERATION, buf, markdown)
-    return str(memoryview(out)[:size], "utf-8", "replace")
+    out, size = w.write(src, text, operations[w.OPERATION : count], buf, markdown)
+    return str(memoryview(out.data)[:size], "utf-8", "replace")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...kernels import kernel, kernel_part
+from ...kernels import kernel_part, plain_kernel
 from . import columns as y
 from . import tables as t
 from .columns import *  # noqa: F403  (readers of the tables name the columns as this module's)
@@ -109,7 +109,7 @@ def _is_rendering(src, state):
     return state[y.A_OWN] & y.F_ARIA_HIDDEN != 0 and starts_with(src, class0, class1, _KATEX)
 
 
-@kernel
+@plain_kernel
 def scan(src, elements, blocks, count, out, stack, state, title):
     """Fill the element and block tables and the text; returns (elements, blocks, bytes of text).
 

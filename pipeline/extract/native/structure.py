@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels import kernel, kernel_part
+from ...kernels import kernel_part, plain_kernel
 from . import scan as s
 from . import tables as t
 from .page import Page
@@ -85,7 +85,7 @@ def _number(src, at, name):
     return -1
 
 
-@kernel
+@kernel_part
 def _nearest(src, elements, info, table_list):
     """Fill the columns that come from the elements alone; returns the number of tables put into `table_list`."""
     found = 0
@@ -148,7 +148,7 @@ def _nearest(src, elements, info, table_list):
     return found
 
 
-@kernel
+@kernel_part
 def _count(blocks, keep, info):
     """Count the kept blocks of items and cells; mark the lists and tables that serve layout by what they hold."""
     for b in range(len(blocks)):
@@ -248,11 +248,9 @@ def _place_cells(src, elements, info, table, until, used):
     return True
 
 
-@kernel
-def _sort_tables(src, elements, info, table_list, found):
+@kernel_part
+def _sort_tables(src, elements, info, table_list, found, until, used):
     """Tell tables of data from those that serve layout; place the cells of the former."""
-    until = np.empty(MAX_COLUMNS, np.int64)
-    used = np.empty(MAX_COLUMNS, np.int64)
     for k in range(found - 1, -1, -1):  # inner tables before the outer ones
         table = table_list[k]
         if info[table, LAST] == 0:
@@ -267,12 +265,18 @@ def _sort_tables(src, elements, info, table_list, found):
             info[table, LAYOUT] = 1
 
 
+@plain_kernel
+def _fill(src, elements, blocks, keep, info, table_list, until, used):
+    found = _nearest(src, elements, info, table_list)
+    _count(blocks, keep, info)
+    if found > 0:
+        _sort_tables(src, elements, info, table_list, found, until, used)
+
+
 def structure(page: Page, keep: NDArray[np.bool_]) -> NDArray[np.int32]:
     """The structure table, int32[elements, 16], for the blocks of which `keep` (bool[blocks]) is true."""
     info = np.zeros((len(page.elements), COLUMNS), np.int32)
     table_list = np.empty(len(page.elements), np.int32)
-    found = _nearest(page.source, page.elements, info, table_list)
-    _count(page.blocks, keep, info)
-    if found > 0:
-        _sort_tables(page.source, page.elements, info, table_list, found)
+    until, used = np.empty(MAX_COLUMNS, np.int64), np.empty(MAX_COLUMNS, np.int64)
+    _fill(page.source, page.elements, page.blocks, keep, info, table_list, until, used)
     return info

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...kernels import kernel, kernel_part
+from ...kernels import kernel_part, plain_kernel
 from . import structure as y
 
 MAX_BOX_BYTES = 12
@@ -134,18 +135,18 @@ def _block(text, start, end, buf, o, prefix, width, form):
     return o
 
 
-@kernel
-def write(src, text, operations, count, buf, markdown):
-    """Carry out operations[:count] (int64); returns `buf` (uint8) or a larger buffer, and how many bytes are used."""
-    o = int(np.int64(0))  # typed so, lest its parts be compiled twice
-    prefix = np.empty((y.MAX_NESTING + 1) * MAX_BOX_BYTES, np.uint8)
-    widths = np.zeros(y.MAX_NESTING + 2, np.int64)
-    for at in range(0, count, OPERATION):
+@plain_kernel
+def _write(src, text, operations, first, buf, o, prefix, widths, markdown):
+    """Carry out operations[first:] onto buf[:o] as far as there is room.
+
+    Returns which operation is the next, how many bytes are used, and how many more that operation may need.
+    """
+    for at in range(first, len(operations), OPERATION):
         code = operations[at]
         a = operations[at + 1]
         b = operations[at + 2]
         c = operations[at + 3]
-        width = int(np.int64(0))
+        width = np.int64(0)
         need = len(prefix) + 16
         if code <= RULES:
             need += 6 * b
@@ -157,10 +158,7 @@ def write(src, text, operations, count, buf, markdown):
                     if text[k] == 10:
                         need += width + 8
         if o + need > len(buf):
-            larger = np.empty(2 * len(buf) + need, np.uint8)
-            for k in range(o):
-                larger[k] = buf[k]
-            buf = larger
+            return at, o, need
         if code == TEXT:
             o = _block(text, a, b, buf, o, prefix, width, c & 15)
         elif LINE <= code <= BLANK:
@@ -206,4 +204,23 @@ def write(src, text, operations, count, buf, markdown):
         else:
             buf[o] = 32
             o += 1
+    return len(operations), o, 0
+
+
+def write(
+    src: NDArray[np.uint8],
+    text: NDArray[np.uint8],
+    operations: NDArray[np.int64],
+    buf: NDArray[np.uint8],
+    markdown: bool,
+) -> tuple[NDArray[np.uint8], int]:
+    """Carry out the operations (int64, four each); returns `buf` or a larger buffer, and how many bytes are used."""
+    prefix = np.empty((y.MAX_NESTING + 1) * MAX_BOX_BYTES, np.uint8)
+    widths = np.zeros(y.MAX_NESTING + 2, np.int64)
+    at, o, need = _write(src, text, operations, 0, buf, 0, prefix, widths, markdown)
+    while at < len(operations):
+        larger = np.empty(2 * len(buf) + need, np.uint8)
+        larger[:o] = buf[:o]
+        buf = larger
+        at, o, need = _write(src, text, operations, at, buf, o, prefix, widths, markdown)
     return buf, o
