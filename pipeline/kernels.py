@@ -107,7 +107,7 @@ _LEFT_OUT = {
 """numba's passes for what parts don't have: closures, generators, array expressions, exceptions, objects."""
 
 _PLAIN = (types.Number, types.Boolean, types.Literal, types.Array)
-_OPERATORS = frozenset(value for value in vars(operator).values() if callable(value))
+_OPERATORS = frozenset((bool, len, range, *(value for value in vars(operator).values() if callable(value))))
 
 
 class _PartLibrary(JITCodeLibrary):
@@ -165,6 +165,10 @@ class _RememberedTyping:
         if found is None:
             found = self._signatures[key] = self._context.resolve_function_type(function, args, kws)
         return found
+
+    def resolve_setitem(self, target: Any, index: Any, value: Any) -> Any:
+        """The signature of an assignment to an item, as the context resolves it."""
+        return self.resolve_function_type(self._context.resolve_value_type(operator.setitem), (target, index, value), {})
 
 
 class _PartTyping(NopythonTypeInference):
