@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...kernels import kernel_part
+from ...kernels import kernel_part, larger, smaller
 from . import columns as y
 from . import tables as t
 
@@ -54,8 +54,8 @@ def flags_here(elements, stack, state):
 @kernel_part
 def _innermost(state, one, other, until, or_until):
     """Stack position of the innermost open `one` or `other` above the nearest `until` or table; 0 if none."""
-    at = max(state[y.LAST + one], state[y.LAST + other])
-    bar = max(state[y.LAST + until], state[y.LAST + or_until], state[y.LAST + _TABLE])
+    at = larger(state[y.LAST + one], state[y.LAST + other])
+    bar = larger(larger(state[y.LAST + until], state[y.LAST + or_until]), state[y.LAST + _TABLE])
     return at if at > bar else 0
 
 
@@ -147,7 +147,7 @@ def open_element(src, elements, stack, state, tag, key, source):
     shape = np.uint32(key)
     if tag != 0:
         class0 = state[y.A_CLASS]
-        for k in range(class0, min(state[y.A_CLASS + 1], class0 + 64)):
+        for k in range(class0, smaller(state[y.A_CLASS + 1], class0 + 64)):
             shape = np.uint32((shape ^ src[k]) * _PRIME)
     elements[row + y.SHAPE] = np.int64(shape) & 0x7FFFFFFF
     elements[row + y.END] = ne + 1

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...kernels import kernel_part
+from ...kernels import kernel_part, smaller
 from . import tables as t
 
 _KEYS, _POINTS, _WINDOWS = t.ENTITY_KEYS, t.ENTITY_POINTS, t.WINDOWS_1252
@@ -61,7 +61,7 @@ def reference(src, i, n):
                 digit = np.int64(c | 32) - 87
             else:
                 break
-            value = min(value * (16 if hexadecimal else 10) + digit, 0x110000)
+            value = smaller(value * (16 if hexadecimal else 10) + digit, 0x110000)
             j += 1
         if j == first:
             return none
@@ -76,7 +76,7 @@ def reference(src, i, n):
     width = 1
     point = 38
     second = 0
-    stop = min(n, j + _LONGEST)
+    stop = smaller(n, j + _LONGEST)
     while j < stop:
         c = src[j]
         letter = 97 <= (c | 32) <= 122 or 48 <= c <= 57

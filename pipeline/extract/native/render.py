@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels import kernel_part, plain_kernel
+from ...kernels import kernel_part, larger, plain_kernel, smaller
 from . import scan as s
 from . import structure as y
 from . import writing as w
@@ -124,7 +124,7 @@ def _language(src, elements, pre):
         if e <= 0:
             break
         i = elements[e, s.CLASS0]
-        end = min(elements[e, s.CLASS1], i + _MAX_CLASS)
+        end = smaller(elements[e, s.CLASS1], i + _MAX_CLASS)
         while i < end:
             for name in range(len(_CLASS_SIZES)):
                 size = _CLASS_SIZES[name]
@@ -158,7 +158,7 @@ def _fence(blocks, text, keep, info, b):
         run = 0
         for k in range(blocks[b, s.TEXT0], blocks[b, s.TEXT1] if keep[b] else 0):
             run = run + 1 if text[k] == 96 else 0
-            longest = max(longest, run)
+            longest = larger(longest, run)
         b += 1
     return longest + 1
 

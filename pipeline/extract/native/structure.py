@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ...kernels import kernel_part, plain_kernel
+from ...kernels import kernel_part, larger, plain_kernel, smaller
 from . import scan as s
 from . import tables as t
 from .page import Page
@@ -65,7 +65,7 @@ _START, _VALUE, _COLSPAN, _ROWSPAN = map(_word, ("start", "value", "colspan", "r
 def _number(src, at, name):
     """The number that the tag at src[at] gives to the attribute `name`; -1 where it gives none."""
     m = len(name)
-    stop = min(len(src) - m - 1, at + 1024)
+    stop = smaller(len(src) - m - 1, at + 1024)
     i = at + 1
     while i < stop and src[i] != 62:
         if src[i] <= 32:
@@ -78,7 +78,7 @@ def _number(src, at, name):
                     i += 1
                 value = -1
                 while i < stop and 48 <= src[i] <= 57 and value < _MAX_NUMBER // 10:
-                    value = max(value, 0) * 10 + (src[i] - 48)
+                    value = larger(value, 0) * 10 + (src[i] - 48)
                     i += 1
                 return value
         i += 1
@@ -105,7 +105,7 @@ def _nearest(src, elements, info, table_list):
         if ITEM <= role <= QUOTE:
             if role == ITEM and info[around, ROLE] == ORDERED:
                 if number < 0:
-                    number = min(info[around, NUMBER] + 1, _MAX_NUMBER)
+                    number = smaller(info[around, NUMBER] + 1, _MAX_NUMBER)
                 info[around, NUMBER] = number
                 info[e, NUMBER] = number
                 info[e, ORDER] = 1
@@ -199,7 +199,7 @@ def _place_cells(src, elements, info, table, until, used):
     while e < end:
         role = info[e, ROLE]
         if role == TABLE:
-            e = max(e + 1, elements[e, s.END])
+            e = larger(e + 1, elements[e, s.END])
             continue
         if role == CELL and info[e, IN_TABLE] == table:
             if info[e, IN_ROW] != row:
@@ -215,14 +215,14 @@ def _place_cells(src, elements, info, table, until, used):
             for k in range(2):
                 span = _number(src, elements[e, s.SOURCE], _ROWSPAN if k == 0 else _COLSPAN)
                 high = wide
-                wide = max(1, span)
+                wide = larger(1, span)
             info[e, COLUMN] = column
             if info[e, OWN] > 0:
                 used[column] = 1
                 if kept_in != number:
                     kept_in = number
                     kept_rows += 1
-            stop = min(MAX_COLUMNS, column + wide)
+            stop = smaller(MAX_COLUMNS, column + wide)
             if high > 1:
                 for k in range(column, stop):
                     until[k] = number + high - 1
@@ -240,7 +240,7 @@ def _place_cells(src, elements, info, table, until, used):
     while e < end:
         role = info[e, ROLE]
         if role == TABLE:
-            e = max(e + 1, elements[e, s.END])
+            e = larger(e + 1, elements[e, s.END])
             continue
         if role == CELL and info[e, IN_TABLE] == table:
             info[e, COLUMN] = used[info[e, COLUMN]]

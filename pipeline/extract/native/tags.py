@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...kernels import kernel_part
+from ...kernels import kernel_part, smaller
 from . import columns as y
 from . import tables as t
 from .text import LOWERED
@@ -157,7 +157,7 @@ def script_end(src, start, n, state):
                 if closing and level < 2:
                     return i
                 if closing:
-                    first = min(first, i)
+                    first = smaller(first, i)
                     level = 1
                 elif level == 1:
                     level = 2

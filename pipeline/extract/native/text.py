@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...kernels import kernel_part
+from ...kernels import kernel_part, larger
 from . import columns as y
 from . import tables as t
 from .references import put, reference
@@ -67,7 +67,7 @@ def end_block(blocks, out, stack, state, count):
         nb = state[y.NB]
         row = nb * y.BLOCK_COLUMNS
         if row < len(blocks):
-            count[y.ELEMENT] = stack[max(state[y.BLOCK_SP], 0) * y.FRAME]
+            count[y.ELEMENT] = stack[larger(state[y.BLOCK_SP], 0) * y.FRAME]
             count[y.TEXT0] = start
             count[y.TEXT1] = o
             count[y.TEXT_HASH] = state[y.HASH] & 0x7FFFFFFF
