@@ -4,6 +4,8 @@ The first judge scores each block by itself. A block that it is unsure of is bet
 neighbours, of the elements that it stands in, and of its look-alikes on the page.
 """
 
+# numba settles the types of the kernels' variables:
+# mypy: disable-error-code="assignment"
 from __future__ import annotations
 
 import math

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .context import CONTEXT, surround
-from .features import FEATURES, PLACES, measure
+from .features import FEATURES, PLACES
+from .measures import measure
 from .page import Page
 from .vocabulary import TEXT_WORDS, Vocabulary, score_text
 from .words import KIND_COUNT, WordTable, paths
@@ -29,7 +30,7 @@ def first_features(page: Page, lexicon: Lexicon) -> tuple[NDArray[np.float32], N
     paths(page.source, page.elements, words.keys, words.kinds, words.weights, distance, score)
     matrix = np.zeros((len(FEATURES) + len(CONTEXT), len(page.blocks)), np.float32)
     places = np.zeros((len(PLACES), len(page.blocks)), np.int32)
-    measure(page.source, page.elements, page.blocks, page.text, *page.title, distance, score, matrix, places)
+    measure(page.source, page.elements, page.blocks, page.text, page.title, distance, score, matrix, places)
     score_text(
         page.text,
         page.elements,

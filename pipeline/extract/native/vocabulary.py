@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import kernel
-from . import scan as s
+from . import columns as y
 from . import tables as t
 
 FIRST_WORDS = 24
@@ -62,22 +62,37 @@ def heading_above(elements, blocks, above):
         if last >= 0 and b - last > MAX_HEADING_BLOCKS:
             last = -1
         above[b] = last
-        e = blocks[b, s.ELEMENT]
-        if elements[e, s.FLAGS] & s.F_HEADING:
+        e = blocks[b, y.ELEMENT]
+        if elements[e, y.FLAGS] & y.F_HEADING:
             last = b
 
 
-@kernel
-def score_text(text, elements, blocks, keys, weights, matrix, f):
+def score_text(
+    text: NDArray[np.uint8],
+    elements: NDArray[np.int32],
+    blocks: NDArray[np.int32],
+    keys: NDArray[np.uint32],
+    weights: NDArray[np.float32],
+    matrix: NDArray[np.float32],
+    f: int,
+) -> None:
     """Fill the rows f.. of matrix with the features TEXT_WORDS."""
     nb = len(blocks)
-    slots = len(keys)
-    heading_score = np.zeros(nb, np.float32)
-    above = np.zeros(nb, np.int32)
+    above = np.empty(nb, np.int32)
     heading_above(elements, blocks, above)
+    rows = matrix[f : f + len(TEXT_WORDS)].reshape(-1)
+    tables = (elements.reshape(-1), blocks.reshape(-1), keys, weights.reshape(-1))
+    _score_text(text, *tables, rows, above, np.empty(nb, np.float32))
+
+
+@kernel
+def _score_text(text, elements, blocks, keys, weights, matrix, above, heading_score):
+    nb = len(above)
+    slots = len(keys)
     for b in range(nb):
-        start = blocks[b, s.TEXT0]
-        stop = blocks[b, s.TEXT1]
+        row = b * y.BLOCK_COLUMNS
+        start = blocks[row + y.TEXT0]
+        stop = blocks[row + y.TEXT1]
         n = 0
         total = np.float32(0)
         heading = np.float32(0)
@@ -95,9 +110,10 @@ def score_text(text, elements, blocks, keys, weights, matrix, f):
                 slot = key % slots
                 while keys[slot] != 0:
                     if keys[slot] == key:
-                        total += weights[slot, 0]
-                        heading += weights[slot, 1]
-                        least = min(least, weights[slot, 0])
+                        weight = weights[2 * slot]
+                        total += weight
+                        heading += weights[2 * slot + 1]
+                        least = min(least, weight)
                         break
                     slot = (slot + 1) % slots
                 key = np.uint32(0x811C9DC5)
@@ -106,16 +122,16 @@ def score_text(text, elements, blocks, keys, weights, matrix, f):
                 if n >= FIRST_WORDS:
                     break
         heading_score[b] = heading
-        matrix[f, b] = total
-        matrix[f + 1, b] = total / max(n, 1)
-        matrix[f + 2, b] = least
+        matrix[b] = total
+        matrix[nb + b] = total / max(n, 1)
+        matrix[2 * nb + b] = least
         at = above[b]
         if at >= 0:
-            matrix[f + 3, b] = heading_score[at]
-            matrix[f + 4, b] = b - at
-            e = blocks[at, s.ELEMENT]
-            while e > 0 and _HEADINGS[elements[e, s.TAG]] == 0:
-                e = elements[e, s.PARENT]
-            matrix[f + 5, b] = _HEADINGS[elements[e, s.TAG]]
+            matrix[3 * nb + b] = heading_score[at]
+            matrix[4 * nb + b] = b - at
+            e = blocks[at * y.BLOCK_COLUMNS + y.ELEMENT]
+            while e > 0 and _HEADINGS[elements[e * y.ELEMENT_COLUMNS + y.TAG]] == 0:
+                e = elements[e * y.ELEMENT_COLUMNS + y.PARENT]
+            matrix[5 * nb + b] = _HEADINGS[elements[e * y.ELEMENT_COLUMNS + y.TAG]]
         else:
-            matrix[f + 4, b] = -1
+            matrix[4 * nb + b] = -1
