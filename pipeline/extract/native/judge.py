@@ -23,7 +23,7 @@ class Lexicon:
 
 
 def first_features(page: Page, lexicon: Lexicon) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """float32[features and context, blocks], the context still zero, and the places: see `features.measure`."""
+    """float32[features and context, blocks], the context still zero, and the places: see `measures.measure`."""
     words, vocabulary = lexicon.words, lexicon.vocabulary
     distance = np.empty((len(page.elements), KIND_COUNT), np.uint8)
     score = np.empty((len(page.elements), 4), np.float32)
