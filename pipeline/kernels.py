@@ -139,8 +139,6 @@ class _PartLowering(NativeLowering):
         return True
 
 
-
-
 class _RememberedTyping:
     """numba's typing context, but what operators give for numbers and arrays is looked up once for all parts.
 

@@ -10,7 +10,7 @@ def extract_html(
     *,
     content_type: str | None = None,
     url: str | None = None,
-    engine: str = "trafilatura",
+    engine: str = "gristmill",
     isolate: bool = False,
     **options: Any,
 ) -> dict[str, str | None]:

@@ -40,7 +40,7 @@ Row = tuple[str | None, ...]
 class Job:
     """Everything that decides the result for a page. Goes to the child as JSON."""
 
-    engine: str = "trafilatura"
+    engine: str = "gristmill"
     options: EngineOptions = dataclasses.field(default_factory=EngineOptions)
     limits: Limits = dataclasses.field(default_factory=Limits)
 

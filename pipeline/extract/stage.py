@@ -43,12 +43,12 @@ class Extract(Stage):
     """Text, title, author and date of each page, by a chosen engine in a guarded process."""
 
     name = "extract"
-    version = 1
+    version = 2
     reads = ("payload", "payload_kind", "url", "record")
     adds = tuple(name for name, _ in EXTRACTED)
     removes = ("payload", "payload_kind")
 
-    engine: str = field(default="trafilatura", metadata={"help": "gristmill, trafilatura, resiliparse or module:Class"})
+    engine: str = field(default="gristmill", metadata={"help": "gristmill, trafilatura, resiliparse or module:Class"})
     favor: Literal["balanced", "precision", "recall"] = field(
         default="balanced", metadata={"help": "balanced, precision or recall"}
     )

@@ -66,9 +66,7 @@ class Gristmill:
 
     def __init__(self, options: EngineOptions, model: Model | None = None) -> None:
         if options.metadata != "page":
-            raise ConfigError(
-                "extract: gristmill finds no metadata of its own; use metadata='page'"
-            )
+            raise ConfigError("extract: gristmill finds no metadata of its own; use metadata='page'")
         self._options = options
         self._model = model
 

@@ -49,7 +49,7 @@ class Forest:
 
     def probability(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """The log-odds through the logistic function."""
-        return 1 / (1 + np.exp(-self.log_odds(matrix)))
+        return np.asarray(1 / (1 + np.exp(-self.log_odds(matrix))), np.float32)
 
     @cached_property
     def _tests(self) -> tuple[NDArray[Any], ...]:

@@ -20,17 +20,17 @@ KINDS: dict[str, str] = {
                "comentario comentarios",
     "meta": "meta byline author date time posted published timestamp info dateline datum autor fecha pubdate data "
             "contributor credit credits writer",
-    "related": "related recommended recommend recommendations more similar also popular trending latest recent suggested "
-               "upsell crosssell crosssells carousel slider teaser teasers outbrain taboola next prev previous "
-               "mehr readmore linked",
+    "related": "related recommended recommend recommendations more similar also popular trending latest recent "
+               "suggested upsell crosssell crosssells carousel slider teaser teasers outbrain taboola next prev "
+               "previous mehr readmore linked",
     "share": "share sharing social facebook twitter linkedin pinterest whatsapp addthis sharedaddy follow like likes",
     "consent": "cookie cookies consent gdpr privacy onetrust notice alert banner popup modal overlay lightbox toast",
-    "ad": "ad ads advert advertisement adsense sponsor sponsored promo promotion promoted dfp gpt adslot werbung anzeige "
-          "publicidad affiliate disclosure",
+    "ad": "ad ads advert advertisement adsense sponsor sponsored promo promotion promoted dfp gpt adslot werbung "
+          "anzeige publicidad affiliate disclosure",
     "side": "sidebar side aside widget widgets rail secondary complementary column rightcol leftcol supplementary",
     "crumb": "breadcrumb breadcrumbs crumb crumbs path pathway",
-    "menu": "menu nav navigation navbar topbar submenu dropdown megamenu navi hamburger drawer toolbar tabs pagination pager "
-            "paging pages skip",
+    "menu": "menu nav navigation navbar topbar submenu dropdown megamenu navi hamburger drawer toolbar tabs pagination "
+            "pager paging pages skip",
     "foot": "footer foot bottom copyright legal colophon contentinfo footnotes subfooter",
     "head": "header head masthead top logo brand branding",
     "content": "content article story entry body text main articlebody storybody maincontent richtext rte prose copy "
@@ -123,13 +123,9 @@ def paths(src, elements, keys, kinds, weights, distance, score):
                     key = np.uint32(0x811C9DC5)
                     length = 0
                 if is_upper or is_lower or digit:
-                    key = (
-                        np.uint32((key ^ (c | 32)) * np.uint32(0x01000193))
-                        if not digit
-                        else np.uint32((key ^ c) * np.uint32(0x01000193))
-                    )
+                    key = np.uint32((key ^ (c if digit else c | 32)) * np.uint32(0x01000193))
                     length += 1
-                lower = is_lower
+                lower = bool(is_lower)
         own = min(max(own, np.float32(-4)), np.float32(4))
         score[e, 0] = own
         if parent < 0:

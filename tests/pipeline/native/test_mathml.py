@@ -18,7 +18,7 @@ MATHJAX2 = (
 )
 MATHJAX3 = (
     '<p>so <mjx-container class="MathJax" jax="CHTML"><mjx-math class="MJX-TEX" ><mjx-mi>'
-    '<mjx-c>x</mjx-c></mjx-mi></mjx-math><mjx-assistive-mml><math><mi>x</mi></math></mjx-assistive-mml>'
+    "<mjx-c>x</mjx-c></mjx-mi></mjx-math><mjx-assistive-mml><math><mi>x</mi></math></mjx-assistive-mml>"
     "</mjx-container> holds"
 )
 WIKIPEDIA = (
