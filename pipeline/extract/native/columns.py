@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MAX_ELEMENTS = 250_000
+MAX_ELEMENTS = 150_000
 """Later elements are not told apart: their text belongs to the last that was. The largest real page has 20 721."""
 
 MAX_BLOCKS = 60_000

@@ -20,6 +20,11 @@ class Page:
     text: NDArray[np.uint8]
     title: tuple[int, int]
 
+    @property
+    def raw(self) -> bytes:
+        """The source as bytes, without a copy where it was scanned from bytes."""
+        return self.source.base if isinstance(self.source.base, bytes) else self.source.tobytes()
+
     def block_text(self, number: int) -> str:
         """Text of one block."""
         row = self.blocks[number]

@@ -98,7 +98,7 @@ def describe(
     chars = page.blocks[:, s.CHARS].astype(np.float32)
     kept = chars * keep
     stated = np.zeros(len(_STATED), np.float32)
-    source = page.source.tobytes()
+    source = page.raw
     for start, rare, rest in _MARKS:
         for at in places_of(start, page.source, rare)[:_MAX_STATEMENTS].tolist():
             match = rest.match(source, at + len(start))
