@@ -3,7 +3,7 @@
 Each construct is read at 1, 5, 25 and 50 MB; `exponent` is the slope of log time over log size from 5 to
 50 MB (1: linear, 2: quadratic); `peak_mb` is what the process grew by meanwhile, beyond the page (for the engine
 that has the page's text as str and its UTF-8 in it). The engine's work beyond the scan grows with the elements and
-blocks, of which there are at most 150 000 and 60 000, so its exponent can be far below 1.
+blocks, of which there are at most 150 000 and 40 000, so its exponent can be far below 1.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 MAX_ELEMENTS = 150_000
 """Later elements are not told apart: their text belongs to the last that was. The largest real page has 20 721."""
 
-MAX_BLOCKS = 60_000
+MAX_BLOCKS = 40_000
 """Later text is appended to the last block."""
 
 MAX_OPEN = 4096

@@ -418,7 +418,7 @@ def test_hostile_pages(name: str) -> None:
     ["<ul><li>a<p>b", "<table><tr><td>a<td>b</table>", "<blockquote><pre>a\n</pre>", "<tr><td>a", "<pre>a</pre>"],
 )
 def test_a_large_page_is_soon_done(piece: str) -> None:
-    """Sixty thousand blocks, the most there can be: work that grew with their square would take minutes."""
+    """As many blocks as there can be: work that grew with their square would take minutes."""
     page = page_of("<table>" + piece * MAX_BLOCKS)
     keep = np.ones(len(page.blocks), np.bool_)
     assert len(keep) == MAX_BLOCKS
