@@ -23,7 +23,7 @@ from pipeline.extract.native.model import Model
 from pipeline.extract.native.page import scan_page
 from pipeline.extract.native.vocabulary import FIRST_WORDS
 from pipeline.extract.native.words import split_words
-from pipeline.extract.training import command, fit, predict, word_weights
+from pipeline.extract.training import command, fit, predict, silver, word_weights
 from pipeline.extract.training.dataset import Bags, WordCounts, attribute_words, examples, text_words
 from pipeline.extract.training.fit import Trainer
 from pipeline.extract.training.labels import block_labels, segment_labels
@@ -248,9 +248,9 @@ class Watched(Trainer):
         self.fits: list[set[int]] = []
         self.scored: list[tuple[set[int], frozenset[int]]] = []
 
-    def _fit(self, train, rows, trees):
+    def _fit(self, train, features, trees, max_rows=fit.MAX_ROWS):
         self.fits.append({e.fold for e in train})
-        return super()._fit(train, rows, trees)
+        return super()._fit(train, features, trees, max_rows)
 
     def score_first(self, examples, out):
         examples = list(examples)
@@ -351,8 +351,8 @@ def data(tmp_path):
     return write_data(tmp_path / "data", records())
 
 
-def run(*words) -> int:
-    return main(["extract", "train", *map(str, words)])
+def run(*words, silver: bool = False) -> int:
+    return main(["extract", "train", *map(str, words), *([] if silver else ["--no-silver"])])
 
 
 def test_the_command_writes_the_same_bytes_with_one_thread_and_with_two(quick, data, tmp_path, capsys):
@@ -409,7 +409,7 @@ def test_another_seed_gives_another_model(quick, data, tmp_path):
 
 
 def test_a_page_is_cross_validated_by_a_model_without_its_group(data, monkeypatch):
-    prepared = command.prepare(data, seed=1)
+    prepared = command.prepare(data, seed=1, silver=False)
     monkeypatch.setattr(Trainer, "model", lambda self, out=(): set(out))
     monkeypatch.setattr(
         predict, "apply", lambda model, favor, pages: (Predicted(page, f"without {model}", favor) for page in pages)
@@ -424,6 +424,34 @@ def test_a_page_is_cross_validated_by_a_model_without_its_group(data, monkeypatc
     assert all(len(folds) == 1 for folds in by_group.values())
     fold_of = dict(zip([p.id for p in prepared.pages], prepared.folds, strict=True))
     assert all(e.fold == fold_of[e.gold.id] for e in prepared.examples)
+
+
+def test_a_teacher_labels_what_both_its_modes_agree_on():
+    story = "".join(
+        f"<p>{n}. The mill by the river ground rye and wheat for six villages, day and night.</p>" for n in range(9)
+    )
+    html = f"<html><body><nav><a href=/>Home</a> <a href=/b>Shop</a></nav><article>{story}</article></body></html>"
+    page = scan_page(html.encode())
+    texts = [page.block_text(k) for k in range(len(page.blocks))]
+    labels = silver.agreed_labels(html, texts)
+    assert labels.tolist() == [1 if "mill" in text else 0 for text in texts]
+    assert set(silver.agreed_labels("<p>Too short.</p>", ["Too short."])) == {-1}
+
+
+def test_teacher_pages_train_beside_the_gold_and_leave_with_their_group(quick, data, tmp_path, monkeypatch, capsys):
+    assert run("--data", data, "--output", tmp_path / "no.npz", silver=True) == 2
+    assert "fundus.warc.gz' is missing; --no-silver" in capsys.readouterr().err
+    monkeypatch.setattr(silver, "SOURCES", {"wcxb": {"source": "the gold's own pages", "licence": "CC0"}})
+    monkeypatch.setattr(command, "SILVER_SOURCES", silver.SOURCES)
+    prepared = command.prepare(data)
+    taught = [e for e in prepared.examples if e.gold.set == silver.SILVER]
+    assert len(taught) == 30 and len(prepared.pages) == len(prepared.folds) == 40
+    # the same pages as gold: in the same groups and folds, and gone where their set is left out
+    fold_of = {e.gold.sha1: (e.group, e.fold) for e in prepared.examples if e.gold.set == "wcxb"}
+    assert all((e.group, e.fold) == fold_of[e.gold.sha1] for e in taught)
+    assert {e.gold.set for e in predict.without_set(prepared.examples, "wcxb", 1).examples} <= {"daniel_waddle"}
+    assert run("--data", data, "--output", tmp_path / "with.npz", "--quiet", silver=True) == 0
+    assert Model.load(tmp_path / "with.npz").card["silver"]["sources"] == silver.SOURCES
 
 
 def test_wrong_use_is_one_clear_error(data, tmp_path, capsys, monkeypatch):
@@ -473,7 +501,7 @@ def test_labels_of_real_pages_reach_the_f1_that_blocks_allow(shared_data):
 def test_a_small_training_on_real_pages_beats_keeping_everything(shared_data, monkeypatch):
     for name in ("FIRST_TREES", "SECOND_TREES", "TYPE_ROUNDS"):
         monkeypatch.setattr(fit, name, 20)
-    prepared = command.prepare(shared_data, sets=["wcxb", "trafilatura_segments"], every=15)
+    prepared = command.prepare(shared_data, sets=["wcxb", "trafilatura_segments"], silver=False, every=15)
     trainer = Trainer(prepared.examples, threads=1)
     model = trainer.model({0})
     held = [e for e in prepared.examples if e.fold == 0 and e.gold.set == "wcxb"]
