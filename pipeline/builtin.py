@@ -1,8 +1,13 @@
-"""Imports every bundled stage and step, so that it registers itself."""
+"""Imports every bundled stage and step, so that it registers itself: a new filter is one new file in `filters/`."""
+
+import importlib
+import pkgutil
 
 import dedup.exact
-import filters.language
-import filters.url
+import filters
 import pipeline.extract.stage
 import pipeline.tokensteps
 import pretrain.step
+
+for _module in sorted(module.name for module in pkgutil.iter_modules(filters.__path__)):
+    importlib.import_module(f"filters.{_module}")

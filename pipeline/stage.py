@@ -15,8 +15,9 @@ import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -42,6 +43,8 @@ class Stage:
     reads: ClassVar[tuple[str, ...]] = ()
     adds: ClassVar[tuple[str, ...]] = ()
     removes: ClassVar[tuple[str, ...]] = ()
+    sources: ClassVar[tuple[str, ...]] = ()
+    """The papers, specifications or systems that the stage follows; shown by `gristmill filters`."""
 
     def __call__(self, docs: pa.Table) -> pa.Table:
         """The table with `adds` added, `removes` gone and, if rows are to go, `drop_reason` set."""
@@ -65,11 +68,22 @@ class Stage:
         return hashlib.blake2b(blob.encode(), digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True)
+class Rule:
+    """One comparison of a filter: a document is kept if `measure` `keep` the value of `option`."""
+
+    option: str  # the option that holds the threshold; None there = the rule is off
+    measure: str  # a field of the score struct, or "" for the score column itself
+    keep: Literal[">=", ">", "<=", "<"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Filter(Stage):
     """Scores, then decides. The score stays as column `score_column`, so a new threshold never re-scores."""
 
     score_column: ClassVar[str]
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    """The comparisons that decide, in order; what `inspect` draws thresholds and histograms from."""
     decides: ClassVar[tuple[str, ...]] = ()
     """Options that only decide: another value of theirs leaves the scores as they are."""
 
@@ -126,11 +140,61 @@ class Filter(Stage):
         return docs.append_column(DROP_REASON, marked)
 
 
+CUT_SPANS = "cut_spans"
+SPAN = pa.struct([("editor", pa.string()), ("start", pa.int64()), ("end", pa.int64()), ("kind", pa.string())])
+"""A span that an editor took or replaced: bytes [start, end) of the text that this editor read."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Editor(Stage):
-    """Turns text into new text plus the spans it took, `cut_spans: list<struct<start, end, kind>>` in bytes."""
+    """Turns text into new text plus the spans it took, `cut_spans: list<struct<editor, start, end, kind>>`.
 
-    adds = ("cut_spans",)
+    Several editors in a chain append to the same list. Scores made before the edit are not taken over
+    by a later filter: their columns lose the mark that `Filter.has_score` looks for.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("text",)
+    adds: ClassVar[tuple[str, ...]] = (CUT_SPANS,)
+
+    def edit(self, docs: pa.Table) -> tuple[pa.Array | pa.ChunkedArray, pa.Array | pa.ChunkedArray]:
+        """(text: large_string, spans: list<SPAN>), one per document; unchanged documents have no spans."""
+        raise NotImplementedError
+
+    def dropped(self, docs: pa.Table) -> pa.Array | pa.ChunkedArray | None:
+        """Reasons to drop edited documents (null = keep), from the table with the new text; None = keep all."""
+        return None
+
+    def __call__(self, docs: pa.Table) -> pa.Table:
+        require(docs, self.reads, f"editor '{self.name}'")
+        text, spans = self.edit(docs)
+        fields = [
+            pa.field(f.name, f.type, f.nullable) if f.metadata and SCORED_BY in f.metadata else f for f in docs.schema
+        ]
+        docs = docs.cast(pa.schema(fields, docs.schema.metadata))
+        docs = docs.set_column(docs.column_names.index("text"), pa.field("text", pa.large_string()), text)
+        if CUT_SPANS in docs.column_names:
+            at = docs.column_names.index(CUT_SPANS)
+            docs = docs.set_column(at, pa.field(CUT_SPANS, pa.list_(SPAN)), _joined_lists(docs[CUT_SPANS], spans))
+        else:
+            docs = docs.append_column(pa.field(CUT_SPANS, pa.list_(SPAN)), spans)
+        reasons = self.dropped(docs)
+        return docs if reasons is None else docs.append_column(DROP_REASON, reasons)
+
+
+def _joined_lists(first: pa.ChunkedArray, second: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Row by row, the items of two columns of lists (no nulls)."""
+    one, two = (pa.chunked_array(c) if isinstance(c, pa.Array) else c for c in (first, second))
+    a, b = one.combine_chunks(), two.combine_chunks()
+    if isinstance(a, pa.ChunkedArray):
+        a = pa.array([], pa.list_(SPAN))
+    if isinstance(b, pa.ChunkedArray):
+        b = pa.array([], pa.list_(SPAN))
+    n = len(a)
+    counts_a, counts_b = pc.list_value_length(a).to_numpy(), pc.list_value_length(b).to_numpy()
+    rows = np.concatenate([np.repeat(np.arange(n), counts_a), np.repeat(np.arange(n), counts_b)])
+    items = pa.concat_arrays([a.flatten(), b.flatten()]).take(pa.array(np.argsort(rows, kind="stable")))
+    offsets = np.concatenate([[0], np.cumsum(counts_a + counts_b)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), items)
 
 
 _REGISTRY: dict[str, type[Stage]] = {}

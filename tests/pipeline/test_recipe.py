@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, GristmillError, SchemaError
@@ -102,6 +102,7 @@ json_like = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(["name", "source", "steps", "output", "x"]), json_like))
 def test_any_mapping_is_a_recipe_or_one_of_our_errors(plain):
     try:
