@@ -10,44 +10,10 @@ WORD_CLASSES = (
     "CR", "LF", "Newline", "Extend", "ZWJ", "Format", "Katakana", "Hebrew_Letter", "ALetter", "Single_Quote",
     "Double_Quote", "MidNumLet", "MidLetter", "MidNum", "Numeric", "ExtendNumLet", "Regional_Indicator", "WSegSpace",
 )  # fmt: skip
-    "CR",
-    "LF",
-    "Newline",
-    "Extend",
-    "ZWJ",
-    "Format",
-    "Katakana",
-    "Hebrew_Letter",
-    "ALetter",
-    "Single_Quote",
-    "Double_Quote",
-    "MidNumLet",
-    "MidLetter",
-    "MidNum",
-    "Numeric",
-    "ExtendNumLet",
-    "Regional_Indicator",
-    "WSegSpace",
-]
 SENTENCE_CLASSES = (
     "CR", "LF", "Sep", "Extend", "Format", "Sp", "Lower", "Upper", "OLetter", "Numeric", "ATerm", "SContinue", "STerm",
     "Close",
 )  # fmt: skip
-    "CR",
-    "LF",
-    "Sep",
-    "Extend",
-    "Format",
-    "Sp",
-    "Lower",
-    "Upper",
-    "OLetter",
-    "Numeric",
-    "ATerm",
-    "SContinue",
-    "STerm",
-    "Close",
-]
 
 
 @functools.cache
