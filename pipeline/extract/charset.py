@@ -148,7 +148,7 @@ def _prescan_meta(head: bytes, lower: bytes) -> str | None:
         meta = _META.match(head, position)
         tag = None if meta else _TAG.match(head, position)
         if meta or tag:
-            attributes, position = _attributes(head, (meta or tag).end())  # type: ignore[union-attr]
+            attributes, position = tag_attributes(head, (meta or tag).end())  # type: ignore[union-attr]
             label = _meta_label(attributes) if meta else None
             if label is not None:
                 return label
@@ -161,8 +161,12 @@ def _prescan_meta(head: bytes, lower: bytes) -> str | None:
     return None
 
 
-def _attributes(head: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
-    """A tag's attributes (the first of each name) and where the tag ends."""
+def tag_attributes(head: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
+    """A tag's attributes (the first of each name, in small letters) and where the tag ends.
+
+    `position`: behind the tag's name. Names and values are read as WHATWG HTML tells a prescan to ("get an
+    attribute"), in linear time; character references stay as they are.
+    """
     found: dict[bytes, bytes] = {}
     while True:
         match = _ATTRIBUTE.match(head, position)

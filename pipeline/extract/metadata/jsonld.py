@@ -47,25 +47,33 @@ class Statements:
     """Authors that the page itself calls organizations."""
 
 
-def read_block(raw: bytes, into: Statements) -> None:
-    """Take in one block. What isn't JSON is searched for the plain fields; traps and rubbish change nothing."""
-    text = _WRAPPED.sub("", decode(raw[:MAX_BLOCK_BYTES])).strip().rstrip(";")
-    data: Any = None
+def parse_block(raw: bytes) -> Any:
+    """The JSON of one block, None where there is none: wrappers and trailing commas are forgiven, a trap is empty."""
+    text = _unwrapped(raw)
     for attempt in (text, None):
         try:
-            data = json.loads(_TRAILING.sub(r"\1", text) if attempt is None else attempt, strict=False)
-            break
+            return json.loads(_TRAILING.sub(r"\1", text) if attempt is None else attempt, strict=False)
         except RecursionError:
-            return
+            return {}
         except ValueError:  # pages carry broken JSON, and some carry traps
             continue
+    return None
+
+
+def _unwrapped(raw: bytes) -> str:
+    return _WRAPPED.sub("", decode(raw[:MAX_BLOCK_BYTES])).strip().rstrip(";")
+
+
+def read_block(raw: bytes, into: Statements) -> None:
+    """Take in one block. What isn't JSON is searched for the plain fields; traps and rubbish change nothing."""
+    data = parse_block(raw)
     if data is None:
-        _read_broken(text, into)
+        _read_broken(_unwrapped(raw), into)
         return
-    nodes = _nodes(data)
+    nodes = nodes_of(data)
     names = {node["@id"]: node for node in nodes if isinstance(node.get("@id"), str) and "name" in node}
     for node in nodes:
-        kind = _kind(node)
+        kind = kind_of(node)
         if _SITE.search(kind):
             _append(into.sites, node.get("name"))
             _append(into.sites, node.get("alternateName"))
@@ -100,7 +108,7 @@ def _read_broken(text: str, into: Statements) -> None:
         into.authors.append(author[1])
 
 
-def _nodes(data: Any) -> list[dict[str, Any]]:
+def nodes_of(data: Any) -> list[dict[str, Any]]:
     """The objects at the top, in lists, `@graph` and main entities, breadth first, at most MAX_NODES."""
     found: list[dict[str, Any]] = []
     queue: list[Any] = [data]
@@ -117,7 +125,7 @@ def _nodes(data: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _kind(node: dict[str, Any]) -> str:
+def kind_of(node: dict[str, Any]) -> str:
     kind = node.get("@type")
     if isinstance(kind, list):
         kind = next((k for k in kind if isinstance(k, str)), "")
@@ -141,7 +149,7 @@ def _read_authors(author: Any, names: dict[str, dict[str, Any]], into: Statement
             text = " ".join(plain(text).split()) if text else None
             if text and text not in into.authors:
                 into.authors.append(text)
-                if isinstance(person, dict) and _SITE.search(_kind(person)):
+                if isinstance(person, dict) and _SITE.search(kind_of(person)):
                     into.organizations.add(text)
 
 
