@@ -17,7 +17,7 @@ ARGS ?=
 
 STAMP := $(VENV)/.gristmill-setup
 
-.PHONY: help setup crawl-to-shards sample test test-fast lint format bench bench-% peers clean
+.PHONY: help setup crawl-to-shards sample test test-fast lint format docs bench bench-% peers clean
 .DEFAULT_GOAL := help
 
 help:  ## This list
@@ -59,6 +59,10 @@ lint: setup  ## ruff and mypy
 format: setup  ## Put the code in ruff's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup  ## The pages in docs/ that are made from the code
+	mkdir -p docs
+	$(BIN)/gristmill filters --markdown > docs/filters.md
 
 bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out benchmarks/common.py benchmarks/__init__.py,$(wildcard benchmarks/*.py)))  ## All measurements
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError, nearest
-from pipeline.stage import Filter, register
+from pipeline.stage import Filter, Rule, register
 from pipeline.store import file_digest
 
 MODEL_VARIABLE = "GRISTMILL_LID_MODEL"
@@ -91,6 +91,7 @@ class Language(Filter):
     adds: ClassVar[tuple[str, ...]] = ("lang", "lang_score")
     score_column: ClassVar[str] = "lang_score"
     decides: ClassVar[tuple[str, ...]] = ("languages", "min_score")
+    rules: ClassVar[tuple[Rule, ...]] = (Rule("min_score", "", ">="),)
 
     languages: tuple[str, ...] = field(default=(), metadata={"help": "codes to keep; none = every language"})
     min_score: float = field(default=0.65, metadata={"help": "drop below this score"})

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cli_extract
+from . import cli_extract, cli_inspect
 from .options import add_options, given_options, option_classes
 
 EPILOG = """
@@ -19,6 +19,7 @@ examples:
   gristmill extract eval --data data/ --every 20              which engine is best? (needs gold texts)
   gristmill filter language pages.jsonl.gz -o en.parquet --languages en --dropped rest.parquet
   gristmill dedup en.parquet -o unique.parquet
+  gristmill inspect runs/mine --html inspect.html              what did each filter drop?
   gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
 """
 
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_extract.add_commands(sub)
 
     filter_ = sub.add_parser("filter", help="documents -> documents that pass a filter", description=_STAGE_HELP)
-    filter_.add_argument("filter", help="the filter's name (see `gristmill stages`)")
+    filter_.add_argument("filter", help="the filter's name (see `gristmill filters`)")
     _io_options(filter_, "Parquet or JSONL(.gz, .zst) files, folders or globs")
     filter_.set_defaults(function=_filter)
 
@@ -88,9 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument("--json", action="store_true", help="print JSON")
     trace.set_defaults(function=_trace)
 
-    stages = sub.add_parser("stages", help="list all stages and steps with their options")
-    stages.add_argument("name", nargs="?", help="only this one")
-    stages.set_defaults(function=_stages)
+    cli_inspect.add_commands(sub)
     recipes = sub.add_parser("recipes", help="list the bundled recipes, or print one")
     recipes.add_argument("name", nargs="?", help="print this one")
     recipes.set_defaults(function=_recipes)
@@ -192,9 +191,13 @@ def _export(args: argparse.Namespace, result: Any) -> int:
 
     from .documents import export
     from .report import print_sections, sections, summary
+    from .store import read_json
 
     last = result.steps[-1]
-    export([last.folder / file for file in last.manifest["artefact"]], args.output)
+    stages = [
+        stage for step in result.steps for stage in (read_json(step.folder / "plan.json")["config"].get("stages") or [])
+    ]
+    export([last.folder / file for file in last.manifest["artefact"]], args.output, stages)
     if args.dropped:
         files = [
             step.folder / entry["file"]
@@ -202,7 +205,7 @@ def _export(args: argparse.Namespace, result: Any) -> int:
             for entry in step.manifest["files"]
             if entry["file"].startswith("dropped/")
         ]
-        export(files, args.dropped)
+        export(files, args.dropped, stages)
     if not args.quiet:
         print_sections(sections(summary(result), result.output)[:1], sys.stdout)
         print(f"written: {args.output}" + (f", {args.dropped}" if args.dropped else ""))
@@ -245,7 +248,7 @@ def _filter(args: argparse.Namespace) -> int:
     _check_output(args)
     stages = {name: cls for name, cls in registered().items() if not cls.removes}
     if args.filter not in stages:
-        raise ConfigError(f"no filter is called '{args.filter}'{nearest(args.filter, stages)}; see `gristmill stages`")
+        raise ConfigError(f"no filter is called '{args.filter}'{nearest(args.filter, stages)}; see `gristmill filters`")
     options = given_options(args, stages[args.filter])
     return _export(args, _mini_run(args, _documents_source(args), [{args.filter: options}]))
 
@@ -363,27 +366,6 @@ def _trace(args: argparse.Namespace) -> int:
                     print(f"{key}.{name}: {show(inner)}")
         elif value is not None:
             print(f"{key}: {show(value)}")
-    return 0
-
-
-def _stages(args: argparse.Namespace) -> int:
-    import dataclasses
-    import inspect
-
-    from .errors import ConfigError, nearest
-    from .stage import registered
-    from .steps import registered_steps
-
-    known: dict[str, type] = {**registered(), **registered_steps()}
-    if args.name and args.name not in known:
-        raise ConfigError(f"no stage or step is called '{args.name}'{nearest(args.name, known)}")
-    for name in [args.name] if args.name else known:
-        cls = known[name]
-        doc = inspect.getdoc(cls) or ""
-        print(f"{name}: {doc if args.name else doc.splitlines()[0]}")
-        for f in dataclasses.fields(cls):
-            text = f.metadata.get("help", "")
-            print(f"    {f.name} = {f.default!r}" + (f"  {text}" if text else ""))
     return 0
 
 

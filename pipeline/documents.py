@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from .errors import ConfigError
 from .schema import DOCUMENT, RECORD, document_id
-from .stage import DROP_FILTER, DROP_REASON
+from .stage import DROP_FILTER, DROP_REASON, STAGES_RUN
 from .store import PARQUET_OPTIONS, atomic_path
 
 JSONL_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".ndjson", ".ndjson.gz")
@@ -284,8 +284,11 @@ def split_schema(split: DocumentSplit, text_field: str) -> pa.Schema:
     return _complete(_text_column(table, text_field, split.name), split.name, 0).schema
 
 
-def export(shards: Sequence[Path], target: Path) -> int:
-    """Write the rows of Parquet shards, in order, as one file whose ending says the format; returns rows."""
+def export(shards: Sequence[Path], target: Path, stages: Sequence[Any] = ()) -> int:
+    """Write the rows of Parquet shards, in order, as one file whose ending says the format; returns rows.
+
+    `stages` ([name, version, options] each) goes into a Parquet file's metadata, for `gristmill inspect`.
+    """
     name = target.name
     if not name.endswith(ENDINGS):
         raise ConfigError(f"output '{target}': the ending must be one of {', '.join(ENDINGS)}")
@@ -293,6 +296,8 @@ def export(shards: Sequence[Path], target: Path) -> int:
     with atomic_path(target) as temporary:
         if is_parquet(name):
             schema = pa.unify_schemas([pq.read_schema(s) for s in shards], promote_options="permissive")
+            if stages:
+                schema = schema.with_metadata({**(schema.metadata or {}), STAGES_RUN: json.dumps(list(stages))})
             with pq.ParquetWriter(temporary, schema, **PARQUET_OPTIONS) as writer:
                 for table in _tables(shards):
                     missing = [f for f in schema if f.name not in table.column_names]

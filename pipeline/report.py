@@ -21,14 +21,27 @@ Cell = str | int | float | None
 _NAMED = 6
 
 
+class Share(float):
+    """A share of 1, shown in percent."""
+
+
+class Measure(float):
+    """A number of unknown size, shown with six digits."""
+
+
 @dataclass
 class Section:
-    """A titled table (or only a text)."""
+    """A titled table (or only a text).
+
+    `figures` is markup that goes into the page as it is: only what our own code made, with all values in it escaped.
+    """
 
     title: str
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[Cell]] = field(default_factory=list)
     text: str = ""
+    level: int = 2
+    figures: Sequence[str] = ()
 
 
 def show(value: Cell) -> str:
@@ -39,6 +52,10 @@ def show(value: Cell) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, Share):
+        return f"{100 * value:.2f} %"
+    if isinstance(value, Measure):
+        return f"{value:.6g}"
     if isinstance(value, float):
         return f"{value:,.2f}"
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in value)
@@ -48,7 +65,7 @@ _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
     "table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{padding:.25rem .8rem;border-bottom:1px solid #ddd;"
     "text-align:left;vertical-align:top;overflow-wrap:anywhere}td.n{text-align:right;font-variant-numeric:tabular-nums}"
-    "h2{margin-top:2rem}"
+    "h2{margin-top:2rem}h3{margin:1.5rem 0 .5rem}td,p{unicode-bidi:isolate}svg{display:block;max-width:100%}"
 )
 
 
@@ -60,9 +77,10 @@ def html_page(title: str, sections: Sequence[Section]) -> str:
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>",
     ]
     for section in sections:
-        parts.append(f"<h2>{html.escape(section.title)}</h2>")
+        parts.append(f"<h{section.level}>{html.escape(show(section.title))}</h{section.level}>")
         if section.text:
             parts.append(f"<p>{html.escape(show(section.text))}</p>")
+        parts.extend(section.figures)
         if section.columns:
             parts.append("<table><tr>" + "".join(f"<th>{html.escape(c)}</th>" for c in section.columns) + "</tr>")
             for row in section.rows:
@@ -84,10 +102,10 @@ def print_sections(sections: Sequence[Section], stream: TextIO) -> None:
     console = Console(file=stream, highlight=False, width=None if stream.isatty() else 120)
     for section in sections:
         if section.text:
-            console.print(Text(f"{section.title}: {show(section.text)}"))
+            console.print(Text(f"{show(section.title)}: {show(section.text)}"))
         if not section.columns:
             continue
-        table = Table(title=Text(section.title, style="bold"), title_justify="left")
+        table = Table(title=Text(show(section.title), style="bold"), title_justify="left")
         numeric = [
             all(isinstance(r[i], (int, float)) or r[i] is None for r in section.rows)
             for i in range(len(section.columns))

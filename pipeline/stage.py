@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ from .schema import require
 DROP_REASON = "drop_reason"
 DROP_FILTER = "drop_filter"
 SCORED_BY = b"gristmill.scored_by"
+STAGES_RUN = b"gristmill.stages"
+"""Metadata of an exported Parquet file: JSON [[name, version, options], ...] of the stages that it went through."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,14 +284,3 @@ def split(docs: pa.Table, stage: Stage) -> tuple[pa.Table, pa.Table]:
     dropped = dropped.append_column(DROP_FILTER, pa.array([stage.name] * dropped.num_rows, pa.string()))
     dropped = dropped.append_column(DROP_REASON, reasons.filter(gone))
     return docs.filter(pc.invert(gone)), dropped
-
-
-def describe(cls: type[Stage]) -> dict[str, Any]:
-    """Name, first line of the docstring, columns and options with defaults: for `--help` and the docs."""
-    return {
-        "name": cls.name,
-        "summary": (inspect.getdoc(cls) or "").split("\n")[0],
-        "reads": cls.reads,
-        "adds": cls.adds,
-        "options": {f.name: f.default for f in dataclasses.fields(cls)},
-    }
