@@ -118,7 +118,8 @@ def _histograms(stage: dict[str, Any], blocks: str) -> Section:
             if any(m["histogram"][state]) or state != "earlier":
                 line = histogram_line(m, state, blocks)
                 n = sum(m["histogram"][state])
-                rows.append((m["measure"] or "score", state, measure(m["min"]), line, measure(m["max"]), n))
+                ends = m["histogram"]["edges"]
+                rows.append((m["measure"] or "score", state, measure(ends[0]), line, measure(ends[-1]), n))
     return Section(
         f"{stage['stage']}: histograms (| = threshold)", ("measure", "what", "from", "", "to", "documents"), rows
     )
