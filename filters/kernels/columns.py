@@ -96,7 +96,7 @@ def text_of(column: Column) -> Text:
         if key in _kept:
             _kept.move_to_end(key)
             return _kept[key]
-    made = _text(column)
+    made = view(column)
     if made.offsets[-1] - made.offsets[0] <= _MAX_KEPT_BYTES and len(made):
         made.found["column"] = column  # as long as it lives no other column has these addresses
         with _lock:
@@ -106,7 +106,8 @@ def text_of(column: Column) -> Text:
     return made
 
 
-def _text(column: pa.Array | pa.ChunkedArray) -> Text:
+def view(column: pa.Array | pa.ChunkedArray) -> Text:
+    """As `text_of`, without remembering."""
     kind = column.type
     if not (pa.types.is_large_string(kind) or pa.types.is_string(kind) or pa.types.is_null(kind)):
         raise SchemaError(f"text kernels read a column of strings, not of {kind}")

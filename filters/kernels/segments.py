@@ -2,14 +2,16 @@
 
 Words follow UAX #29 (Unicode 18.0.0, word boundaries without tailoring): a token is a segment that holds anything
 but white space, and its kind is WORD (a letter), NUMBER (digits and no letter), MARKS (punctuation and symbols alone)
-or CHARACTER. CHARACTER tokens are how scripts that part no words by spaces are handled: no dictionary is used, Han,
-Hiragana, Thai, Lao, Khmer and Burmese have one token a character with its marks (Katakana runs together, as UAX #29
-has it). `word_counts` turns them into words by `CHARACTERS_PER_WORD`.
+or from CHARACTER on. CHARACTER tokens are how scripts that part no words by spaces are handled: no dictionary is used;
+Han, Hiragana, Thai, Lao, Khmer and Burmese have one token a character with its marks (Katakana runs together, as
+UAX #29 has it), and the kind tells the script: CHARACTER + 0 to 5 in this order. Filters that count words take such
+a token for `WORDS_PER_TOKEN` of a word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,35 @@ from numpy.typing import NDArray
 
 from . import tables
 from .columns import Column, Spans, Text, remembered, text_of
+from .token_tables import HAS_WORD, STARTS_ALNUM
 from .word_breaks import CHARACTER, LETTER_CLASSES, MARKS, MIDDLE, MIDDLES, NUMBER, RUN, WORD
 
 __all__ = [
-    "CHARACTER", "MARKS", "NUMBER", "WORD", "Column", "Spans", "Text", "breaks", "lines", "sentences", "split_lines",
-    "text_of", "whitespace_words", "words",
+    "CHARACTER", "HAS_WORD", "MARKS", "NUMBER", "STARTS_ALNUM", "WORD", "WORDS_PER_TOKEN", "Column", "Spans", "Text",
+    "Tokens", "breaks", "describe", "lines", "selected", "selected_tokens", "sentences", "split_lines", "text_of",
+    "trimmed", "whitespace_words", "words",
 ]  # fmt: skip
+
+
+CHARACTERS_PER_WORD = {"Han": 1.6, "Hiragana": 1.6, "Thai": 3.6, "Lao": 3.6, "Khmer": 3.6, "Myanmar": 3.6}
+WORDS_PER_TOKEN: NDArray[np.float64] = np.array(
+    [1.0] * CHARACTER + [1 / CHARACTERS_PER_WORD[name] for name in tables.SCRIPTS[1 : tables.LAST_SPACELESS + 1]]
+)
+"""float64[kinds]: how many words a token of a kind counts for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """What spans hold, one item a span."""
+
+    chars: NDArray[np.int32]
+    """Characters (code points)."""
+    holds: NDArray[np.uint32]
+    """Flags of `tables` of any of the characters, and `token_tables.HAS_WORD`, `STARTS_ALNUM`."""
+    ids: NDArray[np.int32]
+    """Equal within a document for equal bytes only; 0, 1, 2 ... by first appearance."""
+    hashes: NDArray[np.uint64]
+    """Of the bytes. Two of 1e9 different words collide with a probability of .03."""
 
 
 def words(column: Column) -> Spans:
@@ -84,6 +109,46 @@ def sentences(column: Column) -> Spans:
         return int(sentence_spans(text.data, text.offsets, document, first, blocks, starts, ends, counts))
 
     return remembered(text, "sentences", lambda: _filled(text, fill, 40))
+
+
+def describe(text: Text, spans: Spans, name: str = "") -> Tokens:
+    """Characters, character classes, ids and hashes of spans. With a `name` the result is remembered by it."""
+    from .token_tables import describe_spans, slots_for_longest
+
+    def make() -> Tokens:
+        first, blocks = tables.load()
+        n = len(spans)
+        slots = np.full(slots_for_longest(spans.counts), -1, np.int64)
+        out = Tokens(np.empty(n, np.int32), np.empty(n, np.uint32), np.empty(n, np.int32), np.empty(n, np.uint64))
+        describe_spans(
+            text.data, spans.starts, spans.ends, spans.offsets, first, blocks, slots, out.chars, out.holds, out.ids,
+            out.hashes,
+        )  # fmt: skip
+        return out
+
+    return remembered(text, f"describe {name}", make) if name else make()
+
+
+def trimmed(text: Text, spans: Spans) -> Spans:
+    """Spans without the white space at both ends; those that are empty then are left out."""
+    from .token_tables import trim_spans
+
+    first, blocks = tables.load()
+    starts, ends, offsets = np.empty_like(spans.starts), np.empty_like(spans.ends), np.zeros_like(spans.offsets)
+    trim_spans(text.data, spans.starts, spans.ends, spans.offsets, first, blocks, starts, ends, offsets)
+    n = int(offsets[-1])
+    return Spans(starts[:n], ends[:n], offsets, np.zeros(n, np.uint8))
+
+
+def selected_tokens(tokens: Tokens, mask: NDArray[np.bool_]) -> Tokens:
+    """The tokens for which the mask is true; ids stay as they are, first appearances may leave gaps."""
+    return Tokens(tokens.chars[mask], tokens.holds[mask], tokens.ids[mask], tokens.hashes[mask])
+
+
+def selected(spans: Spans, mask: NDArray[np.bool_]) -> Spans:
+    """The spans for which the mask is true."""
+    passed = np.concatenate([[0], np.cumsum(mask)])
+    return Spans(spans.starts[mask], spans.ends[mask], passed[spans.offsets], spans.kinds[mask])
 
 
 def _lines(column: Column, name: str, at_least: int, runs: bool, every: bool, strip: bool, open_end: bool) -> Spans:

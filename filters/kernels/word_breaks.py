@@ -8,9 +8,10 @@ from . import tables as t
 from .reading import char_bytes, properties
 
 WORD, NUMBER, MARKS, CHARACTER = 1, 2, 3, 4
-"""Kinds of words, see `segments`."""
+"""Kinds of words, see `segments`. From CHARACTER on: CHARACTER - 1 + the script's number in `tables.SCRIPTS`."""
 LETTERS, CHARACTERS, DIGITS, OTHERS, MIDDLE = 1, 2, 4, 8, 16
-"""What a segment holds."""
+"""What a segment holds; with CHARACTERS the script's number above bit 8."""
+SCRIPT_BITS = 8
 
 RUN = 1 << t.W_ALETTER | 1 << t.W_HEBREW | 1 << t.W_NUMERIC | 1 << t.W_EXTENDNUMLET
 """Any two of these stay together (WB5, 8, 9, 10, 13a, 13b)."""
@@ -125,7 +126,7 @@ def kind_of(holds):  # type: ignore[no-untyped-def]
     if holds & LETTERS:
         return WORD
     if holds & CHARACTERS:
-        return CHARACTER
+        return CHARACTER - 1 + (holds >> SCRIPT_BITS & 7)
     return NUMBER if holds & DIGITS else (MARKS if holds else 0)
 
 

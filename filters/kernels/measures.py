@@ -1,0 +1,228 @@
+"""Counts and repetition of documents, from texts and spans; any splitter's spans will do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from . import tables
+from .columns import Column, Spans, Text, remembered, text_of, view
+from .counting import ANY_BULLET, ANY_ELLIPSIS_END, BLANK, BULLET, ELLIPSIS_END, TERMINAL_END
+from .segments import WORDS_PER_TOKEN, Tokens, describe
+
+__all__ = [
+    "ANY_BULLET", "ANY_ELLIPSIS_END", "BLANK", "BULLET", "ELLIPSIS_END", "TERMINAL_END", "Classes", "Duplicates",
+    "Signs", "StopWords", "TokenSums", "duplicates", "classes", "line_holds", "per_document", "repeated_ngrams",
+    "share", "signs", "token_sums",
+]  # fmt: skip
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Characters of each document by class, int64[n]: general categories, White_Space, Uppercase and Lowercase."""
+
+    characters: Ints
+    letters: Ints
+    numbers: Ints
+    punctuation: Ints
+    symbols: Ints
+    spaces: Ints
+    upper: Ints
+    lower: Ints
+    marks: Ints
+    spaceless: Ints
+    """Of Han, Hiragana, Thai, Lao, Khmer and Burmese."""
+
+
+def classes(column: Column) -> Classes:
+    """Characters by class."""
+    from .counting import CLASSES, count_classes
+
+    text = text_of(column)
+    first, blocks = tables.load()
+    out = np.zeros(len(text) * CLASSES, np.int64)
+    count_classes(text.data, text.offsets, first, blocks, out)
+    return Classes(*out.reshape(-1, CLASSES).T)
+
+
+@dataclass(frozen=True, eq=False)
+class Signs:
+    """Counts of each document, int64[n]."""
+
+    characters: Ints
+    line_feeds: Ints
+    hashes: Ints
+    """Of "#"."""
+    ellipses: Ints
+    """Of "..." without overlap, and of "…"."""
+    spaced_ellipses: Ints
+    """Of ". . ." without overlap."""
+
+
+def signs(column: Column) -> Signs:
+    """Characters, line breaks, "#" and ellipses."""
+    from .counting import count_signs
+
+    text = text_of(column)
+
+    def make() -> Signs:
+        out = np.zeros(len(text) * 5, np.int64)
+        count_signs(text.data, text.offsets, out)
+        return Signs(*np.ascontiguousarray(out.reshape(-1, 5).T))
+
+    return remembered(text, "signs", make)
+
+
+def line_holds(text: Text, spans: Spans) -> NDArray[np.uint8]:
+    """uint8[spans]: what lines hold, a sum of flags.
+
+    BLANK: white space alone, or nothing. BULLET: after white space, "•" or "-"; ANY_BULLET: also "●" and "*".
+    ELLIPSIS_END: before white space, "..." or "…"; ANY_ELLIPSIS_END: also ". . .". TERMINAL_END: the very last
+    character ends a sentence (`tables.TERMINAL`).
+    """
+    from .counting import hold_lines
+
+    first, blocks = tables.load()
+    out = np.empty(len(spans), np.uint8)
+    hold_lines(text.data, spans.starts, spans.ends, first, blocks, out)
+    return out
+
+
+def per_document(spans: Spans, values: NDArray[np.generic]) -> Ints:
+    """int64[n]: the sum of whole numbers or truths, one a span, by document."""
+    sums = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, out=sums[1:])
+    return sums[spans.offsets[1:]] - sums[spans.offsets[:-1]]
+
+
+def share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> NDArray[np.float64]:
+    """part / whole in double precision; nan where the whole is 0."""
+    out = np.full(len(part), np.nan)
+    np.divide(part, whole, out=out, where=whole != 0, dtype=np.float64)
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Duplicates:
+    """Repeated spans of each document, int64[n]."""
+
+    later: Ints
+    """Second and later copies."""
+    later_chars: Ints
+    every: Ints
+    """All copies of what is there twice."""
+    every_chars: Ints
+
+
+def duplicates(tokens: Tokens, spans: Spans) -> Duplicates:
+    """Repeated lines or paragraphs, by count and by characters."""
+    from .repetition import duplicate_spans
+
+    out = np.zeros(4 * len(spans.counts), np.int64)
+    scratch = np.empty(int(spans.counts.max(initial=0)), np.int32)
+    duplicate_spans(tokens.ids, tokens.chars, spans.offsets, scratch, out)
+    return Duplicates(*out.reshape(-1, 4).T)
+
+
+def repeated_ngrams(tokens: Tokens, spans: Spans, every_copy: bool = False) -> dict[int, Ints]:
+    """{n: int64[n]}: for n = 2 to 4 characters in the most frequent n-gram, for n = 5 to 10 in repeated ones.
+
+    As datatrove counts: n = 2 to 4 with one space between words, the first of equally frequent n-grams, and the
+    document's first n-gram where none repeats; n = 5 to 10 the second and later copies, reading on after each. -1
+    where there are no n words (n = 2 to 4). With `every_copy` as DCLM: without spaces, the longest of equally
+    frequent ones, 0 where none repeats; n = 5 to 10 every word that is part of a repeated n-gram, once.
+    """
+    from .repetition import repeated_ngrams as run
+    from .token_tables import slots_for_longest
+
+    longest = max(int(spans.counts.max(initial=0)), int(tokens.ids.max(initial=0)) + 1)
+    slots = slots_for_longest(spans.counts)
+    out = np.zeros(9 * len(spans.counts), np.int64)
+    position, gram, counts = (np.empty(longest, np.int64) for _ in range(3))
+    keys, which, turns = np.empty(slots, np.uint64), np.empty(slots, np.int64), np.zeros(slots, np.int64)
+    run(tokens.ids, tokens.chars, spans.offsets, every_copy, position, gram, counts, keys, which, turns, out)
+    return {n: out.reshape(-1, 9)[:, n - 2] for n in range(2, 11)}
+
+
+@dataclass(frozen=True, eq=False)
+class TokenSums:
+    """Of the words of each document, float64[n]; in scripts without spaces a token counts for a part of a word."""
+
+    words: NDArray[np.float64]
+    proper: NDArray[np.float64]
+    """Words that are not punctuation alone (`tables.NO_WORD`)."""
+    proper_chars: NDArray[np.float64]
+    """Characters of these."""
+    lettered: NDArray[np.float64]
+    """Words with a letter."""
+
+
+def token_sums(tokens: Tokens, spans: Spans) -> TokenSums:
+    """Words, words that are not punctuation alone and their characters, and words with a letter."""
+    from .token_sums import sum_tokens
+
+    out = np.zeros(4 * len(spans.counts))
+    sum_tokens(tokens.chars, tokens.holds, spans.kinds, spans.offsets, WORDS_PER_TOKEN, out)
+    return TokenSums(*out.reshape(-1, 4).T)
+
+
+def word_counts(spans: Spans) -> NDArray[np.float64]:
+    """float64[n]: words of each document; in scripts without spaces a token counts for a part of a word."""
+    from .segments import CHARACTER
+
+    counts = spans.counts.astype(np.float64)
+    if not len(spans) or spans.kinds.max() < CHARACTER:
+        return counts
+    for kind in range(CHARACTER, len(WORDS_PER_TOKEN)):
+        found = per_document(spans, spans.kinds == kind)
+        counts -= found * (1 - WORDS_PER_TOKEN[kind])
+    return counts
+
+
+class StopWords:
+    """Hash tables of the stop words of several languages; words are looked up as they are written."""
+
+    def __init__(self, words: dict[str, Sequence[str]]) -> None:
+        """Words by language."""
+        from .token_tables import MIX
+
+        flat = [word for lang in words for word in words[lang]]
+        text = view(pa.array(flat, pa.large_string()))
+        n = len(text)
+        whole = Spans(text.offsets[:-1], text.offsets[1:], np.arange(n + 1), np.zeros(n, np.uint8))
+        hashes = describe(text, whole).hashes
+        langs = np.repeat(np.arange(len(words)), [len(words[lang]) for lang in words])
+        self._langs = {lang: number for number, lang in enumerate(words)}
+        self._salts = (np.arange(len(words) + 1, dtype=np.uint64) * MIX) ^ (np.uint64(1) << np.uint64(63))
+        slots = 16
+        while slots < 4 * n:
+            slots *= 2
+        self._keys = np.zeros(slots, np.uint64)
+        for key in hashes ^ self._salts[langs]:
+            slot = int(key) & (slots - 1)
+            while self._keys[slot] and self._keys[slot] != key:
+                slot = (slot + 1) % slots
+            self._keys[slot] = key
+
+    def count(self, text: Text, spans: Spans, tokens: Tokens, langs: Sequence[str | None]) -> Ints:
+        """int64[n]: distinct stop words of the document's language; 0 for languages without a list.
+
+        In scripts without spaces a stop word of up to 4 characters is found as tokens that touch. A word that is no
+        stop word counts as one with a probability of 1e-16 (64-bit hashes).
+        """
+        from .token_tables import count_stop_words
+
+        unknown = len(self._langs)
+        salts = self._salts[[self._langs.get(lang or "", unknown) for lang in langs]]
+        seen = np.full(len(self._keys), -1, np.int64)
+        out = np.zeros(len(text), np.int64)
+        count_stop_words(
+            text.data, spans.starts, spans.ends, spans.offsets, spans.kinds, tokens.ids, tokens.hashes, salts,
+            len(self._keys) - 1, self._keys, seen, out,
+        )  # fmt: skip
+        return out
