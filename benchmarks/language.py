@@ -8,7 +8,9 @@ import math
 from collections import defaultdict
 from typing import Any
 
-from filters.language import default_model, identify, load_model
+import fasttext
+
+from filters.language import default_model, identify
 
 from .common import SHARED, alternate, medians, write
 
@@ -35,7 +37,7 @@ def code(label: str) -> str:
 
 def sets() -> dict[str, list[tuple[str, str]]]:
     """(language, text) of each set; only languages that lid.176 has a label for."""
-    known = {code(label) for label in load_model(str(default_model())).get_labels()}
+    known = {code(label) for label in fasttext.load_model(str(default_model())).get_labels()}
     out: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for name, file, key in (
         ("eld", "eld_bench", "lang"),
@@ -54,7 +56,7 @@ def sets() -> dict[str, list[tuple[str, str]]]:
 
 def main() -> None:
     """Measure and write `results/language.json`."""
-    model = load_model(str(default_model()))
+    model = fasttext.load_model(str(default_model()))
     table: dict[str, Any] = {}
     for name, rows in sets().items():
         truth, texts = [r[0] for r in rows], [r[1] for r in rows]

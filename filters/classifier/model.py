@@ -81,6 +81,26 @@ class Classifier:
         found[counts == 0] = np.nan
         return found
 
+    def best(
+        self, sums: NDArray[np.float64], counts: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """(label int64[n], probability float32[n]) of each text's likeliest label; -1 and 0 where nothing is known."""
+        if self.loss != "hs" or self.children is None or self.tables.after is None:
+            found = self.from_sums(sums, counts)
+            known = counts > 0
+            best = np.where(known, np.nan_to_num(found, nan=-1.0).argmax(axis=1), -1)
+            return best, np.where(known, found[np.arange(len(found)), best], 0).astype(np.float32)
+        from filters.kernels import fasttext as k
+
+        inner = len(self.children)
+        nodes, depth_scores = np.zeros(inner + 2, np.int64), np.zeros(inner + 2)
+        best, score = np.empty(len(counts), np.int64), np.empty(len(counts))
+        output = np.ascontiguousarray(self.tables.after.T)[: max(inner, 1)].ravel()
+        k.best_label(
+            sums.ravel(), counts, self.tables.width, output, self.children.ravel(), nodes, depth_scores, best, score
+        )
+        return best, np.exp(score).astype(np.float32)
+
     def probabilities(self, texts: Texts, normalisation: Normalisation | None = None) -> NDArray[np.float32]:
         """float32[n, labels] for each text; nan where the model knows nothing of a text."""
         return self.from_sums(*self.sums(*buffers(texts), normalisation))

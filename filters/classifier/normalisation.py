@@ -122,5 +122,12 @@ def code_point_tables() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     for first, last in _CJK:
         letters = np.arange(first, last + 1)
         kinds[letters[np.char.startswith(categories[letters], "L")]] |= k.K_CJK
+    for bit, test in (
+        (k.K_SPACE, str.isspace),
+        (k.K_ALPHA, str.isalpha),
+        (k.K_UPPER, str.isupper),
+        (k.K_NOT_UPPER, lambda c: c.islower() or unicodedata.category(c) == "Lt"),
+    ):
+        kinds[[test(c) for c in chars]] |= bit
     lower = np.array([ord(c.lower()[0]) for c in chars], np.int32)
     return kinds, lower

@@ -11,6 +11,8 @@ Unlike there, a `</s>` that stands in the text does not end it.
 # mypy: disable-error-code="assignment"
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pipeline.kernels import kernel_part, plain_kernel
@@ -255,3 +257,41 @@ def sums(data, starts, ends, entries, entry_starts, entry_ends, slot_hash, slot_
         for w in range(width):
             out[i * width + w] = total[w]
         counts[i] = count
+
+
+@plain_kernel
+def best_label(sums, counts, width, output, children, nodes, scores, best, score):
+    """The label of highest probability in a tree (see losses.tree) for each text, and the logarithm of that.
+
+    output: float32[inner nodes * width]. Depth first, left first, and past what can't win any more, as fastText's
+    loss.cc walks; nodes int64[depth] and scores float64[depth] are scratch. best[i] is -1 where counts[i] is 0.
+    """
+    labels = len(children) // 2 + 1
+    for i in range(len(counts)):
+        best[i] = -1
+        score[i] = -math.inf
+        if counts[i] == 0:
+            continue
+        nodes[0] = 2 * labels - 2
+        scores[0] = 0.0
+        held = 1
+        while held > 0:
+            held -= 1
+            node = nodes[held]
+            so_far = scores[held]
+            if so_far < score[i]:
+                continue
+            if node < labels:
+                best[i] = node
+                score[i] = so_far
+                continue
+            inner = node - labels
+            logit = 0.0
+            for w in range(width):
+                logit += sums[i * width + w] * output[inner * width + w]
+            right = 1.0 / (1.0 + math.exp(-logit / counts[i]))
+            nodes[held] = children[2 * inner + 1]
+            scores[held] = so_far + math.log(right + 1e-5)
+            nodes[held + 1] = children[2 * inner]
+            scores[held + 1] = so_far + math.log(1.0 - right + 1e-5)
+            held += 2

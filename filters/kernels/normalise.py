@@ -12,7 +12,8 @@ import numpy as np
 from pipeline.kernels import kernel_part, plain_kernel
 
 LOWERCASE, DIGITS_TO_ZERO, SPLIT_PUNCTUATION, SPLIT_CJK = 1, 2, 4, 8
-K_DIGIT, K_PUNCTUATION, K_CJK, K_MARK = 1, 2, 4, 8
+K_DIGIT, K_PUNCTUATION, K_CJK, K_MARK, K_SPACE, K_ALPHA, K_UPPER, K_NOT_UPPER = (1 << i for i in range(8))
+SIGMA, FINAL_SIGMA = 0x3A3, 0x3C2
 
 
 @kernel_part
@@ -54,6 +55,18 @@ def encode(point, out, o):
     return o + 4
 
 
+@kernel_part
+def letter_follows(data, at, stop, kinds):
+    """Whether a letter stands at data[at]."""
+    if at >= stop:
+        return False
+    size = size_of(data[at])
+    if at + size > stop:
+        return False
+    point = decode(data, at, size)
+    return point < len(kinds) and kinds[point] & K_ALPHA != 0
+
+
 @plain_kernel
 def normalise(data, starts, ends, kinds, lower, flags, out, out_starts, out_ends):
     """Each text data[starts[i]:ends[i]] into out; `out` has room for twice the bytes. Returns the bytes written."""
@@ -65,6 +78,7 @@ def normalise(data, starts, ends, kinds, lower, flags, out, out_starts, out_ends
         out_starts[i] = o
         apart = False  # the last character is to stand by itself
         spaced = True
+        in_word = False
         while at < stop:
             size = size_of(data[at])
             if at + size > stop:
@@ -75,11 +89,13 @@ def normalise(data, starts, ends, kinds, lower, flags, out, out_starts, out_ends
             if kind & K_DIGIT and flags & DIGITS_TO_ZERO:
                 point = 48
             elif flags & LOWERCASE and point < len(lower):
-                point = np.int64(lower[point])
+                final = point == SIGMA and in_word and not letter_follows(data, at, stop, kinds)
+                point = FINAL_SIGMA if final else np.int64(lower[point])
             if (kind & split or apart) and not kind & K_MARK and not spaced and point != 32:
                 out[o] = 32
                 o += 1
             if not kind & K_MARK:
+                in_word = kind & K_ALPHA != 0
                 apart = kind & split != 0
             spaced = point == 32
             o = encode(point, out, o)

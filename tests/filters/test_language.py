@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 
+import fasttext
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from filters.language import Language, clean, default_model, identify, load_model
+from filters.language import Language, clean, default_model, identify
 from pipeline.errors import ConfigError
 
 TEXTS = {
@@ -27,7 +28,7 @@ def table(texts):
 
 
 def test_same_as_the_plain_model_on_clean_text():
-    model = load_model(str(default_model()))
+    model = fasttext.load_model(str(default_model()))
     codes, scores = identify(list(TEXTS.values()))
     for (want, text), code, score in zip(TEXTS.items(), codes, scores, strict=True):
         label, probability = model.predict(text, k=1)
@@ -101,7 +102,7 @@ def test_accuracy_on_sentences(shared_data):
     """Every 40th Leipzig sentence: not worse than the plain model on the same sentences (sampling error apart)."""
     with gzip.open(shared_data / "lid/lingua_sentences75.jsonl.gz") as handle:
         lines = [json.loads(line) for line in handle][::40]
-    model = load_model(str(default_model()))
+    model = fasttext.load_model(str(default_model()))
     plain = [model.predict(x["text"].replace("\n", " "), k=1)[0][0].removeprefix("__label__") for x in lines]
     ours = identify([x["text"] for x in lines])[0]
     right_plain = sum(p == x["lang"] for p, x in zip(plain, lines, strict=True))
