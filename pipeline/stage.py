@@ -167,7 +167,10 @@ class Editor(Stage):
 
     def __call__(self, docs: pa.Table) -> pa.Table:
         require(docs, self.reads, f"editor '{self.name}'")
-        text, spans = self.edit(docs)
+        return self.edited(docs, *self.edit(docs))
+
+    def edited(self, docs: pa.Table, text: pa.Array | pa.ChunkedArray, spans: pa.Array | pa.ChunkedArray) -> pa.Table:
+        """The table with what `edit` gave, and reasons to drop; for editors that add columns of their own first."""
         fields = [
             pa.field(f.name, f.type, f.nullable) if f.metadata and SCORED_BY in f.metadata else f for f in docs.schema
         ]
