@@ -285,7 +285,22 @@ NATIONAL_IDS = (
     ),
     NationalId("ru_inn", "ФНС, ИНН физического лица; two mod 11 checks", check.ru_inn, r"\d{12}", ("инн",)),
 )
-_NEAR = [(one, *one.compiled()[:2]) for one in NATIONAL_IDS if one.pattern]
+_SHORT = 4  # letters: shorter words count only whole ("sin", "tin"), longer ones also as beginnings
+_TOKEN = re.compile(r"[^\W\d_]+")
+
+
+def _near() -> list[tuple[NationalId, re.Pattern[str], re.Pattern[str], frozenset[str], tuple[str, ...]]]:
+    """(id, pattern, its words as a pattern, those that are whole tokens, the others) for ids that need a word."""
+    out = []
+    for one in NATIONAL_IDS:
+        pattern, near, _ = one.compiled()
+        if pattern and near:
+            whole = frozenset(w for w in one.words if w.isascii() and w.isalpha() and len(w) <= _SHORT)
+            out.append((one, pattern, near, whole, tuple(w for w in one.words if w not in whole)))
+    return out
+
+
+_NEAR = _near()
 _FREE = [(one, one.compiled()[2]) for one in NATIONAL_IDS if one.free]
 _FREE_MAYBE = re.compile(  # where a free form may begin; the first character apart, so that the search can skip
     r"[0-9A-Z](?<![\w.,/+=#\-].)(?:\d\d\.\d{3}\.\d{3}-\d|\d\.\d{3}\.\d{3}/|\d\.\d\d\.\d\d-|56\.\d|"
@@ -298,24 +313,24 @@ _PRODUCTS = re.compile(r"(?:isbn|issn|ean|gtin|order|tracking|art\.?|sku|serial)
 def national_ids(text: str) -> Iterator[Hit]:
     """National ids of a folded text; hits of several kinds may overlap."""
     lower = text.lower()
-    for one, pattern, near in _NEAR:
-        for word in one.words:
-            if word in lower:
-                break
-        else:
-            continue
-        if not near or not pattern or not near.search(lower):
-            continue
+    tokens = frozenset(_TOKEN.findall(lower))
+    for one, pattern, near, whole, others in _NEAR:
+        if whole.isdisjoint(tokens):
+            for word in others:
+                if word in lower:
+                    break
+            else:
+                continue
         for found in pattern.finditer(text):
             if near.search(before(text, found.start(), 64)) and one.holds(_bare(found.group())):
                 yield Hit(found.start(), found.end(), "national_id", one.name)
     for maybe in _FREE_MAYBE.finditer(text):
         for one, free in _FREE:
-            found = free.match(text, maybe.start()) if free else None
-            if found:
+            written = free.match(text, maybe.start()) if free else None
+            if written:
                 holds = check.kr_rrn if one.name == "kr_rrn" else one.holds
-                if holds(_bare(found.group())) and not _PRODUCTS.search(before(text, found.start(), 24)):
-                    yield Hit(found.start(), found.end(), "national_id", one.name)
+                if holds(_bare(written.group())) and not _PRODUCTS.search(before(text, written.start(), 24)):
+                    yield Hit(written.start(), written.end(), "national_id", one.name)
 
 
 def _bare(written: str) -> str:
