@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--output", "-o", type=Path, help="the run's folder (default: runs/NAME)")
     run.add_argument("--set", action="append", default=[], metavar="STEP.OPTION=VALUE", help="change one option")
     run.add_argument("--without", action="append", default=[], metavar="STEP", help="leave a step out")
+    run.add_argument("--mode", help="all_scores: dropped documents get the later filters' scores too (or: early_exit)")
     run.add_argument("--check", action="store_true", help="validate the recipe, show its steps and stop")
     _runner_options(run)
     run.set_defaults(function=_run)
@@ -153,6 +154,8 @@ def _run(args: argparse.Namespace) -> int:
         if args.warcs is not None:
             config["warcs"] = args.warcs
         plain["source"] = {name: config}
+    if args.mode:
+        plain["mode"] = args.mode
     recipe = build(plain, f"recipe '{args.recipe}'")
     if args.check:
         for step in recipe.steps:

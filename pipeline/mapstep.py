@@ -16,15 +16,16 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from .errors import SchemaError, StepFailed
 from .runner import Task
 from .schema import PAGE
 from .sources import Source
-from .stage import DROP_FILTER, DROP_REASON, Stage, check_columns, split
+from .stage import DROP_FILTER, DROP_REASON, Filter, Stage, check_columns, split
 from .steps import Artefact, StageCounts, Step, StepContext, add_counts
 from .store import atomic_path, digest, parquet_shards
 
@@ -36,6 +37,11 @@ MAX_DAMAGED_SHARE = 0.5
 """A run stops where more of its records than this are damaged (or of its pages, where the engine fails)."""
 
 _ENOUGH = 20
+
+Mode = Literal["early_exit", "all_scores"]
+"""How far a document goes that a filter drops: no further, or on through all filters and editors of its step."""
+
+MODES: tuple[Mode, ...] = ("early_exit", "all_scores")
 
 
 class Batch(Protocol):
@@ -55,16 +61,28 @@ class ShardTask:
     source: Source
     split: Any
     stages: tuple[Stage, ...]
+    mode: Mode = "early_exit"
 
 
 def apply_stages(
-    stages: Sequence[Stage], table: pa.Table, counts: Sequence[StageCounts], seconds: Counter[str]
+    stages: Sequence[Stage],
+    table: pa.Table,
+    counts: Sequence[StageCounts],
+    seconds: Counter[str],
+    mode: Mode = "early_exit",
 ) -> tuple[pa.Table, list[pa.Table]]:
-    """Run the stages over a table; returns the kept rows and, for each stage that dropped some, these."""
-    gone = []
+    """Run the stages over a table; returns the kept rows and, for each stage that dropped some, these.
+
+    With `all_scores` rows that a filter drops go through the later stages as well, apart from the kept ones: kept rows,
+    counts and decisions (the first filter that drops, and its reason) are those of `early_exit`. Final are drops by
+    stages that are no filters. Dropped rows don't go through stages that remove columns (extraction) or add none.
+    """
+    gone: list[pa.Table] = []
     for stage, count in zip(stages, counts, strict=True):
         n_in = table.num_rows
         start = time.perf_counter()
+        if mode == "all_scores" and not stage.removes and (stage.adds or isinstance(stage, Filter)):
+            gone = [_only_scored(stage, rows) for rows in gone]
         table = stage(table)
         seconds[stage.name] += int((time.perf_counter() - start) * 1e6)
         missing = [c for c in stage.adds if c not in table.column_names]
@@ -76,8 +94,36 @@ def apply_stages(
         count.n_kept += table.num_rows
         if dropped.num_rows:
             count.dropped.update(dropped[DROP_REASON].to_pylist())
-            gone.append(dropped)
-    return table, gone
+            final = not isinstance(stage, Filter)
+            gone.append(dropped.append_column(_FINAL, pa.repeat(final, dropped.num_rows)))
+    return table, [rows.drop_columns([_FINAL]) for rows in gone]
+
+
+_FINAL = "__final"
+
+
+def _only_scored(stage: Stage, rows: pa.Table) -> pa.Table:
+    """Dropped rows with what a later stage adds; filter and reason stay as they are."""
+    final = rows[_FINAL]
+    done, going = rows.filter(final), rows.filter(pc.invert(final))
+    if going.num_rows == 0:
+        return rows
+    decided = going.select([DROP_FILTER, DROP_REASON])
+    place = pa.chunked_array([pa.array(range(going.num_rows), pa.int64())])
+    scored = stage(going.drop_columns([DROP_FILTER, DROP_REASON, _FINAL]).append_column(_PLACE, place))
+    ends = pa.repeat(False, scored.num_rows)
+    if DROP_REASON in scored.column_names:
+        if not isinstance(stage, Filter):
+            ends = pc.is_valid(scored[DROP_REASON])
+        scored = scored.drop_columns([DROP_REASON])
+    decided = decided.take(scored[_PLACE].combine_chunks())  # a stage may split a row
+    scored = scored.drop_columns([_PLACE])
+    for name in (DROP_FILTER, DROP_REASON):
+        scored = scored.append_column(name, decided[name])
+    return pa.concat_tables([done, scored.append_column(_FINAL, ends)], promote_options="default")
+
+
+_PLACE = "__place"
 
 
 def _dropped_schema(stages: Sequence[Stage], empty: pa.Table, kept: pa.Schema) -> pa.Schema:
@@ -122,7 +168,7 @@ def map_shard(task: ShardTask) -> dict[str, Any]:
                 if _is_damage(skip.kind):
                     line = {"kind": skip.kind, "offset": skip.offset, "detail": skip.detail}
                     damage.append(json.dumps(line, ensure_ascii=False, sort_keys=True))
-            kept, gone = apply_stages(stages, batch.table, counts, seconds)
+            kept, gone = apply_stages(stages, batch.table, counts, seconds, task.mode)
             kept_file.write(kept)
             for dropped in gone:
                 dropped_file.write(_conform(dropped, dropped_schema))
@@ -216,6 +262,7 @@ class MapStep(Step):
     name: ClassVar[str] = "map"
     source: Source | None
     stages: tuple[Stage, ...]
+    mode: Mode = "early_exit"
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -229,7 +276,7 @@ class MapStep(Step):
 
     def config(self) -> dict[str, Any]:
         stages = [[s.name, s.version, s.config()] for s in self.stages]
-        return {"source": self.source.config() if self.source else None, "stages": stages}
+        return {"source": self.source.config() if self.source else None, "stages": stages, "mode": self.mode}
 
     def fingerprint(self, inputs: Sequence[Artefact]) -> str:
         own = self.source.fingerprint() if self.source else None
@@ -241,7 +288,7 @@ class MapStep(Step):
         source = self.source or ShardSource()
         splits = source.splits(context.inputs.get("documents"))
         tasks = [
-            Task(f"{i:05d}", ShardTask(f"{i:05d}", str(context.folder.path), source, one, self.stages))
+            Task(f"{i:05d}", ShardTask(f"{i:05d}", str(context.folder.path), source, one, self.stages, self.mode))
             for i, one in enumerate(splits)
         ]
         unit = "pages" if source.columns() >= set(PAGE.names) else "documents"

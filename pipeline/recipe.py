@@ -14,6 +14,9 @@
 
 A step is a name or a one-key mapping from the name to its options. Consecutive per-shard stages are
 fused into one step; extraction always ends one, so that nothing after it ever extracts again.
+
+`mode: all_scores` at the top lets documents that a filter drops go on through the later filters and editors of their
+step, so that `dropped/` carries every score; the default, `early_exit`, saves that work. Decisions are the same.
 """
 
 from __future__ import annotations
@@ -27,12 +30,12 @@ from typing import Any
 import yaml
 
 from .errors import ConfigError, GristmillError, nearest
-from .mapstep import MapStep
+from .mapstep import MODES, MapStep
 from .sources import SOURCES, Source, make_source
 from .stage import Stage, make, registered
 from .steps import Step, make_step, registered_steps
 
-TOP_KEYS = ("name", "source", "steps", "output")
+TOP_KEYS = ("name", "source", "steps", "output", "mode")
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,9 @@ def build(plain: dict[str, Any], where: str = "recipe") -> Recipe:
     name = plain.get("name", "run")
     if not isinstance(name, str) or not name or name.startswith(".") or "/" in name:
         raise ConfigError(f"{where}: `name` must be a plain word, not {name!r}")
+    mode = plain.get("mode", MODES[0])
+    if mode not in MODES:
+        raise ConfigError(f"{where}: `mode` must be one of {', '.join(MODES)}, not {mode!r}{nearest(str(mode), MODES)}")
     stages, steps = registered(), registered_steps()
     chain: list[Step] = []
     source: Source | None = _source(plain, where)
@@ -165,7 +171,7 @@ def build(plain: dict[str, Any], where: str = "recipe") -> Recipe:
     def flush() -> None:
         nonlocal source
         if pending or source is not None:
-            chain.append(MapStep(source=source, stages=tuple(pending)))
+            chain.append(MapStep(source=source, stages=tuple(pending), mode=mode))
             source = None
             pending.clear()
 
