@@ -79,7 +79,7 @@ def content(word):  # type: ignore[no-untyped-def]
     """What a character adds to what its segment holds."""
     if word & t.LETTER:
         script = word >> t.SCRIPT_SHIFT & 15
-        return CHARACTERS if script > 0 and script <= t.LAST_SPACELESS else LETTERS
+        return CHARACTERS | script << SCRIPT_BITS if script > 0 and script <= t.LAST_SPACELESS else LETTERS
     return DIGITS if word & t.NUMBER else (0 if word & t.SPACE else OTHERS)
 
 
