@@ -146,17 +146,16 @@ def grid(
 ) -> tuple[str, np.ndarray]:
     """(scale, edges) of a histogram from `low` to `high` that shows all `marks`, one edge being the first mark.
 
-    The scale is "log" (equal steps of log(1 + x)) where the values spread widely. Edges are finite and rise; the last
-    one is at or above the largest value.
+    The scale is "unit" (one bin for each whole number), "linear", or "log" (equal steps of log(1 + x)) where the values
+    spread widely. Edges are finite and rise; the last one is at or above the largest value.
     """
     spread = [low, high, *marks]
     start, stop = min(spread), max(spread)
     logarithmic = start >= 0 and stop > 2 and stop > LOG_ABOVE * max(mean, 1e-9)
-    if stop <= start:
-        width = 1.0 if integer else max(abs(start) * 0.01, 1e-6)
-        return "linear", np.array([start, start + width])
+    if stop <= start and not integer:
+        return "linear", np.array([start, start + max(abs(start) * 0.01, 1e-6)])
     if integer and not logarithmic and stop - start <= 2 * bins:
-        return "linear", np.arange(math.floor(start), math.floor(stop) + 2, dtype=np.float64)
+        return "unit", np.arange(math.floor(start), math.floor(stop) + 2, dtype=np.float64)
     anchor = marks[0] if marks else start
     if logarithmic:
         edges = np.expm1(_steps(math.log1p(start), math.log1p(stop), math.log1p(anchor), bins))

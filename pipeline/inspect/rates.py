@@ -9,7 +9,10 @@ from .facts import Facts
 from .terms import Terms
 
 ENOUGH = 30
-"""Documents under which a rate is said to be uncertain."""
+"""Fewer documents than this and an interval that holds the overall rate: too few to tell."""
+
+LEAST = 5
+"""Fewer than this say nothing, whatever the interval."""
 
 
 def wilson(hits: int, n: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -25,14 +28,14 @@ def wilson(hits: int, n: int, z: float = 1.959963984540054) -> tuple[float, floa
 def rate(dropped: int, reached: int, overall: float | None) -> dict[str, Any]:
     """Dropped share with its interval, its lift over `overall`, and what can be said.
 
-    `verdict`: "few" (under 30 documents), "more" or "less" (the interval does not hold `overall`), else "same".
+    `verdict`: "more" or "less" where the interval does not hold `overall`; else "few" under 30 documents, or "same".
     """
     low, high = wilson(dropped, reached)
     share = dropped / reached if reached else None
     known = share is not None and overall
     verdict = "few"
-    if reached >= ENOUGH and overall is not None:
-        verdict = "more" if low > overall else "less" if high < overall else "same"
+    if reached >= LEAST and overall is not None:
+        verdict = "more" if low > overall else "less" if high < overall else "same" if reached >= ENOUGH else "few"
     return {
         "reached": reached,
         "dropped": dropped,

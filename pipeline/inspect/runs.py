@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -76,7 +75,6 @@ def _no_number(value: Any) -> bool:
     return value is None or isinstance(value, bool) or not isinstance(value, (int, float))
 
 
-@functools.lru_cache(maxsize=32)
 def _settings(
     digest: str, named: tuple[str, ...], stage: str, options: tuple[str, ...]
 ) -> dict[str, dict[str, Any]] | None:

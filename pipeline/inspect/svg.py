@@ -31,10 +31,17 @@ def place(value: float, edges: Sequence[float]) -> float:
 
 
 def marks(entry: dict[str, Any]) -> list[tuple[float, str]]:
-    """(threshold, label) of the rules of a measure that are on."""
-    return [
-        (r["threshold"], f"{r['keep']} {number(r['threshold'])}") for r in entry["rules"] if r["threshold"] is not None
-    ]
+    """(place on the axis, 0 to 1, and label) of the thresholds of a measure that are on.
+
+    Where each whole number has its bin, a threshold that is itself kept (or dropped) lies behind its bin.
+    """
+    found = []
+    for rule in entry["rules"]:
+        value = rule["threshold"]
+        if value is not None:
+            behind = entry["scale"] == "unit" and rule["keep"] in ("<=", ">") and value == int(value)
+            found.append((place(value + behind, entry["histogram"]["edges"]), f"{rule['keep']} {number(value)}"))
+    return found
 
 
 def histogram_svg(entry: dict[str, Any], title: str) -> str:
@@ -75,8 +82,8 @@ def histogram_svg(entry: dict[str, Any], title: str) -> str:
         parts.append(
             f'<text x="{i * bar:.1f}" y="{base + 13}" text-anchor="{anchor}" fill="#555">{number(edges[i])}</text>'
         )
-    for value, label in marks(entry):
-        x = WIDTH * place(value, edges)
+    for where, label in marks(entry):
+        x = WIDTH * where
         anchor = "end" if x > WIDTH * 0.8 else "start"
         parts.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="6" y2="{base}" stroke="#b00020" stroke-width="1.5" '
@@ -104,8 +111,6 @@ def histogram_line(entry: dict[str, Any], state: str, blocks: str = BLOCKS) -> s
     counts = histogram[state]
     most = math.sqrt(max(max(histogram[s]) for s in COLOURS) or 1)
     signs = [blocks[min(int(len(blocks) * math.sqrt(c) / most), len(blocks) - 1)] if c else " " for c in counts]
-    for at in sorted(
-        {round(place(value, histogram["edges"]) * len(counts)) for value, _ in marks(entry)}, reverse=True
-    ):
+    for at in sorted({round(where * len(counts)) for where, _ in marks(entry)}, reverse=True):
         signs.insert(at, "|")
     return "".join(signs)

@@ -160,7 +160,7 @@ def _terms(stage: dict[str, Any], limit: int, groups_only: bool) -> Section:
     told = (
         "Documents that name a group of people, against all documents of their language. Long documents name more; "
         "a higher rate is a reason to read what was dropped, no proof. "
-        f"{few:,} of {len(found):,} rows have under 30 documents, too few to tell; all are in the JSON. "
+        f"{few:,} of {len(found):,} rows have too few documents to tell; all are in the JSON. "
         f"Of the others about one in twenty lies outside by chance."
     )
     return Section(f"{stage['stage']}: drop rates by identity term", columns, rows, told, level=3)
