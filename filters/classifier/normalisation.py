@@ -37,6 +37,13 @@ class Normalisation:
     split_cjk: bool = field(
         default=False, metadata={"help": "letters of scripts without spaces as words of their own (not Korean)"}
     )
+    mark_capitals: bool = field(
+        default=False,
+        metadata={"help": "`^` as a word before capitalised words inside a line's sentence; with lowercase"},
+    )
+    plain_punctuation: bool = field(
+        default=False, metadata={"help": "curly quotation marks, dashes and the ellipsis as in ASCII"}
+    )
     max_bytes: int = field(default=0, metadata={"help": "only so many bytes of a text, at a character; 0 = all"})
 
     def card(self) -> dict[str, Any]:
@@ -63,7 +70,9 @@ class Normalisation:
     @property
     def flags(self) -> int:
         """The bits that the kernel takes."""
-        return self.lowercase | self.digits_to_zero << 1 | self.split_punctuation << 2 | self.split_cjk << 3
+        rewritten = self.lowercase or self.plain_punctuation
+        split = self.split_punctuation << 2 | self.split_cjk << 3
+        return rewritten | self.digits_to_zero << 1 | split | self.mark_capitals << 4
 
     def apply(self, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Spans:
         """The texts data[starts[i]:ends[i]] normalised: (bytes, starts, ends), read-only; no copy if nothing is done.
@@ -76,7 +85,7 @@ class Normalisation:
             return data, starts, ends
         from filters.kernels import normalise as k
 
-        kinds, lower = code_point_tables()
+        kinds, lower = code_point_tables(self.lowercase, self.plain_punctuation)
         out = np.empty(2 * int((ends - starts).sum()) + 4, np.uint8)
         out_starts, out_ends = np.empty(len(starts), np.int64), np.empty(len(starts), np.int64)
         size = k.normalise(data, starts, ends, kinds, lower, self.flags, out, out_starts, out_ends)
@@ -106,8 +115,13 @@ def capped(
     return found
 
 
-@functools.lru_cache(maxsize=1)
-def code_point_tables() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+_PLAIN = dict(zip("‘’‚“”„–—‐‑…", "'''\"\"\"----.", strict=True))
+
+
+@functools.lru_cache(maxsize=4)
+def code_point_tables(
+    lowercase: bool = True, plain_punctuation: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """(kinds, lower) for the kernel, by Python's version of the Unicode database."""
     from filters.kernels import normalise as k
 
@@ -129,5 +143,7 @@ def code_point_tables() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         (k.K_NOT_UPPER, lambda c: c.islower() or unicodedata.category(c) == "Lt"),
     ):
         kinds[[test(c) for c in chars]] |= bit
-    lower = np.array([ord(c.lower()[0]) for c in chars], np.int32)
+    lower = np.array([ord(c.lower()[0]) if lowercase else ord(c) for c in chars], np.int32)
+    for sign, plain in _PLAIN.items() if plain_punctuation else ():
+        lower[ord(sign)] = ord(plain)
     return kinds, lower

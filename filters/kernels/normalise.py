@@ -11,9 +11,9 @@ import numpy as np
 
 from pipeline.kernels import kernel_part, plain_kernel
 
-LOWERCASE, DIGITS_TO_ZERO, SPLIT_PUNCTUATION, SPLIT_CJK = 1, 2, 4, 8
 K_DIGIT, K_PUNCTUATION, K_CJK, K_MARK, K_SPACE, K_ALPHA, K_UPPER, K_NOT_UPPER = (1 << i for i in range(8))
 SIGMA, FINAL_SIGMA = 0x3A3, 0x3C2
+LOWERCASE, DIGITS_TO_ZERO, SPLIT_PUNCTUATION, SPLIT_CJK, MARK_CAPITALS = 1, 2, 4, 8, 16
 
 
 @kernel_part
@@ -79,12 +79,20 @@ def normalise(data, starts, ends, kinds, lower, flags, out, out_starts, out_ends
         apart = False  # the last character is to stand by itself
         spaced = True
         in_word = False
+        word_before = False  # the last character but spaces is of a word, on the same line
         while at < stop:
             size = size_of(data[at])
             if at + size > stop:
                 break
             point = decode(data, at, size)
             at += size
+            if flags & MARK_CAPITALS:
+                sign = point < len(kinds) and kinds[point] & K_PUNCTUATION != 0
+                if spaced and word_before and not sign and point < len(lower) and lower[point] != point:
+                    out[o] = 94  # ^
+                    out[o + 1] = 32
+                    o += 2
+                word_before = word_before if point == 32 else point > 32 and not sign
             kind = np.int64(kinds[point]) if point < len(kinds) else (K_CJK if 0x20000 <= point < 0x40000 else 0)
             if kind & K_DIGIT and flags & DIGITS_TO_ZERO:
                 point = 48
