@@ -1,0 +1,1 @@
+"""Tests of personal data: generated sets with known answers, oracles, hostile input."""
