@@ -32,8 +32,9 @@ _RANGES = (  # lowest and highest prefix, lengths
 _WITH_WORD = (("4", "4", (13,)), ("50", "50", (12, 13, 14, 15, 16, 19)), ("56", "69", (12, 13, 14, 15, 16, 19)))
 """Old Visa and Maestro: only after a word for cards, since their shapes are those of EAN and order numbers."""
 _CARD = re.compile(
-    r"\d(?<![\w.,/=_+\-].)(?:\d{11,18}|\d{3}([ -]|\n)(?:\d{4}\1){2}\d{4}(?:\1\d{3})?|\d{3}([ -])\d{6}\2\d{4,5})"
-    r"(?![\w]|[,/=_]\d|\.\d|[ \-]\d{4}(?!\d))"
+    r"\d(?<![A-Za-z0-9_\u00AA-\u058F.,/=_+\-].)"
+    r"(?:\d{11,18}|\d{3}([ -]|\n)(?:\d{4}\1){2}\d{4}(?:\1\d{3})?|\d{3}([ -])\d{6}\2\d{4,5})"
+    r"(?![A-Za-z0-9_\u00AA-\u058F]|[,/=_]\d|\.\d|[ \-]\d{4}(?!\d))"
 )
 _CARD_WORDS = words(
     "card", "visa", "mastercard", "maestro", "amex", "american express", "credit", "debit", "karte", "kreditkart",

@@ -92,7 +92,7 @@ def find(text: str, kinds: tuple[str, ...] = KINDS, mask: int = ALL) -> list[Hit
         if not fresh:
             break
         masked, places = _masked(text, hits)
-        fresh = [_original(hit, places) for hit in _once(masked, wanted, mask)]
+        fresh = [_original(hit, places) for hit in _once(masked, wanted, mask | ALL & ~SPELLED)]
         hits = sorted(hits + fresh) if fresh else hits
     return hits
 

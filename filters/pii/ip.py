@@ -18,13 +18,19 @@ from collections.abc import Iterator
 from .text import Hit, words
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_IPV4 = re.compile(rf"\d(?<![\w.,\-].)\d{{0,2}}\.(?:{_OCTET}\.){{2}}{_OCTET}(?![\w]|\.\d|,\d|-[A-Za-z]|\.[A-Za-z])")
+_IPV4 = re.compile(
+    rf"\d(?<![A-Za-z0-9_\u00AA-\u058F.,\-].)\d{{0,2}}\.(?:{_OCTET}\.){{2}}{_OCTET}(?![A-Za-z0-9_\u00AA-\u058F]|\.\d|,\d|-[A-Za-z]|\.[A-Za-z])"
+)
 _MULTICAST = ipaddress.IPv4Address("224.0.0.0")
-_IPV6 = re.compile(r"[23](?<![\w:.].)[0-9a-fA-F]{3}:[0-9a-fA-F:]{2,34}(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])")
+_IPV6 = re.compile(
+    r"[23](?<![A-Za-z0-9_\u00AA-\u058F:.].)[0-9a-fA-F]{3}:[0-9a-fA-F:]{1,40}(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![A-Za-z0-9_\u00AA-\u058F:])"
+)
 _VERSION = re.compile(
     r"(?:(?<![^\W\d_])(?:v|ver|vers|version|versión|versione|versie|versão|версия|verze|wersja|sürüm|release|rel|"
     r"build|firmware|fw|driver|patch|update|revision|rev|section|sections|sec|chapter|ch|clause|appendix|annex|figure|"
-    r"fig|table|abschnitt|kapitel|section|sección|paragraph|par|item|oid|theorem|lemma|equation|eq|exercise|rule)"
+    r"fig|table|abschnitt|kapitel|section|sección|paragraph|par|item|oid|theorem|lemma|equation|eq|exercise|rule|"
+    r"kısım|bölüm|раздел|глава|розділ|sezione|capitolo|seção|capítulo|afsnit|avsnitt|hoofdstuk|"
+    r"oddíl|kapitola|część|rozdział|apartado)"
     r"s?\.?\s{0,2}[:=#(]?\s{0,2}|版本|バージョン|버전|第|§+\s?|[A-Za-z]/)\Z",
     re.I,
 )
@@ -51,7 +57,9 @@ def ipv4(text: str) -> Iterator[Hit]:
             continue
         a, b, c, d = (int(part) for part in found.group().split("."))
         likely_version = max(a, b, c, d) < 32 or (a < 32 and sum(x < 10 for x in (b, c, d)) >= 2)
-        if likely_version and not (_ADDRESS.search(left.rsplit("\n", 1)[-1].lower()) or left.endswith(("//", "@"))):
+        if likely_version and not (
+            _ADDRESS.search(left[-20:].rsplit("\n", 1)[-1].lower()) or left.endswith(("//", "@"))
+        ):
             continue
         yield Hit(start, found.end(), "ip", "v4")
 
@@ -60,6 +68,8 @@ def ipv6(text: str) -> Iterator[Hit]:
     """Public IPv6 addresses of a folded text."""
     for found in _IPV6.finditer(text):
         written = found.group().rstrip(":") if not found.group().endswith("::") else found.group()
+        if written.count(":") == 8 and "::" not in written:
+            written = written.rsplit(":", 1)[0]  # a port
         try:
             address = ipaddress.IPv6Address(written)
         except ValueError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from . import national_checks as check
 from .text import Hit, before, words
 
-_IN, _OUT = r"(?<![\w.,/+=#\-])", r"(?![\w]|[.,/\-]\d)"
+_IN, _OUT = r"(?<![A-Za-z0-9_\u00AA-\u058F.,/+=#\-])", r"(?![A-Za-z0-9_\u00AA-\u058F]|[.,/\-]\d)"
 
 
 @dataclass(frozen=True)
@@ -303,7 +303,7 @@ def _near() -> list[tuple[NationalId, re.Pattern[str], re.Pattern[str], frozense
 _NEAR = _near()
 _FREE = [(one, one.compiled()[2]) for one in NATIONAL_IDS if one.free]
 _FREE_MAYBE = re.compile(  # where a free form may begin; the first character apart, so that the search can skip
-    r"[0-9A-Z](?<![\w.,/+=#\-].)(?:\d\d\.\d{3}\.\d{3}-\d|\d\.\d{3}\.\d{3}/|\d\.\d\d\.\d\d-|56\.\d|"
+    r"[0-9A-Z](?<![A-Za-z0-9_\u00AA-\u058F.,/+=#\-].)(?:\d\d\.\d{3}\.\d{3}-\d|\d\.\d{3}\.\d{3}/|\d\.\d\d\.\d\d-|56\.\d|"
     r"\d{5}[-+A-FU-Y]\d{3}| ?\d\d ?\d\d ?\d[\dAB] ?\d{3} ?\d{3} ?\d\d|\d{16}|[A-Z]{5}\w\w[A-T]|"
     r"[A-Z]{2} [A-Z]{3} \w|[A-Z]{3}\d{6}|[A-Z] \d\d \d\d |\d\d-\d{3}-\d{3}[ -])"
 )

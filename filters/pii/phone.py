@@ -24,15 +24,20 @@ _ASSIGNED = (
 )
 _CODES = frozenset(_ASSIGNED.split())
 """Country codes in use: ITU-T E.164, list of assigned country codes (2016) with later changes."""
-_PLUS = re.compile(r"(?<![\w+=/.,])\+(?=[ (]?\d)[\d ().\-/]{7,30}")
+_PLUS = re.compile(r"(?<![A-Za-z0-9_\u00AA-\u058F+=/.,])\+(?=[ (]?\d)[\d ().\-/]{7,30}")
+_QUAD = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?!\d)")  # an IP address
 _STEP = re.compile(r"\d+|[ .\-/()]+")
 _NANP = re.compile(
-    r"[(1-9](?<![\w.\-/+$€£#=,:%].)(?:(?<=1)[ .\-]\(?[2-9])?(?:(?<=\()[2-9])?"
+    r"[(1-9](?<![A-Za-z0-9_\u00AA-\u058F.\-/+$€£#=,:%].)"
+    r"(?:(?<=1)[ .\-]\(?[2-9])?(?:(?<=\()[2-9])?"
     r"\d\d(?:\)[ \-]?[2-9]\d\d[ .\-]|(?:[ .\-/]|/ )[2-9]\d\d[.\-])"
-    r"\d{4}(?![\w%]|[.\-,/:]\d)"
+    r"\d{4}(?![A-Za-z0-9_\u00AA-\u058F%]|[.\-,/:]\d)"
 )
-_PAIRS = re.compile(r"0(?<![\w.,/+\-$€].)(?<!\d .)[1-79]([ .])(?:\d\d\1){3}\d\d(?![\w%]|[ .,\-/]\d)")
-_ANY = re.compile(r"[(0-9](?<![\w.,/+$€£#=(].)[\d ().\-/]{6,20}\d(?!\w)")
+_PAIRS = re.compile(
+    r"0(?<![A-Za-z0-9_\u00AA-\u058F.,/+\-$€].)(?<!\d .)[1-79]([ .])(?:\d\d\1){3}\d\d"
+    r"(?![A-Za-z0-9_\u00AA-\u058F%]|[ .,\-/]\d)"
+)
+_ANY = re.compile(r"[(0-9](?<![A-Za-z0-9_\u00AA-\u058F.,/+$€£#=(].)[\d ().\-/]{6,20}\d(?![A-Za-z0-9_\u00AA-\u058F])")
 _WORD = (
     r"(?<![^\W\d_])(?:tel|tele|telephone|telefon\w{0,8}|téléphone|tél|teléfonos?|telefono|telefone|telef|telefoon(?:nummer)?|"
     r"tlf|puh|puhelin|phones?|phone number|call|call us(?: at| on)?|mobile|mob|cell|handy|mobil|móvil|celular|portable|"
@@ -124,6 +129,8 @@ def _complete(number: str) -> bool:
 
 def _national(written: str) -> int:
     """How many characters from the first on are one number after a word for telephones, 0 for none."""
+    if _QUAD.match(written):
+        return 0
     number, best, depth = "", 0, 0
     groups: list[str] = []
     for step in _STEP.finditer(written):

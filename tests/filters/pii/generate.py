@@ -92,7 +92,11 @@ def ip(rng: random.Random) -> str:
             text = ":".join(["2a02", *(f"{rng.randint(1, 65535):x}" for _ in range(7))])
             return text if rng.random() < 0.5 else ":".join(text.split(":")[:4]) + "::" + f"{rng.randint(1, 255):x}"
         text = ".".join(str(rng.randint(1, 223 if i == 0 else 254)) for i in range(4))
-        if ipaddress.ip_address(text).is_global and max(map(int, text.split("."))) > 31 and int(text.split(".")[0]) > 31:
+        if (
+            ipaddress.ip_address(text).is_global
+            and max(map(int, text.split("."))) > 31
+            and int(text.split(".")[0]) > 31
+        ):
             return text
 
 
@@ -157,7 +161,16 @@ def national_id(rng: random.Random, name: str) -> str:
         "it_codice_fiscale": lambda: "".join(rng.choice(odd) for _ in range(6)) + _digits(rng, 2) + "A" + "1" + _digits(rng, 1) + "H" + _digits(rng, 3) + rng.choice(odd),
         "fi_hetu": lambda: f"{rng.randint(1, 28):02d}{rng.randint(1, 12):02d}{_digits(rng, 2)}A{_digits(rng, 3)}{rng.choice('0123456789ABCDEFHJKLMNPRSTUVWXY')}",
     }  # fmt: skip
-    sizes = {"de_tax_id": 11, "nl_bsn": 9, "pl_pesel": 11, "br_cpf": 11, "uk_nhs": 10, "ca_sin": 9, "ru_snils": 11, "jp_my_number": 12}
+    sizes = {
+        "de_tax_id": 11,
+        "nl_bsn": 9,
+        "pl_pesel": 11,
+        "br_cpf": 11,
+        "uk_nhs": 10,
+        "ca_sin": 9,
+        "ru_snils": 11,
+        "jp_my_number": 12,
+    }
     number = _solved(rng, make.get(name) or (lambda: _digits(rng, sizes[name])), holds)
     form = {"us_ssn": "###-##-####", "uk_nhs": "### ### ####", "br_cpf": "###.###.###-##", "kr_rrn": "######-#######", "in_aadhaar": "#### #### ####", "se_personnummer": "######-####", "ca_sin": "### ### ###", "ru_snils": "###-###-### ##", "uk_nino": "## ## ## ## #"}.get(name)  # fmt: skip
     if not form:
@@ -187,8 +200,8 @@ def documents(part: str, seed: int, n: int) -> list[tuple[str, Truth]]:
                 else:
                     value, frame = MAKERS[kind](rng), rng.choice(FRAMES[kind][part])
                 head, tail = frame.split("{}")
-                if head.endswith("://") and ":" in value:
-                    head = "host "
+                if ":" in value and kind == "ip" and (head.endswith("://") or tail[:1] == ":"):
+                    head, tail = "host ", ""
                 text += head
                 truth.append((len(text), len(text) + len(value), kind))
                 text += value + tail
@@ -199,7 +212,9 @@ def documents(part: str, seed: int, n: int) -> list[tuple[str, Truth]]:
     return out
 
 
-def scores(part: str, seed: int, n: int, find: Callable[[str], list[tuple[int, int, str]]]) -> dict[str, dict[str, float]]:
+def scores(
+    part: str, seed: int, n: int, find: Callable[[str], list[tuple[int, int, str]]]
+) -> dict[str, dict[str, float]]:
     """Precision and recall by kind; a hit counts only with the same ends."""
     right: dict[str, int] = {}
     found: dict[str, int] = {}
