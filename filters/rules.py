@@ -72,13 +72,18 @@ class RuleFilter(Filter):
                     out[i] = np.nan if own[option] is None else own[option]
         return out
 
-    def failed(self, docs: pa.Table) -> np.ndarray:
-        """int64[n]: the number of the first rule that a scored document fails, -1 where it passes all."""
+    def failed(self, docs: pa.Table, margin: float = 0.0) -> np.ndarray:
+        """int64[n]: the number of the first rule that a scored document fails, -1 where it passes all.
+
+        `margin` loosens each threshold by this share of itself.
+        """
         score = docs[self.score_column]
         first = np.full(docs.num_rows, -1)
         for number, rule in enumerate(self.rules):
             values = np.asarray(_field(score, rule.measure), dtype=np.float64)
             limit = self.thresholds(docs, rule.option)
+            if margin:
+                limit = limit + np.abs(limit) * (-margin if rule.keep[0] == ">" else margin)
             passes = _COMPARE[rule.keep](values, limit) | np.isnan(values) | np.isnan(limit)
             first[(first < 0) & ~passes] = number
         return first

@@ -6,6 +6,7 @@ import pkgutil
 import dedup.exact
 import filters
 import pipeline.extract.stage
+import pipeline.funnel
 import pipeline.tokensteps
 import pretrain.step
 

@@ -77,17 +77,18 @@ def read_recipe(name_or_path: str) -> dict[str, Any]:
     return value
 
 
-def _entry(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
-    if isinstance(entry, str):
-        return entry, {}
-    if isinstance(entry, dict) and len(entry) == 1:
-        (name, config), *_ = entry.items()
+def entry(one: Any, where: str) -> tuple[str, dict[str, Any]]:
+    """(name, options) of `name` or `{name: options}`. Raises ConfigError."""
+    if isinstance(one, str):
+        return one, {}
+    if isinstance(one, dict) and len(one) == 1:
+        (name, config), *_ = one.items()
         if not isinstance(name, str) or not (config is None or isinstance(config, dict)):
-            raise ConfigError(f"{where}: write a step as `- name` or `- name: {{option: value}}`, not {entry!r}")
+            raise ConfigError(f"{where}: write a step as `- name` or `- name: {{option: value}}`, not {one!r}")
         if any(not isinstance(key, str) for key in config or {}):
             raise ConfigError(f"{where}: option names of '{name}' must be words")
         return name, dict(config or {})
-    raise ConfigError(f"{where}: write a step as `- name` or `- name: {{option: value}}`, not {entry!r}")
+    raise ConfigError(f"{where}: write a step as `- name` or `- name: {{option: value}}`, not {one!r}")
 
 
 def _entries(plain: dict[str, Any]) -> list[Any]:
@@ -114,17 +115,17 @@ def override(plain: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
         if isinstance(plain.get("source"), dict) and isinstance(plain["source"].get(step), dict):
             plain["source"][step][option] = value
             continue
-        names = [_entry(entry, "recipe")[0] for entry in plain["steps"]]
+        names = [entry(one, "recipe")[0] for one in plain["steps"]]
         if step not in names:
             raise ConfigError(f"--set {setting}: the recipe has no step '{step}'{nearest(step, names)}")
         index = names.index(step)
-        plain["steps"][index] = {step: {**_entry(plain["steps"][index], "recipe")[1], option: value}}
+        plain["steps"][index] = {step: {**entry(plain["steps"][index], "recipe")[1], option: value}}
     return plain
 
 
 def without(plain: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """A copy without the steps named."""
-    have = [_entry(entry, "recipe")[0] for entry in _entries(plain)]
+    have = [entry(one, "recipe")[0] for one in _entries(plain)]
     for name in names:
         if name not in have:
             raise ConfigError(f"--without {name}: the recipe has no such step{nearest(name, have)}")
@@ -175,8 +176,8 @@ def build(plain: dict[str, Any], where: str = "recipe") -> Recipe:
             source = None
             pending.clear()
 
-    for number, entry in enumerate(entries, 1):
-        step_name, config = _entry(entry, f"{where}, step {number}")
+    for number, one in enumerate(entries, 1):
+        step_name, config = entry(one, f"{where}, step {number}")
         here = f"{where}, step {number}"
         if step_name in stages:
             stage = make(step_name, config, here)
