@@ -310,9 +310,25 @@ _FREE_MAYBE = re.compile(  # where a free form may begin; the first character ap
 _PRODUCTS = re.compile(r"(?:isbn|issn|ean|gtin|order|tracking|art\.?|sku|serial)[^\n]{0,12}\Z")
 
 
+_NEAR_MAYBE = re.compile(  # where a number that needs a word may begin
+    r"[0-9A-Z](?<![A-Za-z0-9_\u00AA-\u058F.,/+=#\-].)(?:[A-Z]?(?:[ .\-/(]?\d){6}|[0-9A-Z]{9}(?![0-9A-Z]))"
+)
+
+
+def _contexts(text: str) -> str:
+    """What stands in front of each number that may be an id, lower case; no more than the whole text."""
+    parts: list[str] = []
+    done = 0
+    for maybe in _NEAR_MAYBE.finditer(text):
+        at = maybe.start()
+        parts.append(text[max(done, at - 64) : at])
+        done = max(done, at - 32)
+    return "\n".join(parts).lower()
+
+
 def national_ids(text: str) -> Iterator[Hit]:
     """National ids of a folded text; hits of several kinds may overlap."""
-    lower = text.lower()
+    lower = _contexts(text)
     tokens = frozenset(_TOKEN.findall(lower))
     for one, pattern, near, whole, others in _NEAR:
         if whole.isdisjoint(tokens):
