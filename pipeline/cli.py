@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cli_extract, cli_inspect
+from . import cli_classifier, cli_extract, cli_inspect
 from .options import add_options, given_options, option_classes
 
 EPILOG = """
@@ -20,6 +20,7 @@ examples:
   gristmill filter language pages.jsonl.gz -o en.parquet --languages en --dropped rest.parquet
   gristmill dedup en.parquet -o unique.parquet
   gristmill inspect runs/mine --html inspect.html              what did each filter drop?
+  gristmill classifier train labelled.jsonl --positive-label good -o good.ftz
   gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
 """
 
@@ -76,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     _io_options(pack, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
     pack.add_argument("--tokenizer", required=True, help="a Hugging Face tokenizer.json")
     pack.set_defaults(function=_pack)
+
+    cli_classifier.add_commands(sub)
 
     pretrain = sub.add_parser("pretrain", help="train a small model on packs and print its loss")
     pretrain.add_argument("packs", type=Path, help="a pack folder, or a run's folder")

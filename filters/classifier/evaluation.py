@@ -37,6 +37,18 @@ def evaluate(
     return judged(scores, table, wanted, threshold, draws=draws, seed=seed)
 
 
+def compare(
+    one: Classifier, other: Classifier, table: pa.Table, *, draws: int = metrics.DRAWS, seed: int = 0
+) -> dict[str, Any]:
+    """The other classifier's ROC-AUC on the same documents, and by how much the first leads, with its interval."""
+    truth = np.array(table["label"].to_pylist(), object) == one.positive()
+    groups = np.array(table["group"].to_pylist(), object).astype(str)
+    several = groups if len(set(groups.tolist())) > 1 else None
+    a, b = (np.nan_to_num(c.scores(table["text"]), nan=0.0).astype(np.float64) for c in (one, other))
+    lead = metrics.paired_auc(a, b, truth, several, draws=draws, seed=seed)
+    return _plain({"roc_auc": metrics.roc_auc(b, truth), "lead": list(lead)})
+
+
 def judged(
     scores: NDArray[np.float64], table: pa.Table, positive: str, threshold: float, *, draws: int, seed: int
 ) -> dict[str, Any]:
@@ -113,6 +125,10 @@ def sections(found: dict[str, Any]) -> list[Section]:
         ["model less length, 95 % interval", _between(*gain)],
         ["bootstrap", f"{found['bootstrap']['draws']} draws by {found['bootstrap']['by']}"],
     ]
+    if "against" in found:
+        against = found["against"]
+        facts.append([f"ROC-AUC of {against['model']}", _short(against["roc_auc"])])
+        facts.append([f"lead over {against['model']}, 95 % interval", _between(*against["lead"])])
     return [
         Section(f"Label '{found['positive']}' at a score of {found['threshold']:.6g} or more", COLUMNS, rows),
         Section("Against chance and length", ("figure", "value"), facts),

@@ -6,10 +6,7 @@ import dataclasses
 import functools
 import unicodedata
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.errors import ConfigError, nearest
 
@@ -24,7 +21,11 @@ _CJK = (
     (0xF900, 0xFAFF),
 )
 
-Spans = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]
+if TYPE_CHECKING:  # numpy waits: the command line reads the options of this module
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Spans: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,8 @@ class Normalisation:
             ends = capped(data, starts, ends, self.max_bytes)
         if not self.flags:
             return data, starts, ends
+        import numpy as np
+
         from filters.kernels import normalise as k
 
         kinds, lower = code_point_tables(self.lowercase, self.plain_punctuation)
@@ -96,6 +99,8 @@ class Normalisation:
 
     def text(self, text: str) -> str:
         """One text normalised, for training files and for people."""
+        import numpy as np
+
         raw = text.encode("utf-8", "replace")
         bounds = np.array([0, len(raw)])
         bounds.flags.writeable = False
@@ -107,6 +112,8 @@ def capped(
     data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], max_bytes: int
 ) -> NDArray[np.int64]:
     """The ends of texts cut to `max_bytes` at a character."""
+    import numpy as np
+
     found = np.minimum(ends, starts + max_bytes)
     for _ in range(3):
         cut = (found < ends) & (found > starts)
@@ -123,6 +130,8 @@ def code_point_tables(
     lowercase: bool = True, plain_punctuation: bool = False
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """(kinds, lower) for the kernel, by Python's version of the Unicode database."""
+    import numpy as np
+
     from filters.kernels import normalise as k
 
     category = unicodedata.category

@@ -15,23 +15,25 @@ from .normalisation import Normalisation
 class Settings:
     """fastText's hyper-parameters, the quantiser's, and how texts are written."""
 
-    word_ngrams: int = 1
-    dim: int = 100
-    lr: float = 0.1
-    epoch: int = 5
-    min_count: int = 1
-    minn: int = 0
-    maxn: int = 0
-    bucket: int = 2_000_000
-    loss: str = "softmax"
-    seed: int = 0
-    quantise: bool = True
-    cutoff: int = 100_000  # words and n-grams kept by the quantiser; 0 = all
-    retrain: bool = True
-    qnorm: bool = True
-    dsub: int = 2
-    balance: bool = True  # rarer labels' documents repeated until all weigh alike
-    threshold_quantile: float | None = None  # recommended threshold: this quantile of held-out negatives; None = 0.5
+    word_ngrams: int = field(default=1, metadata={"help": "longest n-gram of words"})
+    dim: int = field(default=100, metadata={"help": "dimensions of the hidden layer"})
+    lr: float = field(default=0.1, metadata={"help": "learning rate"})
+    epoch: int = field(default=5, metadata={"help": "passes over the documents"})
+    min_count: int = field(default=1, metadata={"help": "rarer words are left out"})
+    minn: int = field(default=0, metadata={"help": "shortest n-gram of letters"})
+    maxn: int = field(default=0, metadata={"help": "longest n-gram of letters; 0 = none"})
+    bucket: int = field(default=2_000_000, metadata={"help": "hash buckets for n-grams"})
+    loss: str = field(default="softmax", metadata={"help": "softmax, hs or ova"})
+    seed: int = field(default=0, metadata={"help": "of the split, the order and fastText"})
+    quantise: bool = field(default=True, metadata={"help": "write .ftz, not .bin"})
+    cutoff: int = field(default=100_000, metadata={"help": "words and n-grams kept by the quantiser; 0 = all"})
+    retrain: bool = field(default=True, metadata={"help": "train anew after the cut"})
+    qnorm: bool = field(default=True, metadata={"help": "quantise norms apart"})
+    dsub: int = field(default=2, metadata={"help": "numbers that share a code"})
+    balance: bool = field(default=True, metadata={"help": "repeat documents of rarer labels until all weigh alike"})
+    threshold_quantile: float | None = field(
+        default=None, metadata={"help": "recommend this quantile of held-out negatives as threshold, not 0.5"}
+    )
     normalisation: Normalisation = field(default_factory=Normalisation)
 
     def check(self) -> None:

@@ -71,7 +71,8 @@ def _held_out(labels: Sequence[str], groups: Sequence[str], share: float, seed: 
         if len(own) < 2:
             raise ConfigError(
                 f"all documents of label '{label}' are of one group ('{next(iter(own))}'): none can be held out. Give "
-                "more sources, another --group-field, or --test-share 0 to train without a test"
+                "more sources or another --group-field; `--group-field -` makes a group of each document (the figures "
+                "then flatter the model), --test-share 0 trains without a test"
             )
         total = sum(own.values())
         have = sum(own.get(g, 0) for g in held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -80,14 +81,14 @@ def train(
     from .markdown import write_markdown
 
     shown = progress or Progress(quiet=True)
-    _check(table, output, settings, positive)
+    _check(table, output, settings, positive, test_share)
     texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
     keys = [text_key(text) for text in texts]
     split = split_groups(labels, table["group"].to_pylist(), keys, test_share=test_share, seed=settings.seed)
     chosen = np.flatnonzero(split.side == TRAIN)
     order = sorted(chosen, key=lambda i: (draw(settings.seed, keys[i]), i))
     shown.say(f"train: {len(order):,} documents, {(split.side == TEST).sum():,} held out, {split.copies:,} copies")
-    fit([texts[i] for i in order], [labels[i] for i in order], output, settings)
+    fit([texts[i] for i in order], [labels[i] for i in order], output, settings, verbose=not shown.quiet)
     card = Card(
         name=name or output.stem, description=description, positive=positive, languages=tuple(languages),
         normalisation=settings.normalisation, data=tuple(data), limits=limits, sha256=sha256(output),
@@ -123,10 +124,16 @@ def recommended(classifier: Classifier, held: pa.Table, settings: Settings) -> f
     return float(np.quantile(others, settings.threshold_quantile)) if len(others) else 0.5
 
 
-def fit(texts: Sequence[str], labels: Sequence[str], output: Path, settings: Settings) -> None:
-    """Write the model that fastText makes of these texts in this order, normalised as the settings say."""
+def fit(
+    texts: Sequence[str], labels: Sequence[str], output: Path, settings: Settings, *, verbose: bool = False
+) -> None:
+    """Write the model that fastText makes of these texts in this order, normalised as the settings say.
+
+    `verbose`: fastText shows its progress, where there is a terminal.
+    """
     import fasttext
 
+    loud = 2 if verbose and sys.stderr.isatty() else 0
     lines = [f"{LABEL}{b} {_line(settings.normalisation.text(t))}\n" for t, b in zip(texts, labels, strict=True)]
     if settings.balance:
         lines = balanced(lines, labels)
@@ -137,12 +144,12 @@ def fit(texts: Sequence[str], labels: Sequence[str], output: Path, settings: Set
             model = fasttext.train_supervised(
                 input=str(file), lr=settings.lr, dim=settings.dim, epoch=settings.epoch, minCount=settings.min_count,
                 minn=settings.minn, maxn=settings.maxn, wordNgrams=settings.word_ngrams, loss=settings.loss,
-                bucket=settings.bucket, thread=1, verbose=0, seed=settings.seed,
+                bucket=settings.bucket, thread=1, verbose=loud, seed=settings.seed,
             )  # fmt: skip
             if settings.quantise:
                 model.quantize(
                     input=str(file) if settings.retrain and settings.cutoff else None, cutoff=settings.cutoff,
-                    retrain=bool(settings.retrain and settings.cutoff), thread=1, verbose=0, qnorm=settings.qnorm,
+                    retrain=bool(settings.retrain and settings.cutoff), thread=1, verbose=loud, qnorm=settings.qnorm,
                     dsub=settings.dsub,
                 )  # fmt: skip
         except (ValueError, RuntimeError) as error:
@@ -171,8 +178,10 @@ def _line(text: str) -> str:
     return " ".join(word for word in _SPACE.split(text) if word and not word.startswith(LABEL) and word != "</s>")
 
 
-def _check(table: pa.Table, output: Path, settings: Settings, positive: str) -> None:
+def _check(table: pa.Table, output: Path, settings: Settings, positive: str, test_share: float) -> None:
     settings.check()
+    if not 0 <= test_share < 1:
+        raise ConfigError(f"classifier train: --test-share must lie in [0, 1), not {test_share}")
     wanted = ".ftz" if settings.quantise else ".bin"
     if output.suffix != wanted:
         raise ConfigError(f"classifier train: output '{output}' must end in {wanted}")
