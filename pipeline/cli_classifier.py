@@ -87,7 +87,7 @@ def _field_options(parser: argparse.ArgumentParser) -> None:
         "--group-field",
         default="",
         metavar="NAME",
-        help="of groups that stay on one side (default: the source, else the registered domain of `url`, else the file; - = each document)",
+        help="of groups that stay on one side; - = each document (default: source, else site of `url`, else file)",
     )
     group.add_argument(
         "--map",

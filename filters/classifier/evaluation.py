@@ -43,7 +43,7 @@ def compare(
     """The other classifier's ROC-AUC on the same documents, and by how much the first leads, with its interval."""
     truth = np.array(table["label"].to_pylist(), object) == one.positive()
     groups = np.array(table["group"].to_pylist(), object).astype(str)
-    several = groups if len(set(groups.tolist())) > 1 else None
+    several = _enough(groups)
     a, b = (np.nan_to_num(c.scores(table["text"]), nan=0.0).astype(np.float64) for c in (one, other))
     lead = metrics.paired_auc(a, b, truth, several, draws=draws, seed=seed)
     return _plain({"roc_auc": metrics.roc_auc(b, truth), "lead": list(lead)})
@@ -56,7 +56,7 @@ def judged(
     truth = np.array(table["label"].to_pylist(), object) == positive
     groups = np.array(table["group"].to_pylist(), object).astype(str)
     length = pc.utf8_length(table["text"]).to_numpy().astype(np.float64)
-    several = groups if len(set(groups.tolist())) > 1 else None
+    several = _enough(groups)
     found: dict[str, Any] = {
         **_figures(scores, truth, threshold),
         "positive": positive,
@@ -76,6 +76,14 @@ def judged(
         if kinds != [""]:
             found[key] = {k or "(none)": _figures(scores[values == k], truth[values == k], threshold) for k in kinds}
     return _plain(found)
+
+
+MIN_GROUPS = 10
+"""With fewer groups than that, documents are drawn: an interval from a handful of groups says nothing."""
+
+
+def _enough(groups: NDArray) -> NDArray | None:
+    return groups if len(set(groups.tolist())) >= MIN_GROUPS else None
 
 
 def _figures(scores: NDArray, truth: NDArray, threshold: float) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_ADDED = 1e-5
+ADDED = 1e-5
 """fastText reports exp(log(p + 1e-5)), so that a probability may be up to 1.00001."""
 
 
@@ -15,9 +15,9 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
         with np.errstate(over="ignore"):
             second = 1 / (1 + np.exp(-logits))
             first = 1 / (1 + np.exp(logits))
-        return np.hstack([first, second]) + _ADDED
+        return np.hstack([first, second]) + ADDED
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True) + _ADDED
+    return powers / powers.sum(axis=1, keepdims=True) + ADDED
 
 
 _SIGMOID_LIMIT, _SIGMOID_STEPS = 8.0, 512
@@ -31,7 +31,7 @@ def one_versus_all(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     found = _SIGMOID[at]
     found[logits < -_SIGMOID_LIMIT] = 0.0
     found[logits > _SIGMOID_LIMIT] = 1.0
-    return found + _ADDED
+    return found + ADDED
 
 
 def tree(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -61,7 +61,7 @@ def hierarchical(logits: NDArray[np.float64], children: NDArray[np.int64]) -> ND
     score = np.zeros((labels + inner, len(logits)))  # logarithms
     with np.errstate(over="ignore"):
         right = 1 / (1 + np.exp(-np.ascontiguousarray(logits[:, :inner].T)))
-    log_right, log_left = np.log(right + _ADDED), np.log(1 - right + _ADDED)
+    log_right, log_left = np.log(right + ADDED), np.log(1 - right + ADDED)
     for i in range(inner - 1, -1, -1):
         score[children[i, 0]] = score[labels + i] + log_left[i]
         score[children[i, 1]] = score[labels + i] + log_right[i]

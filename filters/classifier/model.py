@@ -108,16 +108,21 @@ class Classifier:
     def scores(
         self, texts: Texts, positive: str = "", normalisation: Normalisation | None = None
     ) -> NDArray[np.float32]:
-        """float32[n]: the probability of the positive label (the card's unless named), at most 1."""
-        at = self.position(self.positive(positive))
-        return np.minimum(self.probabilities(texts, normalisation)[:, at], np.float32(1))
+        """float32[n]: the probability of the positive label (the card's unless named), 0 to 1.
+
+        Without the 1e-5 that fastText adds, which would make all very sure documents alike.
+        """
+        return self._scores(self.from_sums(*self.sums(*buffers(texts), normalisation)), positive)
 
     def span_scores(
         self, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], positive: str = ""
     ) -> NDArray[np.float32]:
         """As `scores` for spans of a buffer (sentences of documents), each as if it were a text of its own."""
+        return self._scores(self.from_sums(*self.sums(data, starts, ends)), positive)
+
+    def _scores(self, probabilities: NDArray[np.float32], positive: str) -> NDArray[np.float32]:
         at = self.position(self.positive(positive))
-        return np.minimum(self.from_sums(*self.sums(data, starts, ends))[:, at], np.float32(1))
+        return np.clip(probabilities[:, at].astype(np.float64) - losses.ADDED, 0, 1).astype(np.float32)
 
     def positive(self, named: str = "") -> str:
         """The label that is scored. Raises ConfigError where neither the caller nor the card names one."""
