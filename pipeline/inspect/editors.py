@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.stage import CUT_SPANS
 
 from .examples import bounded
-from .facts import Facts, key_expr, scan, scan_step, schema_of
+from .facts import Facts, key_expr, scan, schema_of, sink_by_file
 
 AROUND_BYTES = 60
 SPAN_BYTES = 200
@@ -55,21 +55,23 @@ def describe_spans(facts: Facts, number: int, n: int, seed: int, lang: str | Non
 
 
 def _spans(facts: Facts, editor: str, lang: str | None) -> Any:
+    """A LazyFrame of the editor's spans: _from, _row, id, start, end, kind. Written once for all editors of a step."""
     import polars as pl
 
     step = facts.step
-    types = schema_of([*step.kept, *step.dropped])
-    columns = ["id", CUT_SPANS] + ([facts.lang_column] if facts.lang_column else [])
-    frame = scan_step(step, [c for c in columns if c in types], types)
-    if lang is not None and facts.lang_column:
-        frame = frame.filter(pl.col(facts.lang_column) == lang)
-    return (
-        frame.select("_from", "_row", "id", CUT_SPANS)
-        .filter(pl.col(CUT_SPANS).list.len() > 0)
-        .explode(CUT_SPANS)
-        .unnest(CUT_SPANS)
-        .filter(pl.col("editor") == editor)
-    )
+    folder = facts.path / "spans"
+    if not folder.exists():
+        types = schema_of([*step.kept, *step.dropped])
+        columns = ["id", CUT_SPANS] + ([facts.lang_column] if facts.lang_column else [])
+
+        def query(frame: Any) -> Any:
+            if lang is not None and facts.lang_column:
+                frame = frame.filter(pl.col(facts.lang_column) == lang)
+            some = frame.select("_from", "_row", "id", CUT_SPANS).filter(pl.col(CUT_SPANS).list.len() > 0)
+            return some.explode(CUT_SPANS).unnest(CUT_SPANS)
+
+        sink_by_file(step, [c for c in columns if c in types], types, folder, query)
+    return pl.scan_parquet(folder / "*.parquet").filter(pl.col("editor") == editor)
 
 
 def _around(facts: Facts, found: Any) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ filter scored. Everything else is asked of this file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Facts:
         """The facts as a polars LazyFrame."""
         import polars as pl
 
-        return pl.scan_parquet(self.path)
+        return pl.scan_parquet(self.path / "*.parquet")
 
 
 def schema_of(files: Sequence[Path]) -> dict[str, pa.DataType]:
@@ -71,7 +71,9 @@ def schema_of(files: Sequence[Path]) -> dict[str, pa.DataType]:
     return types
 
 
-def scan(files: Sequence[Path], which: int, columns: Sequence[str], types: dict[str, pa.DataType]) -> Any:
+def scan(
+    files: Sequence[Path], which: int, columns: Sequence[str], types: dict[str, pa.DataType], first_row: int = 0
+) -> Any:
     """A LazyFrame of some columns of the files, with `_from` and `_row`; a column that a file lacks is null there."""
     import polars as pl
 
@@ -84,17 +86,35 @@ def scan(files: Sequence[Path], which: int, columns: Sequence[str], types: dict[
             schema=schema,
             glob=False,
             row_index_name="_row",
+            row_index_offset=first_row,
             missing_columns="insert",
             extra_columns="ignore",
         ).with_columns(pl.col("_row").cast(pl.Int64))
     return frame.with_columns(_from=pl.lit(which, pl.Int8))
 
 
-def scan_step(step: StepFiles, columns: Sequence[str], types: dict[str, pa.DataType]) -> Any:
-    """Kept and dropped documents of a step in one LazyFrame."""
+def sink_by_file(
+    step: StepFiles, columns: Sequence[str], types: dict[str, pa.DataType], target: Path, query: Callable[[Any], Any]
+) -> None:
+    """Write `query(frame)` of each file of a step into the new folder `target`, also where there is no file.
+
+    One file after the other: a plan over all files at once held 1.2 GB for a million documents, this 0.3 GB.
+    """
     import polars as pl
 
-    return pl.concat([scan(step.kept, 0, columns, types), scan(step.dropped, 1, columns, types)])
+    target.mkdir()
+    for which, files in enumerate((step.kept, step.dropped)):
+        first_row = 0
+        empty = query(scan([], which, columns, types))
+        empty.sink_parquet(target / f"{which}.parquet", compression="lz4", engine="streaming")
+        for file in files:
+            frame = query(scan([file], which, columns, types, first_row))
+            try:
+                out = target / f"{which}-{first_row:012d}-{file.stem}.parquet"
+                frame.sink_parquet(out, compression="lz4", engine="streaming")
+            except pl.exceptions.PolarsError as error:
+                raise ConfigError(f"{file} can't be read: {str(error)[:300]}") from error
+            first_row += pq.read_metadata(file).num_rows
 
 
 def key_expr(seed: int, salt: str = "") -> Any:
@@ -143,7 +163,7 @@ def make_facts(step: StepFiles, folder: Path, *, seed: int, terms: Terms | None,
     has_text, has_type = "text" in types, "page_type" in types
     scores = [c for s in step.stages if (c := s.score_column) is not None and c in types]
     wanted = ["id", "text", DROP_FILTER, DROP_REASON, "page_type", *scores, *([lang_column] if lang_column else [])]
-    frame = scan_step(step, [c for c in dict.fromkeys(wanted) if c in types], types)
+    read = [c for c in dict.fromkeys(wanted) if c in types]
     null = pl.lit(None, pl.String)
     number = {stage.name: i for i, stage in reversed(list(enumerate(step.stages)))}
     dropped_by = pl.col(DROP_FILTER) if DROP_FILTER in types else null
@@ -163,16 +183,15 @@ def make_facts(step: StepFiles, folder: Path, *, seed: int, terms: Terms | None,
         columns[measure.column] = value.cast(pl.Float32 if single else pl.Float64)
     if terms is not None and has_text and lang_column:
         columns["matched"] = match_expr(pl.col("text"), pl.col(lang_column).cast(pl.String), terms)
-    frame = frame.select("_from", "_row", *(value.alias(name) for name, value in columns.items()))
-    if lang is not None:
-        frame = frame.filter(pl.col("lang") == lang)
-    if "matched" in columns:
-        frame = frame.unnest("matched")
-    path = folder / f"{step.step}.parquet"
-    try:
-        frame.sink_parquet(path, compression="lz4", engine="streaming")
-    except pl.exceptions.PolarsError as error:
-        raise ConfigError(f"step '{step.step}': its files can't be read: {str(error)[:300]}") from error
+
+    def query(frame: Any) -> Any:
+        frame = frame.select("_from", "_row", *(value.alias(name) for name, value in columns.items()))
+        if lang is not None:
+            frame = frame.filter(pl.col("lang") == lang)
+        return frame.unnest("matched") if "matched" in columns else frame
+
+    path = folder / step.step
+    sink_by_file(step, read, types, path, query)
     has = frozenset(types) | ({"terms"} if "matched" in columns else frozenset())
     return Facts(path, step, tuple(measures), lang_column, has_text, has_type, has)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +62,7 @@ def inspect_run(
             for number, stage in enumerate(step.stages):
                 if only is None or stage.name == only:
                     stages.append(_stage(facts, number, cube, counted, total, chars, examples, seed, lang))
-            facts.path.unlink()
+            shutil.rmtree(facts.path)
     return {
         "where": found.where,
         "lang": lang,
