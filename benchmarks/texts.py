@@ -25,7 +25,7 @@ steps:
 
 
 def real_texts(folder: Path = FOLDER) -> pa.Table:
-    """The pages of ../shared/data/html (url, text, lang), extracted by our engine; the second time read from `folder`."""
+    """The pages of ../shared/data/html (url, text, lang), extracted by our engine once; kept in `folder`."""
     made = folder / "texts.arrow"
     if not made.is_file():
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,148 @@
+"""All heuristic filters together on one core, beside datatrove's four filters on the same documents.
+
+    python -m benchmarks.heuristics [--texts FOLDER] [--peer-documents N] [--runs N] [--no-write]
+
+Texts: every page of ../shared/data/html, extracted by our engine, in batches of 512 documents as in a run. Ours are
+the registered filters of FILTERS, one after the other on each batch, to the mask of what is kept; CPU seconds, so
+that a busy machine weighs less. datatrove runs its Gopher, C4 and FineWeb filters with spaCy in its own environment
+on each document of an evenly spread subset, of which each run of ours is timed too, in turn. `cold` is the first
+batch in a new process with an empty kernel cache, `warm` with a filled one; both with imports.
+Writes benchmarks/results/heuristics.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.stage import DROP_REASON, Filter, registered
+
+from .common import write
+from .texts import FOLDER, PEER, real_texts, write_ipc
+
+FILTERS = ("gopher_repetition", "gopher_quality", "fineweb_quality", "c4")
+"""Those that are registered run; the others are named in the result."""
+BATCH = 512
+START = """
+import time
+start, cpu = time.perf_counter(), time.process_time()
+import pyarrow as pa
+from benchmarks.heuristics import run, stages
+docs = pa.table({"text": pa.array(["One text, and the next. It has to be with that of them.\\n" * 9], pa.large_string())})
+run(docs, stages())
+print(time.perf_counter() - start, time.process_time() - cpu)
+"""
+
+
+def stages() -> list[Filter]:
+    """Our filters with their published defaults."""
+    known = registered()
+    return [made for name in FILTERS if name in known and isinstance(made := known[name](), Filter)]
+
+
+def run(docs: pa.Table, ours: list[Filter]) -> int:
+    """Every filter on every batch; returns how many documents pass all."""
+    kept = 0
+    for batch in docs.to_batches(BATCH):
+        table = pa.Table.from_batches([batch])
+        for one in ours:
+            table = one(table)
+            reasons = table[DROP_REASON]
+            table = table.drop_columns([DROP_REASON])
+            if one is ours[-1]:
+                kept += reasons.null_count
+    return kept
+
+
+def timed(docs: pa.Table, ours: list[Filter]) -> float:
+    """CPU seconds of one pass."""
+    start = time.process_time()
+    run(docs, ours)
+    return time.process_time() - start
+
+
+def peer(docs: pa.Table, folder: Path) -> dict[str, Any]:
+    """datatrove once over the documents: {seconds, versions}."""
+    path = folder / "texts.arrow"
+    write_ipc(docs, path)
+    script = Path(__file__).parent / "peers" / "datatrove_filters.py"
+    done = subprocess.run([str(PEER), str(script), "time", str(path), "1"], capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def start_seconds() -> dict[str, dict[str, float]]:
+    """Wall and CPU seconds from the first import to the first document, kernels compiled and from the cache."""
+    out = {}
+    with tempfile.TemporaryDirectory() as cache:
+        for name in ("cold", "warm"):
+            environment = {**os.environ, "GRISTMILL_CACHE": cache}
+            done = subprocess.run(
+                [sys.executable, "-c", START], capture_output=True, text=True, check=True, env=environment
+            )
+            wall, cpu = map(float, done.stdout.split())
+            out[name] = {"wall_s": wall, "cpu_s": cpu}
+    return out
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--texts", type=Path, default=FOLDER, help="where extracted texts are kept")
+    parser.add_argument("--peer-documents", type=int, default=300, help="documents that datatrove reads a run")
+    parser.add_argument("--runs", type=int, default=5, help="alternating runs")
+    parser.add_argument("--no-write", action="store_true", help="print, and leave the result file alone")
+    options = parser.parse_args()
+    docs = real_texts(options.texts).select(["text", "lang"])
+    step = max(1, docs.num_rows // options.peer_documents)
+    subset = docs.take(list(range(0, docs.num_rows, step))).combine_chunks()
+    size, subset_size = (sum(len(t.encode()) for t in one["text"].to_pylist()) for one in (docs, subset))
+    ours = stages()
+    run(subset, ours)
+    seconds: dict[str, list[float]] = {"ours": [], "ours_on_subset": [], "datatrove_on_subset": []}
+    each: dict[str, list[float]] = {one.name: [] for one in ours}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(options.runs):
+            seconds["ours"].append(timed(docs, ours))
+            seconds["ours_on_subset"].append(timed(subset, ours))
+            theirs = peer(subset, Path(folder))
+            seconds["datatrove_on_subset"] += theirs["seconds"]
+            for one in ours:
+                each[one.name].append(timed(docs, [one]))
+    middle = {name: statistics.median(values) for name, values in (seconds | each).items()}
+    ratios = [b / a for a, b in zip(seconds["ours_on_subset"], seconds["datatrove_on_subset"], strict=True)]
+    result = {
+        "filters": [one.name for one in ours],
+        "not_registered": sorted(set(FILTERS) - {one.name for one in ours}),
+        "documents": docs.num_rows,
+        "megabytes": size / 1e6,
+        "ours": {"mb_per_s": size / 1e6 / middle["ours"], "documents_per_s": docs.num_rows / middle["ours"]},
+        "each_alone_mb_per_s": {one.name: size / 1e6 / middle[one.name] for one in ours},
+        "subset": {"documents": subset.num_rows, "megabytes": subset_size / 1e6},
+        "datatrove": {
+            "mb_per_s": subset_size / 1e6 / middle["datatrove_on_subset"],
+            "documents_per_s": subset.num_rows / middle["datatrove_on_subset"],
+            "versions": theirs["versions"],
+        },
+        "times_datatrove": statistics.median(ratios),
+        "start": start_seconds(),
+        "seconds": seconds,
+        "seconds_each_alone": each,
+    }
+    print(json.dumps(result, indent=1))
+    if not options.no_write:
+        write("heuristics", result, ("numpy", "pyarrow", "numba"))
+
+
+if __name__ == "__main__":
+    main()
