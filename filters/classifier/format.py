@@ -75,6 +75,7 @@ class ModelFile:
     label_counts: NDArray[np.int64]
     entry_starts: NDArray[np.int64]  # where each word and label begins in `data`
     entry_ends: NDArray[np.int64]
+    entry_hashes: NDArray[np.uint32]
     pruned: NDArray[np.int32] | None  # [kept, 2]: bucket, row behind the words; None if not pruned
     input: Dense | Quantised
     output: NDArray[np.float32]  # [labels, dim]
@@ -151,20 +152,20 @@ def _quantised(reader: _Reader, dim: int) -> Quantised:
     return Quantised(rows, width, codes, parts, norms)
 
 
-def _entries(reader: _Reader, size: int, words: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(starts, ends, counts) of the dictionary's entries: words first, then labels."""
+def _entries(reader: _Reader, size: int, words: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(starts, ends, hashes, counts) of the dictionary's entries: words first, then labels."""
     from filters.kernels.fasttext import read_entries
 
     reader.room(10 * size)  # an entry is its bytes, a zero, its count and its type
     starts, ends, counts = (np.zeros(size, np.int64) for _ in range(3))
-    types = np.zeros(size, np.uint8)
-    at = read_entries(reader.data, reader.at, starts, ends, counts, types)
+    hashes, types = np.zeros(size, np.uint32), np.zeros(size, np.uint8)
+    at = read_entries(reader.data, reader.at, starts, ends, hashes, counts, types)
     if at < 0:
         raise reader.fail("the file ends within the dictionary")
     reader.at = int(at)
     if types[:words].any() or (types[words:] != 1).any():
         raise reader.fail("words and labels are not in order")
-    return starts, ends, counts
+    return starts, ends, hashes, counts
 
 
 def read_model(path: Path) -> ModelFile:
@@ -194,7 +195,7 @@ def read_model(path: Path) -> ModelFile:
     _, kept = reader.take("qq")
     if words < 0 or labels < 1 or words + labels != size or kept < -1:
         raise reader.fail(f"a dictionary of {size:,} entries, {words:,} words, {labels:,} labels")
-    starts, ends, counts = _entries(reader, size, words)
+    starts, ends, hashes, counts = _entries(reader, size, words)
     reader.room(8 * max(kept, 0))
     pruned = reader.array("<i4", 2 * kept).reshape(kept, 2) if kept >= 0 else None
     (quantised,) = reader.take("?")
@@ -222,5 +223,5 @@ def read_model(path: Path) -> ModelFile:
     return ModelFile(
         path=path, data=reader.data, dim=dim, word_ngrams=max(word_ngrams, 1), loss=LOSSES[loss], bucket=max(bucket, 1),
         minn=minn, maxn=max(maxn, 0), words=words, labels=names, label_counts=counts[words:],
-        entry_starts=starts, entry_ends=ends, pruned=pruned, input=matrix, output=output,
+        entry_starts=starts, entry_ends=ends, entry_hashes=hashes, pruned=pruned, input=matrix, output=output,
     )  # fmt: skip

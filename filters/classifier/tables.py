@@ -34,7 +34,7 @@ class Tables:
     slot_id: NDArray[np.int32]
     word_values: NDArray[np.float32]
     word_counts: NDArray[np.int32]
-    keys: NDArray[np.int32]
+    keys: NDArray[np.uint32]
     rows: NDArray[np.int32]
     values: NDArray[np.float32]
     params: NDArray[np.int64]
@@ -83,35 +83,57 @@ def build(model: ModelFile) -> Tables:
     first = int(model.entry_starts[0])
     data = model.data[first : int(model.entry_ends[-1])]
     entry_starts, entry_ends = model.entry_starts - first, model.entry_ends - first
-    slots = _slots(entries)
-    slot_hash, slot_id = np.zeros(slots, np.uint32), np.full(slots, -1, np.int32)
-    k.fill(data, entry_starts, entry_ends, slot_hash, slot_id)
+    slot_hash, slot_id = _hash_table(model.entry_hashes, np.arange(entries, dtype=np.int32))
 
-    kept = 0 if model.pruned is None else len(model.pruned)
-    keys, rows = np.full(_slots(kept), -1, np.int32), np.zeros(_slots(kept), np.int32)
+    kept = np.zeros((0, 2), np.int32) if model.pruned is None else model.pruned
+    keys, rows = _hash_table(np.ascontiguousarray(kept[:, 0]).view(np.uint32), np.ascontiguousarray(kept[:, 1]))
     with_ngrams = model.word_ngrams > 1 or model.maxn > 0
-    if model.pruned is not None and kept:
-        k.fill_pruned(np.ascontiguousarray(model.pruned).ravel(), keys, rows)
     buckets = 0 if not with_ngrams else (model.bucket if model.pruned is None else model.input.rows - model.words)
 
     params = np.zeros(k.PARAMS, np.int64)
     params[k.P_WIDTH], params[k.P_WORDS], params[k.P_BUCKET] = width, model.words, model.bucket
     params[k.P_WORD_NGRAMS], params[k.P_MINN], params[k.P_MAXN] = model.word_ngrams, model.minn, model.maxn
-    params[k.P_PRUNED] = 0 if model.pruned is None else (1 if kept else 2)
+    params[k.P_PRUNED] = 0 if model.pruned is None else (1 if len(kept) else 2)
     params.view(np.uint64)[k.P_MAGIC] = ((1 << 64) - 1) // model.bucket + 1 & (1 << 64) - 1
     params[k.P_END] = _end(model)
 
     values = _values(model, projection, model.words, model.words + buckets)
     word_values = _values(model, projection, 0, model.words)
     word_counts = np.ones(model.words, np.int32)
-    if model.maxn > 0:
-        total = np.zeros(width)
-        k.add_words(data, entry_starts, entry_ends, keys, rows, values, params, word_values, word_counts, total)
+    if model.maxn > 0:  # each word as if it were not known: the sum of its character n-grams
+        plain = params.copy()
+        plain[k.P_PLAIN], plain[k.P_END], plain[k.P_WORD_NGRAMS] = 1, -1, 1
+        sums, counts = np.zeros(model.words * width), np.zeros(model.words, np.int64)
+        none = _hash_table(np.zeros(0, np.uint32), np.zeros(0, np.int32))
+        bounds = [_fixed(bound[: model.words]) for bound in (entry_starts, entry_ends)]
+        scratch = np.zeros(1, np.uint64), np.zeros(width)
+        k.sums(data, *bounds, data, entry_starts, entry_ends, *none, word_values, word_counts,
+               keys, rows, values, plain, *scratch, sums, counts)  # fmt: skip
+        own = slice(None) if params[k.P_END] < 0 else np.arange(model.words) != params[k.P_END]
+        word_values.reshape(-1, width)[own] += sums.reshape(-1, width)[own].astype(np.float32)
+        word_counts[own] += counts[own].astype(np.int32)
     after = np.ascontiguousarray(model.output.T) if projection is None else None
     return Tables(
         data, entry_starts, entry_ends, slot_hash, slot_id, word_values, word_counts, keys, rows, values, params,
         width, after,
     )  # fmt: skip
+
+
+def _hash_table(keys: NDArray[np.uint32], values: NDArray[np.int32]) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
+    """Open addressing in two arrays of twice the size or more."""
+    from filters.kernels.fasttext import place
+
+    size = _slots(len(keys))
+    slot_keys, slot_values = np.zeros(size, np.uint32), np.full(size, -1, np.int32)
+    place(keys, values, slot_keys, slot_values)
+    return slot_keys, slot_values
+
+
+def _fixed(bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A read-only view: the type that Arrow's buffers have, so that kernels are compiled once."""
+    found = np.ascontiguousarray(bounds).view()
+    found.flags.writeable = False
+    return found
 
 
 def _end(model: ModelFile) -> int:

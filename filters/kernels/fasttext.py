@@ -17,9 +17,10 @@ import numpy as np
 
 from pipeline.kernels import kernel_part, plain_kernel
 
-(P_WIDTH, P_WORD_NGRAMS, P_BUCKET, P_MINN, P_MAXN, P_WORDS, P_PRUNED, P_MAGIC, P_END) = range(9)
-PARAMS = 9
+(P_WIDTH, P_WORD_NGRAMS, P_BUCKET, P_MINN, P_MAXN, P_WORDS, P_PRUNED, P_MAGIC, P_END, P_PLAIN) = range(10)
+PARAMS = 10
 # P_MAGIC: 2^64 // bucket + 1, for `modulo`; P_END: the number of the word `</s>`, -1 if the model has none
+# P_PLAIN: 1 = `__label__` is nothing special
 # P_PRUNED: 0 = every bucket has its row, 1 = rows by the table of kept buckets, 2 = no n-gram has a row
 START = np.uint32(2166136261)
 PRIME = np.uint32(16777619)
@@ -40,14 +41,17 @@ def step(h, c):
 
 
 @plain_kernel
-def read_entries(data, at, starts, ends, counts, types):
+def read_entries(data, at, starts, ends, hashes, counts, types):
     """Walk a dictionary's entries from data[at]; returns where they end, -1 if the file does before."""
     n = len(data)
     for i in range(len(starts)):
         starts[i] = at
+        h = START
         while at < n and data[at] != 0:
+            h = step(h, data[at])
             at += 1
         ends[i] = at
+        hashes[i] = h
         if at + 10 > n:
             return -1
         count = np.uint64(0)
@@ -57,6 +61,21 @@ def read_entries(data, at, starts, ends, counts, types):
         types[i] = data[at + 9]
         at += 10
     return at
+
+
+@plain_kernel
+def place(keys, values, slot_keys, slot_values):
+    """Put values by keys into a hash table (slot_values: -1 = free; its length is a power of two).
+
+    Of equal keys the first is met first.
+    """
+    mask = len(slot_keys) - 1
+    for i in range(len(keys)):
+        slot = np.int64(np.uint32(keys[i] * SPREAD)) & mask
+        while slot_values[slot] >= 0:
+            slot = (slot + 1) & mask
+        slot_keys[slot] = keys[i]
+        slot_values[slot] = values[i]
 
 
 @kernel_part
@@ -87,9 +106,10 @@ def add_bucket(bucket_id, keys, rows, values, params, total):
         if params[P_PRUNED] == 2:
             return 0
         mask = len(keys) - 1
-        slot = np.int64(np.uint32(np.uint32(bucket_id) * SPREAD)) & mask
-        while keys[slot] != row:
-            if keys[slot] < 0:
+        key = np.uint32(bucket_id)
+        slot = np.int64(np.uint32(key * SPREAD)) & mask
+        while keys[slot] != key or rows[slot] < 0:
+            if rows[slot] < 0:
                 return 0
             slot = (slot + 1) & mask
         row = np.int64(rows[slot])
@@ -133,50 +153,6 @@ def add_subwords(data, start, stop, keys, rows, values, params, total):
                 count += add_bucket(modulo(h, params), keys, rows, values, params, total)
             n += 1
     return count
-
-
-@plain_kernel
-def fill(data, entry_starts, entry_ends, slot_hash, slot_id):
-    """Put all entries into the hash table (slot_id: -1 = free; the length is a power of two)."""
-    mask = len(slot_hash) - 1
-    for e in range(len(entry_starts)):
-        h = START
-        for k in range(entry_starts[e], entry_ends[e]):
-            h = step(h, data[k])
-        if find(data, entry_starts[e], entry_ends[e], h, data, entry_starts, entry_ends, slot_hash, slot_id) >= 0:
-            continue
-        slot = np.int64(np.uint32(h * SPREAD)) & mask
-        while slot_id[slot] >= 0:
-            slot = (slot + 1) & mask
-        slot_hash[slot] = h
-        slot_id[slot] = e
-
-
-@plain_kernel
-def fill_pruned(kept, keys, rows):
-    """Put the kept buckets (kept[2 * i]) and their rows (kept[2 * i + 1]) into a hash table (keys: -1 = free)."""
-    mask = len(keys) - 1
-    for i in range(len(kept) // 2):
-        key = kept[2 * i]
-        slot = np.int64(np.uint32(np.uint32(key) * SPREAD)) & mask
-        while keys[slot] >= 0 and keys[slot] != key:
-            slot = (slot + 1) & mask
-        keys[slot] = key
-        rows[slot] = kept[2 * i + 1]
-
-
-@plain_kernel
-def add_words(data, entry_starts, entry_ends, keys, rows, values, params, word_values, word_counts, total):
-    """For each word: its own row is in word_values; add those of its character n-grams and count all."""
-    width = params[P_WIDTH]
-    for e in range(params[P_WORDS]):
-        if e == params[P_END]:
-            continue
-        for w in range(width):
-            total[w] = 0.0
-        word_counts[e] += add_subwords(data, entry_starts[e], entry_ends[e], keys, rows, values, params, total)
-        for w in range(width):
-            word_values[e * width + w] += np.float32(total[w])
 
 
 @kernel_part
@@ -241,7 +217,7 @@ def sums(data, starts, ends, entries, entry_starts, entry_ends, slot_hash, slot_
                 if h == END_HASH and at - begin == 4:
                     continue
                 e = find(data, begin, at, h, entries, entry_starts, entry_ends, slot_hash, slot_id)
-            if e >= words or (e < 0 and not ended and is_label(data, begin, at)):
+            if e >= words or (e < 0 and not ended and params[P_PLAIN] == 0 and is_label(data, begin, at)):
                 continue
             if e >= 0:
                 for w in range(width):
