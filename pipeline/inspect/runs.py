@@ -135,7 +135,12 @@ def find_run(path: Path) -> Found:
             continue
         if "counts" not in manifest:
             continue
-        stages = _stages(folder.name, read_json(plan_file), manifest["counts"], settings)
+        plan = read_json(plan_file)
+        stages = _stages(folder.name, plan, manifest["counts"], settings)
+        if plan.get("config", {}).get("mode") == "all_scores":
+            found.notes.append(
+                f"{folder.name} ran with all scores: documents that a filter dropped were scored and edited further"
+            )
         files = [folder / entry["file"] for entry in manifest["files"]]
         gone = [file for file in files if not file.is_file()]
         if gone:

@@ -31,12 +31,11 @@ ORDER = ["t_editor", "t_sizes", "t_score"]
 @pytest.fixture(scope="module", autouse=True)
 def synthetic():
     """The synthetic stages, known only here."""
-    before = dict(stage_module._REGISTRY)
     for cls in SYNTHETIC:
         stage_module.register(cls)
     yield
-    stage_module._REGISTRY.clear()
-    stage_module._REGISTRY.update(before)
+    for cls in SYNTHETIC:
+        del stage_module._REGISTRY[cls.name]
 
 
 @pytest.fixture(scope="module")
