@@ -28,25 +28,32 @@ def line_facts(data, i, end, first, blocks, facts):
     spaces = 0
     words = 0
     spaceless = 0
-    inside = False
+    whole = False  # inside a word that white space parts
+    before = False  # after a character of a script without spaces
     while i < end:
         b = data[i]
         characters += 1
         if b < 128:
             size = 1
             word = blocks[b] + 0
+            other = True
         else:
             size = char_bytes(data, i, end)
             word = properties(data, i, size, first, blocks)
             script = word >> t.SCRIPT_SHIFT & 15
-            spaceless += script >= 1 and script <= t.LAST_SPACELESS
+            other = script < 1 or script > t.LAST_SPACELESS
+            spaceless += not other
         i += size
         if word & t.SPACE:
             spaces += 1
-            inside = False
+            whole = False
+            before = False
             continue
-        words += not inside
-        inside = True
+        if not other:
+            before = True
+        elif not whole and (not before or word & (t.LETTER | t.NUMBER)):
+            words += 1
+            whole = True
         capitals += word & t.UPPER != 0
         numbers += word & t.NUMBER != 0
     facts[0] = characters
