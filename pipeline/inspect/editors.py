@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
-from pipeline.stage import CUT_SPANS
+import pyarrow as pa
 
-from .examples import bounded
+from pipeline.errors import ConfigError
+from pipeline.recipe import entry, read_recipe
+from pipeline.stage import CUT_SPANS, DROP_FILTER, DROP_REASON, Editor, make
+
+from .examples import Place, bounded, rows_at
 from .facts import Facts, key_expr, scan, schema_of, sink_by_file
 
 AROUND_BYTES = 60
@@ -16,7 +22,8 @@ SPAN_BYTES = 200
 def describe_spans(facts: Facts, number: int, n: int, seed: int, lang: str | None) -> dict[str, Any]:
     """{"kinds": [{kind, spans, bytes, documents}], "examples": [...], "note": str} of an editor.
 
-    Examples show the text that the editor read, which the step before kept; so only of the first editor in a step.
+    Examples show the text that the editor read: what the step before kept, or that with the step's earlier editors run
+    again over it (only where that gives the very spans that the run had).
     """
     import polars as pl
 
@@ -35,13 +42,13 @@ def describe_spans(facts: Facts, number: int, n: int, seed: int, lang: str | Non
     out: dict[str, Any] = {"kinds": kinds.to_dicts(), "examples": [], "note": ""}
     if not kinds.height or n < 1:
         return out
-    first = all(s.kind != "editor" for s in facts.step.stages[:number])
-    if not first or not facts.step.before:
-        out["note"] = (
-            "no examples: the text that this editor read was not written (an editor ran before it in the step)"
-            if not first
-            else "no examples: the documents before this step are not part of what is inspected"
-        )
+    if not facts.step.before:
+        out["note"] = "no examples: the documents before this step are not part of what is inspected"
+        return out
+    earlier = [_again(facts, i) for i in range(number) if facts.step.stages[i].kind == "editor"]
+    own = _again(facts, number) if earlier else None
+    if earlier and (own is None or None in earlier):
+        out["note"] = "no examples: an editor before it can't be run again as it was (its version or files changed)"
         return out
     chosen = [
         spans.filter(pl.col("kind").eq_missing(kind))
@@ -50,7 +57,7 @@ def describe_spans(facts: Facts, number: int, n: int, seed: int, lang: str | Non
         for kind in kinds["kind"]
     ]
     found = pl.concat(pl.collect_all(chosen, engine="streaming")).sort("kind", "key", "start")
-    out["examples"] = _around(facts, found)
+    out["examples"] = _around(facts, found, [e for e in (*earlier, own) if e is not None])
     return out
 
 
@@ -74,23 +81,66 @@ def _spans(facts: Facts, editor: str, lang: str | None) -> Any:
     return pl.scan_parquet(folder / "*.parquet").filter(pl.col("editor") == editor)
 
 
-def _around(facts: Facts, found: Any) -> list[dict[str, Any]]:
-    """The chosen spans with the bytes before and after them; `taken` None where the text isn't there any more."""
+def _again(facts: Facts, number: int) -> Editor | None:
+    """The editor as it ran, made from the run's recipe; None where its version or its options' files have changed."""
+    stage = facts.step.stages[number]
+    if facts.step.recipe is None or stage.cls is None or stage.version != stage.cls.version:
+        return None
+    plain = read_recipe(str(facts.step.recipe))
+    for name, options in (entry(one, "recipe") for one in plain.get("steps", [])):
+        if name == stage.name:
+            try:
+                made = make(name, options)
+            except ConfigError:  # a file that it needs is gone
+                continue
+            if json.loads(json.dumps(made.config(), default=str)) == stage.config and isinstance(made, Editor):
+                return made
+    return None
+
+
+def _texts_read(facts: Facts, found: Any, editors: Sequence[Editor]) -> dict[Place, str]:
+    """The text that the last of `editors` read, for each document that it edits today as it did in the run.
+
+    With no `editors` the stage is the first editor of its step: it read what the step before kept.
+    """
     import polars as pl
 
     before = facts.step.before
-    types = schema_of(before)
-    wanted = set(found["id"].to_list()) | {i.split("#")[0] for i in found["id"].to_list() if i}
+    ids = {i for i in found["id"].to_list() if i}
     texts = dict(
-        scan(before, 0, ["id", "text"], types)
-        .filter(pl.col("id").is_in(sorted(wanted)))
+        scan(before, 0, ["id", "text"], schema_of(before))
+        .filter(pl.col("id").is_in(sorted(ids | {i.split("#")[0] for i in ids})))
         .select("id", "text")
         .collect(engine="streaming")
         .iter_rows()
     )
+    out = {}
+    places = list(zip(found["_from"], found["_row"], strict=True))
+    for place, row in rows_at(facts.step.kept, facts.step.dropped, places):
+        key = row["id"][0].as_py()
+        text = texts.get(key) if key in texts else texts.get(key.split("#")[0])
+        if text is None:
+            continue
+        if editors:
+            spans = [s for s in row[CUT_SPANS][0].as_py() if s["editor"] == editors[-1].name]
+            row = row.drop_columns([c for c in (CUT_SPANS, DROP_FILTER, DROP_REASON) if c in row.column_names])
+            for editor in editors:
+                row = row.set_column(row.column_names.index("text"), "text", pa.array([text], pa.large_string()))
+                read, (edited, taken) = text, (c.to_pylist()[0] for c in editor.edit(row))
+                text = edited
+            if taken != spans:
+                continue
+            text = read
+        out[place] = text
+    return out
+
+
+def _around(facts: Facts, found: Any, editors: Sequence[Editor]) -> list[dict[str, Any]]:
+    """The chosen spans with the bytes before and after them; `taken` None where the text isn't there any more."""
+    texts = _texts_read(facts, found, editors)
     out = []
     for row in found.iter_rows(named=True):
-        text = texts.get(row["id"]) if row["id"] in texts else texts.get((row["id"] or "").split("#")[0])
+        text = texts.get((row["_from"], row["_row"]))
         start, end = row["start"], row["end"]
         entry = {"kind": row["kind"], "id": bounded(row["id"]), "start": start, "end": end}
         if text is None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.stage import DROP_FILTER, DROP_REASON
@@ -70,11 +71,17 @@ def pick(facts: Facts, number: int, n: int) -> list[Pick]:
 
 
 def fetch(kept: Sequence[Path], dropped: Sequence[Path], places: Iterable[Place]) -> dict[Place, dict[str, Any]]:
-    """The documents at these places, with a bounded excerpt; only the row groups that hold one are read."""
+    """The documents at these places, with a bounded excerpt."""
+    return {place: shown(row.to_pylist()[0]) for place, row in rows_at(kept, dropped, places, _COLUMNS)}
+
+
+def rows_at(
+    kept: Sequence[Path], dropped: Sequence[Path], places: Iterable[Place], columns: Sequence[str] | None = None
+) -> Iterator[tuple[Place, pa.Table]]:
+    """Each place with its row, in order; only the row groups that hold one are read. None = all columns."""
     wanted: dict[int, list[int]] = defaultdict(list)
     for which, row in set(places):
         wanted[which].append(row)
-    out: dict[Place, dict[str, Any]] = {}
     for which, files in enumerate((kept, dropped)):
         rows = sorted(wanted[which])
         first = 0
@@ -82,17 +89,16 @@ def fetch(kept: Sequence[Path], dropped: Sequence[Path], places: Iterable[Place]
             if not rows:
                 break
             file = pq.ParquetFile(path)
-            columns = [c for c in _COLUMNS if c in file.schema_arrow.names]
+            some = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
             for group in range(file.metadata.num_row_groups):
                 size = file.metadata.row_group(group).num_rows
                 inside = [r for r in rows if r < first + size]
                 if inside:
-                    table = file.read_row_group(group, columns=columns).take([r - first for r in inside])
-                    for row, doc in zip(inside, table.to_pylist(), strict=True):
-                        out[which, row] = shown(doc)
+                    table = file.read_row_group(group, columns=some)
+                    for row in inside:
+                        yield (which, row), table.slice(row - first, 1)
                     rows = rows[len(inside) :]
                 first += size
-    return out
 
 
 def shown(doc: dict[str, Any]) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class StepFiles:
     kept: tuple[Path, ...]
     dropped: tuple[Path, ...]
     before: tuple[Path, ...] = ()  # what the step before kept: the texts that the first editor read
-    ordered: bool = True  # whether the order of the stages is known
+    recipe: Path | None = None  # the recipe as it ran
 
 
 @dataclass
@@ -147,7 +147,8 @@ def find_run(path: Path) -> Found:
             raise ConfigError(f"{gone[0]} is gone; run the recipe again with the same --output, which makes it anew")
         kept = tuple(f for f in files if f.parent.name == "kept")
         dropped = tuple(f for f in files if f.parent.name == "dropped")
-        found.steps.append(StepFiles(folder.name, stages, kept, dropped, before))
+        recipe = folder.parent / "recipe.yaml"
+        found.steps.append(StepFiles(folder.name, stages, kept, dropped, before, recipe if recipe.is_file() else None))
         before = kept
         if found.n_input is None and not one and manifest["counts"]:
             found.n_input = int(manifest["counts"][0]["n_in"])

@@ -89,7 +89,20 @@ class NoRiver(Editor):
         return pa.array(texts, pa.large_string()), pa.array(spans, pa.list_(SPAN))
 
 
-SYNTHETIC = (Sizes, Score, NoRiver)
+@dataclass(frozen=True, kw_only=True)
+class NoLetter(Editor):
+    """Takes the letter w."""
+
+    name = "t_letters"
+
+    def edit(self, docs):
+        texts = docs["text"].to_pylist()
+        places = [[i for i, byte in enumerate(t.encode()) if byte == ord("w")] for t in texts]
+        spans = [[{"editor": self.name, "start": i, "end": i + 1, "kind": "w"} for i in found] for found in places]
+        return pa.array([t.replace("w", "") for t in texts], pa.large_string()), pa.array(spans, pa.list_(SPAN))
+
+
+SYNTHETIC = (Sizes, Score, NoRiver, NoLetter)
 
 
 def documents(n: int, seed: int = 1) -> pa.Table:

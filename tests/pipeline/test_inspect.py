@@ -252,6 +252,23 @@ def test_spans_of_an_editor(made, tmp_path):
         assert raw[: e["start"]].decode().endswith(e["before"]) and raw[e["end"] :].decode().startswith(e["after"])
 
 
+def test_spans_of_a_later_editor(tmp_path):
+    """The text that it read was never written: the editor before it is run again."""
+    docs = documents(200)
+    folder = run(tmp_path, docs, steps=["exact_dedup", "t_editor", "t_letters"])
+    examples = stage_of(inspect_run([folder]), "t_letters")["spans"]["examples"]
+    assert len(examples) == 3
+    texts = dict(zip(docs["id"].to_pylist(), docs["text"].to_pylist(), strict=True))
+    for e in examples:
+        raw = texts[e["id"]].replace("river", "").encode()
+        assert e["taken"] == "w" == raw[e["start"] : e["end"]].decode()
+        assert raw[: e["start"]].decode().endswith(e["before"])
+    recipe = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(recipe.replace("t_editor", "url"))
+    spans = stage_of(inspect_run([folder]), "t_letters")["spans"]
+    assert not spans["examples"] and "can't be run again" in spans["note"]
+
+
 def shown_number(value):
     return "" if value is None else f"{value:,}"
 
