@@ -15,9 +15,12 @@ document i. Nothing here is imported with `filters`: import the modules where th
 
     from filters.kernels import measures
 
-    measures.characters(column)         -> Counts: characters by class, "#", ellipses, line breaks of each document
-    measures.lines(text, spans)         -> LineCounts: blank, short, bulleted, terminal ... lines of each document
+    measures.signs(column)              -> Signs: characters, line feeds, "#" and ellipses of each document
+    measures.classes(column)            -> Classes: characters of each document by class
+    measures.line_holds(text, lines)    -> flags of each line: blank, bullet, ellipsis or terminal mark at its end
     measures.duplicates(tokens, spans)  -> Duplicates: repeated lines or paragraphs, by count and by characters
     measures.repeated_ngrams(...)       -> characters in the top n-gram (n = 2 to 4) and in repeated ones (5 to 10)
-    measures.stop_words(...)            -> distinct stop words of each document
+    measures.token_sums(tokens, spans)  -> words, their characters, words with a letter, of each document
+    measures.word_counts(spans)         -> words of each document
+    measures.StopWords(words).count(..) -> distinct stop words of each document
 """

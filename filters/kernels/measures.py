@@ -17,7 +17,7 @@ from .segments import WORDS_PER_TOKEN, Tokens, describe
 __all__ = [
     "ANY_BULLET", "ANY_ELLIPSIS_END", "BLANK", "BULLET", "ELLIPSIS_END", "TERMINAL_END", "Classes", "Duplicates",
     "Signs", "StopWords", "TokenSums", "duplicates", "classes", "line_holds", "per_document", "repeated_ngrams",
-    "share", "signs", "token_sums",
+    "share", "signs", "token_sums", "word_counts",
 ]  # fmt: skip
 Ints = NDArray[np.int64]
 

@@ -138,8 +138,8 @@ CASES = [
     (FineWebQuality(), lines(3, 25, "line number {}.", "a line that is long {}"),
      lines(2, 17, "line number {}.", "a line that is long {}"),
      "min_terminal_line_share"),
-    (FineWebQuality(), lines(67, 100, "exactly thirty characters! {:02}!", "more than thirty characters in this {:02}."),
-     lines(68, 100, "exactly thirty characters! {:02}!", "more than thirty characters in this {:02}."),
+    (FineWebQuality(), lines(67, 100, "exactly thirty characters! {:02}!", "more than thirty characters here {:02}."),
+     lines(68, 100, "exactly thirty characters! {:02}!", "more than thirty characters here {:02}."),
      "max_short_line_share"),
     (FineWebQuality(max_short_line_share=None), "ab." + "\nab." + "\n" + "x y " * 73 + "z.", "ab." + "\nab." + "\n"
      + "x y " * 72 + "z.", "max_dup_line_char_share"),
