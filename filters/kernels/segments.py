@@ -29,7 +29,10 @@ __all__ = [
 ]  # fmt: skip
 
 
-CHARACTERS_PER_WORD = {"Han": 1.6, "Hiragana": 1.6, "Thai": 3.6, "Lao": 3.6, "Khmer": 3.6, "Myanmar": 3.6}
+CHARACTERS_PER_WORD = {"Han": 1.8, "Hiragana": 1.6, "Thai": 4.0, "Lao": 4.0, "Khmer": 4.0, "Myanmar": 4.0}
+"""Characters (marks not counted) a word, measured on extracted web pages: Han 1.84 in 49 000 characters of Chinese
+(jieba 0.42.1), Han and Hiragana 1.60 in 22 000 of Japanese (SudachiPy 0.7.0, mode C), Thai 3.96 in 4 600 (PyThaiNLP
+5.4.0, newmm). Lao, Khmer and Burmese were not measured and have Thai's."""
 WORDS_PER_TOKEN: NDArray[np.float64] = np.array(
     [1.0] * CHARACTER + [1 / CHARACTERS_PER_WORD[name] for name in tables.SCRIPTS[1 : tables.LAST_SPACELESS + 1]]
 )
