@@ -19,6 +19,9 @@ MAX_TAG_BYTES = 16_000
 MAX_TAGS = 4000
 """So many `<meta>` and so many other candidates are looked at; real pages have some tens."""
 
+MAX_PARSED_BYTES = 1_000_000
+"""Of all tags together; real pages have some kilobytes of such tags, traps have tags that never end."""
+
 MAX_BACK = 4000
 """Where a tag may begin before a word in it."""
 
@@ -65,6 +68,7 @@ class Page:
         self.page = page
         self.low = page.lower()
         self._hidden: list[Hidden] | None = None
+        self._budget = MAX_PARSED_BYTES
 
     def metas(self) -> Iterator[Tag]:
         """The visible `<meta>` tags that may speak of robots, TDM or rights."""
@@ -132,7 +136,7 @@ class Page:
                 at = max(end.end(), match.end()) if end else len(low)
                 continue
             _, length = tag_attributes(self.page[match.end() : match.end() + MAX_TAG_BYTES], 0)
-            start = match.end() + length
+            start = match.end() + length + 1  # behind the >
             close = b"</" + name
             stop = -1 if close in absent else low.find(close, start)
             if stop < 0:
@@ -145,7 +149,10 @@ class Page:
         name = _TAG_NAME.match(self.low, at + 1)
         if name is None:
             return None
-        raw, _ = tag_attributes(self.page[name.end() : at + MAX_TAG_BYTES], 0)
+        if self._budget <= 0:
+            return None
+        raw, length = tag_attributes(self.page[name.end() : at + MAX_TAG_BYTES], 0)
+        self._budget -= length
         values = {_text(key): html_entities.unescape(_text(value)) for key, value in raw.items()}
         return Tag(at, name[0].decode("latin-1"), values)
 
