@@ -241,6 +241,11 @@ class UrlFilter(Filter):
     reads: ClassVar[tuple[str, ...]] = ("url",)
     adds: ClassVar[tuple[str, ...]] = ("url_flag",)
     score_column: ClassVar[str] = "url_flag"
+    sources: ClassVar[tuple[str, ...]] = (
+        "Penedo et al. 2023 (RefinedWeb), appendix G.1; https://arxiv.org/abs/2306.01116",
+        "Penedo et al. 2024 (FineWeb), section 3.1; https://arxiv.org/abs/2406.17557",
+        "URL Living Standard; https://url.spec.whatwg.org",
+    )
 
     blocklists: tuple[str, ...] = field(
         default=(), metadata={"help": "files of domains or URLs, UT1 category folders, or folders of these"}

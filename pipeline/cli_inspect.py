@@ -15,7 +15,7 @@ wrote."""
 _INSPECT_EPILOG = """
 examples:
   gristmill inspect runs/mine                                      all stages, in the terminal
-  gristmill inspect runs/mine --html inspect.html                  one page; it holds excerpts of texts, also of masked spans
+  gristmill inspect runs/mine --html inspect.html            one page, with excerpts of texts and of masked spans
   gristmill inspect runs/mine --filter gopher_quality --examples 10 --lang de
   gristmill inspect en.parquet rest.parquet         of `gristmill filter ... -o en.parquet --dropped rest.parquet`
 """
