@@ -45,8 +45,11 @@ def test_words_follow_uax_29(docs):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(alphabet=st.characters(max_codepoint=0x2FFF, categories=["L", "N", "P", "Z"])))
+@given(
+    st.text(alphabet=st.characters(max_codepoint=0x2FFF, categories=["L", "N", "P", "Z"], exclude_characters="'\u2019"))
+)
 def test_words_as_the_module_regex_cuts(text):
+    """Without format characters and apostrophes, for which regex has rules of its own."""
     col = column(text)
     cut = [s for s in regex.split(r"(?V1w)\b", text) if s and not s.isspace()]
     assert strings(segments.words(col), col) == [cut]
