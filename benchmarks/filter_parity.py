@@ -5,7 +5,8 @@
 Every page of ../shared/data/html, extracted by our engine. datatrove (`make peers`) decides in its own environment
 and exports the words that spaCy split; ours decide twice: with the same words (`same_words`: any difference is
 listed and must be explained) and with their own (`own_words`: how often another idea of a word changes a decision).
-Writes benchmarks/results/filter_parity.json.
+C4 splits sentences, not words: for it `same_words` has datatrove's count of sentences, and `other_text` counts
+kept documents whose edited text differs. Writes benchmarks/results/filter_parity.json.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from filters.c4 import C4Documents, C4Lines
 from filters.fineweb_quality import FineWebQuality
 from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
@@ -102,6 +104,32 @@ def compare(docs: pa.Table, peer: pa.Table) -> dict[str, dict[str, Any]]:
     return out
 
 
+C4_REASONS = {
+    "lorem_ipsum": "max_lorem_ipsum", "curly_bracket": "max_curly_brackets", "too_few_sentences": "min_sentences",
+}  # fmt: skip
+
+
+def compare_c4(docs: pa.Table, peer: pa.Table) -> dict[str, Any]:
+    """As `compare`, for C4's rules as FineWeb runs them (no terminal punctuation)."""
+    edited = C4Lines(terminal_punctuation=False)(docs.select(["text"])).drop_columns([DROP_REASON])
+    stage = C4Documents()
+    score = stage.score(edited)
+    theirs = [C4_REASONS.get(r, r) if r else None for r in peer["c4"].to_pylist()]
+    fields = {f.name: score.field(f.name) for f in stage.measures} | {
+        "sentences": peer["c4_sentences"].combine_chunks()
+    }
+    same = reasons(stage, pa.StructArray.from_arrays(list(fields.values()), fields=list(stage.measures)))
+    texts = zip(edited["text"].to_pylist(), peer["c4_text"].to_pylist(), strict=True)
+    own = _differences(theirs, reasons(stage, score), docs)
+    return {
+        "documents": len(theirs),
+        "dropped_by_datatrove": sum(r is not None for r in theirs),
+        "other_text": sum(b is not None and a != b for a, b in texts),
+        "same_words": _differences(theirs, same, docs),
+        "own_words": {k: v for k, v in own.items() if k != "where"},
+    }
+
+
 def _differences(theirs: Sequence[str | None], ours: Sequence[str | None], docs: pa.Table) -> dict[str, Any]:
     decisions = [k for k, (a, b) in enumerate(zip(theirs, ours, strict=True)) if (a is None) != (b is None)]
     other_reasons = [
@@ -131,7 +159,8 @@ def main() -> None:
     if options.limit and options.limit < docs.num_rows:
         docs = docs.take(list(range(0, docs.num_rows, docs.num_rows // options.limit)))
     docs = docs.combine_chunks()
-    result = compare(docs, peer_decisions(docs))
+    peer = peer_decisions(docs)
+    result = compare(docs, peer) | {"c4": compare_c4(docs, peer)}
     for name, found in result.items():
         for which in ("same_words", "own_words"):
             print(name, which, {k: v for k, v in found[which].items() if k != "where"}, *found[which].get("where", ()))

@@ -35,6 +35,8 @@ STAGES: dict[str, dict[str, Any]] = {
     "fineweb_quality": {},
 }  # fmt: skip
 """In FineWeb's order, C4 without its rule of terminal punctuation. After `c4_lines` the text is another."""
+ALONE = ("mojibake", "mojibake_repair", "placeholder", "refinedweb_lines")
+"""Heuristics outside of FineWeb: measured one by one."""
 BATCH = 512
 START = """
 import time
@@ -107,16 +109,17 @@ def main() -> None:
     subset = docs.take(list(range(0, docs.num_rows, step))).combine_chunks()
     size, subset_size = (sum(len(t.encode()) for t in one["text"].to_pylist()) for one in (docs, subset))
     ours = stages()
-    run(subset, ours)
+    alone = ours + [make(name, {}) for name in ALONE]
+    run(subset, alone)
     seconds: dict[str, list[float]] = {"ours": [], "ours_on_subset": [], "datatrove_on_subset": []}
-    each: dict[str, list[float]] = {one.name: [] for one in ours}
+    each: dict[str, list[float]] = {one.name: [] for one in alone}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(options.runs):
             seconds["ours"].append(timed(docs, ours))
             seconds["ours_on_subset"].append(timed(subset, ours))
             theirs = peer(subset, Path(folder))
             seconds["datatrove_on_subset"] += theirs["seconds"]
-            for one in ours:
+            for one in alone:
                 each[one.name].append(timed(docs, [one]))
     middle = {name: statistics.median(values) for name, values in (seconds | each).items()}
     ratios = [b / a for a, b in zip(seconds["ours_on_subset"], seconds["datatrove_on_subset"], strict=True)]
@@ -125,7 +128,7 @@ def main() -> None:
         "documents": docs.num_rows,
         "megabytes": size / 1e6,
         "ours": {"mb_per_s": size / 1e6 / middle["ours"], "documents_per_s": docs.num_rows / middle["ours"]},
-        "each_alone_mb_per_s": {one.name: size / 1e6 / middle[one.name] for one in ours},
+        "each_alone_mb_per_s": {one.name: size / 1e6 / middle[one.name] for one in alone},
         "subset": {"documents": subset.num_rows, "megabytes": subset_size / 1e6},
         "datatrove": {
             "mb_per_s": subset_size / 1e6 / middle["datatrove_on_subset"],

@@ -4,7 +4,8 @@
     python datatrove_filters.py time TEXTS.arrow RUNS
 
 `decide` writes a row a text: the reason of each filter for dropping it (null = kept, "error" where it raised), and
-the words that it split, as byte spans. `time` prints a JSON line: seconds of each run over all filters, of which
+the words that it split, as byte spans; for C4 also the text that it left and the sentences that it counted there.
+`time` prints a JSON line: seconds of each run over all filters, of which
 each text passes all, and the bytes and documents; imports and the tokenizer's start are not in them.
 """
 
@@ -20,6 +21,7 @@ from datatrove.pipeline.filters import (
     FineWebQualityFilter,
     GopherQualityFilter,
     GopherRepetitionFilter,
+    c4_filters,
 )
 from datatrove.utils.text import split_into_words
 
@@ -55,6 +57,25 @@ def reason(one, text: str) -> str | None:
     return None if result is True else result[1] if isinstance(result, tuple) else "dropped"
 
 
+def c4(one: C4QualityFilter, text: str) -> dict:
+    """C4's reason, the text it left (null if it dropped the document) and the sentences of the lines it left."""
+    split, counted = c4_filters.split_into_sentences, []
+
+    def counting(line: str, language: str) -> list[str]:
+        found = split(line, language)
+        counted.append(len(found))
+        return found
+
+    c4_filters.split_into_sentences = counting
+    try:
+        doc = Document(text=text, id="")
+        result = one.filter(doc)
+    finally:
+        c4_filters.split_into_sentences = split
+    kept = result is True
+    return {"c4": None if kept else result[1], "c4_text": doc.text if kept else None, "c4_sentences": sum(counted)}
+
+
 def main() -> None:
     """See the module."""
     with pa.memory_map(sys.argv[2]) as source:
@@ -62,7 +83,10 @@ def main() -> None:
     ours = filters()
     if sys.argv[1] == "decide":
         rows = [{"spans": word_spans(t), **{name: reason(one, t) for name, one in ours.items()}} for t in texts]
-        kinds = pa.schema([("spans", pa.list_(pa.list_(pa.int64()))), *((n, pa.string()) for n in ours)])
+        for row, text in zip(rows, texts, strict=True):
+            row |= c4(ours["c4"], text)
+        more = [("c4_text", pa.large_string()), ("c4_sentences", pa.int64())]
+        kinds = pa.schema([("spans", pa.list_(pa.list_(pa.int64()))), *((n, pa.string()) for n in ours), *more])
         table = pa.Table.from_pylist(rows, kinds)
         with pa.OSFile(sys.argv[3], "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
