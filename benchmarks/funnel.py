@@ -1,6 +1,6 @@
 """The funnel against the full run: do both keep the same documents, and what does the cheap engine save?
 
-    python -m benchmarks.funnel [--every 2] [--runs 5] [--margin 0.25]
+    python -m benchmarks.funnel [--every 2] [--runs 5] [--margin 0.4]
 
 Every n-th page of each collection under ../shared/data/html goes through the stages of the recipe `funnel` up to
 deduplication, with the stage `funnel` and without it. Agreement is the share of documents that the full run keeps and
@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--every", type=int, default=2)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--margin", type=float, default=0.25)
+    parser.add_argument("--margin", type=float, default=0.4)
     args = parser.parse_args()
     plain = without(override(read_recipe("funnel"), [f"funnel.margin={args.margin}"]), ["exact_dedup"])
     chains = {"funnel": stages_of(plain), "full": stages_of(without(plain, ["funnel"]))}
