@@ -70,6 +70,8 @@ class Model:
     def load(cls, path: Path) -> Model:
         """Read a file that `save` wrote. ConfigError if it is none or is for other features."""
         try:
+            if path.is_file() and not zipfile.is_zipfile(path):  # NumPy's own message advises to load it as a pickle
+                raise ValueError("it is no .npz file")
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             same = (
