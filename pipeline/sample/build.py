@@ -46,13 +46,36 @@ LEGACY = {
 }
 _CODEC = {"windows-874": "cp874"}
 
-OPT_OUTS: tuple[tuple[str, tuple[tuple[str, str], ...], str], ...] = (
-    ("X-Robots-Tag: noai", (("X-Robots-Tag", "noai, noimageai"),), ""),
-    ("tdm-reservation: 1", (("TDM-Reservation", "1"), ("TDM-Policy", "https://rights.example/policy.json")), ""),
-    ("meta robots noai", (), '<meta name="robots" content="noai, noimageai">'),
-    ("meta tdm-reservation", (), '<meta name="tdm-reservation" content="1">'),
-    ("X-Robots-Tag: noindex", (("X-Robots-Tag", "googlebot: noindex"), ("X-Robots-Tag", "noarchive")), ""),
-    ("licence link header", (("Link", '<https://creativecommons.org/licenses/by/4.0/>; rel="license"'),), ""),
+@dataclass(frozen=True)
+class Mark:
+    """An opt-out or a licence that a page is given, and what is expected of it."""
+
+    note: str
+    headers: tuple[tuple[str, str], ...] = ()
+    meta: str = ""
+    fate: tuple[str, str, str] = ("kept", "", "")
+
+
+def _reserved(reason: str) -> tuple[str, str, str]:
+    return "dropped", "consent", reason
+
+
+MARKS: tuple[Mark, ...] = (
+    Mark("X-Robots-Tag: noai", (("X-Robots-Tag", "noai, noimageai"),), fate=_reserved("noai")),
+    Mark(
+        "tdm-reservation: 1",
+        (("TDM-Reservation", "1"), ("TDM-Policy", "https://rights.example/policy.json")),
+        fate=_reserved("tdm_reservation"),
+    ),
+    Mark("meta robots noai", meta='<meta name="robots" content="noai, noimageai">', fate=_reserved("noai")),
+    Mark("meta tdm-reservation", meta='<meta name="tdm-reservation" content="1">', fate=_reserved("tdm_reservation")),
+    Mark("X-Robots-Tag: noindex", (("X-Robots-Tag", "googlebot: noindex"), ("X-Robots-Tag", "noarchive"))),
+    Mark("licence link header", (("Link", '<https://creativecommons.org/licenses/by/4.0/>; rel="license"'),)),
+    Mark(
+        "licence without derivatives",
+        meta='<link rel="license" href="https://creativecommons.org/licenses/by-nc-nd/4.0/">',
+        fate=("dropped", "license", "license_excluded"),
+    ),
 )
 
 
@@ -143,22 +166,29 @@ def _chunks(data: bytes) -> bytes:
 def _fate(page: Page) -> tuple[str, str, str]:
     """What is planned for a page: (fate, by, reason)."""
     if page.key in PLANTED_FATES:
-        return "dropped", *PLANTED_FATES[page.key]
+        return PLANTED_FATES[page.key]
     if page.lang not in KEPT_LANGUAGES:
         return "dropped", "language", f"language:{page.lang}"
     return "kept", "", ""
 
 
-PLANTED_FATES: dict[str, tuple[str, str]] = {
-    "en-spam-casino-bonus": ("url", "words:gambling"),
-    "en-spam-fake-pharmacy": ("url", "words:spam"),
-    "en-adult-dating-landing": ("url", "words:adult"),
-    "en-adult-lingerie-nights": ("url", "words:adult"),
-    "en-placeholder-lorem": ("language", "language_uncertain"),
-    "en-gibberish-random-ids": ("language", "language_uncertain"),
+def _dropped(by: str, reason: str) -> tuple[str, str, str]:
+    return "dropped", by, reason
+
+
+def _edited(by: str, kinds: str) -> tuple[str, str, str]:
+    return "kept", by, kinds
+
+
+PLANTED_FATES: dict[str, tuple[str, str, str]] = {
+    "en-spam-casino-bonus": _dropped("url", "words:gambling"),
+    "en-spam-fake-pharmacy": _dropped("url", "words:spam"),
+    "en-adult-dating-landing": _dropped("url", "words:adult"),
+    "en-adult-lingerie-nights": _dropped("url", "words:adult"),
+    "en-placeholder-lorem": _dropped("language", "language_uncertain"),
+    "en-gibberish-random-ids": _dropped("language", "language_uncertain"),
 }
-"""Planted pages that a filter of today is to drop, by key: (filter, reason). The other planted pages stay until a
-filter for them is there."""
+"""Planted pages by key: (fate, filter or editor, reason of the drop or kinds of the cut spans)."""
 
 
 def planned() -> list[list[Record]]:
@@ -169,14 +199,14 @@ def planned() -> list[list[Record]]:
         hosts.setdefault(page.host, []).append(page)
     out: list[list[Record]] = [[], [], [], []]
     ordinary = [page for page in pages if _fate(page)[0] == "kept" and not page.plant]
-    opted = {page.key: OPT_OUTS[i % len(OPT_OUTS)] for i, page in enumerate(ordinary[7::41])}
+    marks = {page.key: MARKS[i % len(MARKS)] for i, page in enumerate(ordinary[7::41])}
     for number, page in enumerate(pages):
-        fate, by, reason = _fate(page)
-        note, headers, meta = opted.get(page.key, ("", (), ""))
-        record = Record("", "", _when(page.key), fate, by, reason, note, headers=headers)
+        mark = marks.get(page.key, Mark("", fate=_fate(page)))
+        record = Record("", "", _when(page.key), *mark.fate, mark.note, headers=mark.headers)
         target = 2 if number % 23 == 5 else number % 2
-        out[target].append(_html_record(page, hosts, record, meta))
-    for number, page in enumerate(ordinary[3::23]):  # the same page again, later, under another URL
+        out[target].append(_html_record(page, hosts, record, mark.meta))
+    unmarked = [page for page in ordinary if page.key not in marks]
+    for number, page in enumerate(unmarked[3::23]):  # the same page again, later, under another URL
         form = ("?utm_source=feed", "?print=1", "#comments")[number % 3]
         url = f"https://{page.host}{page.path}" + (form if "?" not in page.path else form.replace("?", "&"))
         copy = Record(
