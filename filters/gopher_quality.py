@@ -1,7 +1,8 @@
 """Gopher's quality rules (Rae et al. 2021, section A.1.1), as datatrove applies them.
 
 Reads `text`, and `lang` where stop words or thresholds go by it; adds `gopher_quality`, a struct of measures.
-Word counts and lengths leave out tokens of punctuation alone; the other rules count all tokens. Lines are all lines,
+Word counts and lengths leave out tokens of punctuation alone; the other rules count all tokens, as datatrove does, or
+(`marks_count: false`) words only, as the paper says: a full stop is then no word without a letter. Lines are all lines,
 empty ones too. In scripts without spaces a token is a character and counts for a part of a word
 (`kernels.segments.WORDS_PER_TOKEN`).
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from pipeline.errors import ConfigError
 from pipeline.stage import Rule, register
 
 from .rules import RuleFilter
@@ -74,6 +76,9 @@ class GopherQuality(RuleFilter):
             "language without a list has no stop words"
         },
     )
+    marks_count: bool = field(
+        default=True, metadata={"help": "punctuation marks are words in the shares of words, as in datatrove"}
+    )
     min_words: float | None = _share(50, "drop below so many words, punctuation left out")
     max_words: float | None = _share(100_000, "drop above so many words")
     min_mean_word_chars: float | None = _share(3, "drop below this mean word length in characters")
@@ -94,6 +99,8 @@ class GopherQuality(RuleFilter):
         """As `Stage.check`."""
         super().check()
         check_words(self.name, self.words)
+        if not isinstance(self.marks_count, bool):
+            raise ConfigError(f"gopher_quality: marks_count must be true or false, not {self.marks_count!r}")
         check_stop_words(self.stop_words)
 
     def config(self) -> dict[str, Any]:
@@ -118,14 +125,15 @@ class GopherQuality(RuleFilter):
         lines = segments.split_lines(text)
         holds = measures.line_holds(text, lines)
         stop_words = table_of(self.stop_words).count(text, spans, tokens, langs or ["en"] * len(text))
+        total = sums.words if self.marks_count else sums.proper
         columns = (
             sums.proper,
             measures.share(sums.proper_chars, sums.proper),
-            measures.share(signs.hashes, sums.words),
-            measures.share(signs.ellipses, sums.words),
+            measures.share(signs.hashes, total),
+            measures.share(signs.ellipses, total),
             measures.share(measures.per_document(lines, (holds & measures.BULLET) > 0), lines.counts),
             measures.share(measures.per_document(lines, (holds & measures.ELLIPSIS_END) > 0), lines.counts),
-            measures.share(sums.lettered, sums.words),
+            measures.share(sums.lettered, total),
             np.asarray(stop_words),
         )
         arrays = [pa.array(c, f.type) for c, f in zip(columns, self.measures, strict=True)]

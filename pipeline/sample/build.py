@@ -46,6 +46,7 @@ LEGACY = {
 }
 _CODEC = {"windows-874": "cp874"}
 
+
 @dataclass(frozen=True)
 class Mark:
     """An opt-out or a licence that a page is given, and what is expected of it."""

@@ -84,10 +84,12 @@ def no_word(word: str) -> bool:
     )
 
 
-def quality(text: str, words: list[str], weight: Any, stop_words: tuple[str, ...]) -> dict[str, Any]:
+def quality(
+    text: str, words: list[str], weight: Any, stop_words: tuple[str, ...], marks_count: bool = True
+) -> dict[str, Any]:
     """The measures of gopher_quality; `weight` says for how many words one counts."""
     proper = [w for w in words if not no_word(w)]
-    n_words, n_proper = sum(map(weight, words)), sum(map(weight, proper))
+    n_words, n_proper = sum(map(weight, words if marks_count else proper)), sum(map(weight, proper))
     lines = text.splitlines()
     bullets = [line for line in lines if line.lstrip()[:1] in ("•", "-") and line.strip()]
     ellipses = [line for line in lines if line.rstrip().endswith(("...", "…"))]

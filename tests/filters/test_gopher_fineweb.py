@@ -86,13 +86,13 @@ def test_repetition_of_long_texts(flavour):
 
 @pytest.mark.parametrize("words", ["unicode", "whitespace"])
 @settings(max_examples=150, deadline=None)
-@given(docs=st.lists(texts, min_size=1, max_size=3))
-def test_quality_as_the_oracle(words, docs):
+@given(docs=st.lists(texts, min_size=1, max_size=3), marks_count=st.booleans())
+def test_quality_as_the_oracle(words, docs, marks_count):
     docs = table(*docs)
     weigh = weight if words == "unicode" else (lambda word: 1)
-    found = GopherQuality(words=words).score(docs).to_pylist()
+    found = GopherQuality(words=words, marks_count=marks_count).score(docs).to_pylist()
     for text, one, split in zip(docs["text"].to_pylist(), found, words_of(docs, words), strict=True):
-        check(one, oracle.quality(text, split, weigh, ENGLISH))
+        check(one, oracle.quality(text, split, weigh, ENGLISH, marks_count))
 
 
 @settings(max_examples=150, deadline=None)
