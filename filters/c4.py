@@ -63,6 +63,10 @@ class C4Lines(Editor):
         default=True, metadata={"help": "leave lines with a {, for which c4_documents drops the document"}
     )
 
+    indentation: bool = field(
+        default=False, metadata={"help": "keep white space before lines; with `min_words: 0` blank lines stay too"}
+    )
+
     def check(self) -> None:
         """As `Stage.check`."""
         for option in ("min_words", "max_word_length"):
@@ -82,7 +86,7 @@ class C4Lines(Editor):
         leave = c4.LOREM * self.leave_lorem_ipsum | c4.BRACE * self.leave_curly_brackets
         options = np.array(
             [longest, self.citations, self.terminal_punctuation, self.min_words or 0, self.javascript, self.policy,
-             leave], np.int64,
+             leave, self.indentation], np.int64,
         )  # fmt: skip
         facts = np.zeros(3, np.int64)
 

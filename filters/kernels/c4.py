@@ -179,8 +179,9 @@ def ends_sentence(data, start, end):
 def edit_lines(data, offsets, document, options, first, blocks, facts, out, out_offsets, starts, ends, kinds, counts):
     """Apply the line rules to documents from `document` on; returns the first that found no room for its spans.
 
-    facts: int64[3], room for `scan_line`. options: int64[7]: the longest word allowed (-1: any), citations, terminal
-    punctuation, fewest words, javascript, policy (0 or 1) and the flags of what keeps a line for the document rules.
+    facts: int64[3], room for `scan_line`. options: int64[8]: the longest word allowed (-1: any), citations, terminal
+    punctuation, fewest words, javascript, policy (0 or 1), the flags of what keeps a line for the document rules, and
+    whether white space before lines stays.
     Writes texts to `out` and `out_offsets`, and spans relative to their document's start; those of document d are
     numbers counts[d] to counts[d + 1].
     """
@@ -197,7 +198,8 @@ def edit_lines(data, offsets, document, options, first, blocks, facts, out, out_
             flags = facts[2]
             if words == 0 and options[3] > 0:
                 continue
-            line = trim_left(data, line, stop, first, blocks)
+            if not options[7]:
+                line = trim_left(data, line, stop, first, blocks)
             stop = trim_right(data, line, stop, first, blocks)
             if k + 1 + ((stop - line) // 2 if flags & MARKED else 0) > len(starts):
                 return d
@@ -254,7 +256,7 @@ def edit_lines(data, offsets, document, options, first, blocks, facts, out, out_
                 ends[k] = stop - offsets[d]
                 kinds[k] = kind
                 k += 1
-        start = trim_left(out, out_offsets[d], o, first, blocks)
+        start = out_offsets[d] if options[7] else trim_left(out, out_offsets[d], o, first, blocks)
         o = trim_right(out, start, o, first, blocks)
         if start > out_offsets[d]:
             for j in range(start, o):

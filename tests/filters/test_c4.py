@@ -118,6 +118,15 @@ def test_one_line_at_the_boundary(line, kind):
     assert (out["text"].to_pylist()[0] == "") == bool(kind)
 
 
+def test_layout_can_stay():
+    text = "def f():\n\n    if x:\n        return 1\nPlease read our privacy policy.\n\n  The end.  \n"
+    out = run([text], terminal_punctuation=False, min_words=0, citations=False, indentation=True)
+    assert out["text"].to_pylist() == ["def f():\n\n    if x:\n        return 1\n\n  The end."]
+    assert run([text], terminal_punctuation=False, min_words=0)["text"].to_pylist() == [
+        "def f():\n\nif x:\nreturn 1\n\nThe end."
+    ]
+
+
 def test_rules_are_options():
     text = "Three words here\nenable javascript now\nour privacy policy here\nsee [1] and more\none"
     out = run([text], terminal_punctuation=False, javascript=False, policy=False, citations=False, min_words=None)
