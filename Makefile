@@ -17,7 +17,7 @@ ARGS ?=
 
 STAMP := $(VENV)/.gristmill-setup
 
-.PHONY: help setup crawl-to-shards sample test test-fast lint format docs bench bench-% peers clean
+.PHONY: help setup crawl-to-shards sample train-models test test-fast lint format docs bench bench-% peers clean
 .DEFAULT_GOAL := help
 
 help:  ## This list
@@ -63,6 +63,10 @@ format: setup  ## Put the code in ruff's format
 docs: setup  ## The pages in docs/ that are made from the code
 	mkdir -p docs
 	$(BIN)/gristmill filters --markdown > docs/filters.md
+
+train-models: setup  ## The bundled quality models and web-spam weights anew, from DATA (default ../shared/data)
+	$(BIN)/python -m filters.classifier.bundle.quality --data $(or $(DATA),../shared/data)
+	$(BIN)/python -m filters.classifier.bundle.web_spam --data $(or $(DATA),../shared/data)
 
 bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out benchmarks/common.py benchmarks/__init__.py,$(wildcard benchmarks/*.py)))  ## All measurements
 
