@@ -188,6 +188,33 @@ PLANTED_FATES: dict[str, tuple[str, str, str]] = {
     "en-adult-lingerie-nights": _dropped("url", "words:adult"),
     "en-placeholder-lorem": _dropped("language", "language_uncertain"),
     "en-gibberish-random-ids": _dropped("language", "language_uncertain"),
+    "flt-mojibake-hopeless": _dropped("mojibake", "max_replaced"),
+    "flt-mojibake-repaired": _edited("mojibake_repair", "mojibake"),
+    "flt-default-server-page": _dropped("placeholder", "max_covered"),
+    "flt-call-to-action": _dropped("refinedweb_lines", "max_words_taken"),
+    "en-spam-all-caps-shouting": _dropped("refinedweb_lines", "max_words_taken"),
+    "flt-cookie-line": _edited("c4_lines", "policy"),
+    "flt-refrain": _dropped("gopher_repetition", "max_dup_line_share"),
+    "flt-refrain-de": _dropped("gopher_repetition", "max_top_3gram_char_share"),
+    "en-repetition-subscribe-line": _dropped("gopher_repetition", "max_dup_line_char_share"),
+    "en-spam-doorway-plumber": _dropped("gopher_repetition", "max_top_2gram_char_share"),
+    "flt-short-notice": _dropped("gopher_quality", "min_words"),
+    "en-boiler-javascript-required": _dropped("gopher_quality", "min_words"),
+    "flt-bullets-only": _dropped("gopher_quality", "max_bullet_line_share"),
+    "flt-teasers": _dropped("gopher_quality", "max_ellipsis_line_share"),
+    "flt-figures": _dropped("gopher_quality", "min_alpha_word_share"),
+    "flt-names-of-moths": _dropped("gopher_quality", "min_stop_words"),
+    "en-boiler-tag-cloud": _dropped("gopher_quality", "min_alpha_word_share"),
+    "en-spam-link-farm": _dropped("gopher_quality", "min_stop_words"),
+    "en-spam-emoji-hashtags": _dropped("gopher_quality", "max_hashes_per_word"),
+    "flt-three-sentences": _dropped("c4_documents", "min_sentences"),
+    "flt-no-full-stops": _dropped("fineweb_quality", "min_terminal_line_share"),
+    "flt-short-lines": _dropped("fineweb_quality", "max_short_line_share"),
+    "en-spam-parked-domain": _dropped("fineweb_quality", "max_short_line_share"),
+    "forum-rust-self-referential-struct": _dropped("fineweb_quality", "max_dup_line_char_share"),
+    "zh-cheng-shi-guan-niao+wet": _dropped("fineweb_quality", "min_terminal_line_share"),
+    "flt-pii-letter": _edited("pii", "card,email,ip:v4"),
+    "flt-pii-list": _dropped("pii", "max_per_document"),
 }
 """Planted pages by key: (fate, filter or editor, reason of the drop or kinds of the cut spans)."""
 
@@ -247,8 +274,9 @@ def _wet(pages: list[Page]) -> Iterator[Record]:
     for page in pages:
         lines = [line for line in page.body.splitlines() if line and not line.startswith(("|", "@@", "```", "#"))]
         text = "\n".join([*lines[1:], f"({page.host}, {page.date})"])
+        fate = PLANTED_FATES.get(f"{page.key}+wet", ("kept", "", ""))
         yield Record(
-            f"{page.key}+wet", f"https://text.{page.host}{page.path}", _when(page.key, 2026), "kept",
+            f"{page.key}+wet", f"https://text.{page.host}{page.path}", _when(page.key, 2026), *fate,
             note="WET conversion record", kind="conversion", body=text.encode(),
         )  # fmt: skip
 
