@@ -80,6 +80,16 @@ def test_other_languages_pass_unscored() -> None:
     assert found[DROP_REASON].to_pylist() == [None, None, "quality"]
 
 
+def test_short_texts_pass_unscored() -> None:
+    words = BAD.split()[:25]
+    found = Quality()(docs([" ".join(words), " ".join(words[:24]), "", None]))
+    assert found["quality"].is_null().to_pylist() == [False, True, True, True]
+    assert found[DROP_REASON].to_pylist() == ["quality", None, None, None]
+    assert Quality(min_words=0).score(docs([" ".join(words[:24])])).null_count == 0
+    with pytest.raises(ConfigError, match="min_words"):
+        Quality(min_words=-1).check()
+
+
 def test_score_at_the_threshold_is_kept() -> None:
     score = float(Quality().score(docs([GOOD]))[0].as_py())
     assert Quality(threshold=score)(docs([GOOD]))[DROP_REASON].to_pylist() == [None]
