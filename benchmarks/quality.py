@@ -32,8 +32,8 @@ from filters.quality import Quality
 from filters.web_spam import WebSpam
 
 DRAWS = 2000
-LOOKS_BEFORE = 0
-"""Looks at the human labels while the models were made, before this file's own."""
+LOOKS_BEFORE = 2
+"""Looks at the human labels before the run at hand: none changed a model or an option."""
 
 
 def log_words(texts: list[str]) -> np.ndarray:
