@@ -82,6 +82,19 @@ def baselines(chosen: list, quick: bool) -> dict[str, Any]:
     return made
 
 
+def matched(unseen: list, models: dict[str, Any]) -> dict[str, Any]:
+    """ROC-AUC on passages of unseen sources, as many good as bad in each half-octave of length."""
+    chosen = balanced(passages(unseen))
+    texts, good = [p.text for p in chosen], np.array([p.document.good for p in chosen])
+    groups = np.array([p.document.group for p in chosen])
+    scored = {**{name: score(texts) for name, score in models.items()}, "length": log_words(texts)}
+    found = {
+        name: [round(v, 4) for v in metrics.bootstrap_auc(values, good, groups, draws=200)]
+        for name, values in scored.items()
+    }
+    return {"passages": len(chosen), **found}
+
+
 def human(data: Path, models: dict[str, Any], weights: np.ndarray) -> dict[str, Any]:
     """ROC-AUC on the human labels: alone, with length, less length, within terciles of length."""
     with gzip.open(data / "quality" / "dclm_human_agreement.jsonl.gz", "rt", encoding="utf-8") as lines:
@@ -171,6 +184,7 @@ def main() -> None:
         result = {
             "held_out_sources": table,
             "never_trained_sources_roc_auc": beside,
+            "never_trained_sources_matched_in_length_roc_auc": matched(unseen, named),
             "with_length": {"logit": round(weights[0], 4), "log_words": round(weights[1], 4), "bias": round(bias, 4)},
             "human_labels": human(options.data, named, weights),
             "looks_at_human_labels_before": LOOKS_BEFORE,
