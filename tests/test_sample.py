@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_records_add_up(sample_run):
 
 def test_the_sample_is_as_large_and_varied_as_it_should_be(sample_run):
     texts = set()
-    for file in (sample_run / "03-exact_dedup" / "kept").glob("*.parquet"):
+    for file in (sample_run / "04-pii" / "kept").glob("*.parquet"):
         texts.update(pq.read_table(file, columns=["text"])["text"].to_pylist())
     assert len(texts) >= 300
     manifest = json.loads((find_packs(sample_run) / "manifest.json").read_text())
@@ -108,6 +109,7 @@ def test_every_drop_and_skip_reason_is_hit():
     reasons = {(r["by"], r["reason"].split(":")[0]) for r in truth().values() if r["fate"] != "kept"}
     assert reasons >= {
         ("url", "words"), ("url", "blocklist"), ("url", "bad_url"),
+        ("consent", "noai"), ("consent", "tdm_reservation"), ("license", "license_excluded"),
         ("extract", "no_text"), ("extract", "too_deep"), ("extract", "too_many_nodes"), ("extract", "too_many_bytes"),
         ("language", "language"), ("language", "language_uncertain"), ("exact_dedup", "duplicate_text"),
         ("reader", "type"), ("reader", "status"), ("reader", "media_type"), ("reader", "empty_payload"),
@@ -117,25 +119,49 @@ def test_every_drop_and_skip_reason_is_hit():
     }  # fmt: skip
 
 
+DOCUMENT_STEPS = ["train_tokenizer", "tokenize", "pack", "pretrain"]
+SWITCHES = {
+    "url": ([], ["url"]),
+    "consent": (["consent.action=mark"], []),
+    "license": ([], ["license"]),
+    "language": (["language.languages=[]", "language.min_score=0"], []),  # later stages read its column
+} | {
+    name: ([], [name])
+    for name in [
+        "mojibake_repair", "mojibake", "placeholder", "refinedweb_lines", "c4_lines", "gopher_repetition",
+        "gopher_quality", "c4_documents", "fineweb_quality", "exact_dedup", "web_spam", "quality", "pii",
+    ]
+}  # fmt: skip
+"""How each stage is switched off: (settings, steps left out)."""
+
+
+def test_every_stage_that_decides_or_edits_can_be_switched_off():
+    steps = [name if isinstance(name, str) else next(iter(name)) for name in read_recipe("crawl-to-shards")["steps"]]
+    assert set(steps) == {*SWITCHES, "extract", *DOCUMENT_STEPS}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["url", "language", "exact_dedup"])
-def test_a_stage_switched_off_is_noticed(tmp_path, step):
-    plain = without(read_recipe("crawl-to-shards"), [step, "pretrain", "pack", "tokenize", "train_tokenizer"])
-    plain = override(plain, ["extract.engine=resiliparse"])
-    output = run_recipe(build(plain), tmp_path / "run")
-    wrong = [row for row in compare(output) if len(row) == 4]
+@pytest.mark.parametrize("step", SWITCHES)
+def test_a_stage_switched_off_is_noticed(tmp_path, sample_run, step):
+    settings, left_out = SWITCHES[step]
+    plain = override(without(read_recipe("crawl-to-shards"), [*DOCUMENT_STEPS, *left_out]), settings)
+    output = tmp_path / "run"
+    shutil.copytree(sample_run, output)  # extraction is taken over where the step comes after it
+    wrong = [row for row in compare(run_recipe(build(plain), output)) if len(row) == 4]
     planted = [r for r in truth().values() if r["by"] == step]
     assert planted
     assert {r["url"] for r in planted} <= {row[1] for row in wrong}
 
 
-def test_opt_out_marks_are_kept_for_later_filters(sample_run):
+def test_marks_that_reserve_nothing_stay_on_kept_documents(sample_run):
     rows = []
-    for file in (sample_run / "03-exact_dedup" / "kept").glob("*.parquet"):
-        rows += pq.read_table(file, columns=["record"])["record"].to_pylist()
-    assert {r["x_robots_tag"] for r in rows} >= {"noai, noimageai", "googlebot: noindex, noarchive"}
-    assert {r["tdm_reservation"] for r in rows} >= {"1"}
-    assert any(r["link"] and 'rel="license"' in r["link"] for r in rows)
+    for file in (sample_run / "04-pii" / "kept").glob("*.parquet"):
+        rows += pq.read_table(file, columns=["record", "consent", "license"]).to_pylist()
+    noindex = [r for r in rows if r["record"]["x_robots_tag"] == "googlebot: noindex, noarchive"]
+    assert noindex and all({one["says"] for one in r["consent"]} == {"noindex", "noarchive"} for r in noindex)
+    linked = [r for r in rows if r["record"]["link"] and 'rel="license"' in r["record"]["link"]]
+    assert linked and {r["license"] for r in linked} == {"CC-BY-4.0"}
+    assert {r["license"] for r in rows} == {"CC-BY-4.0", None}
 
 
 def test_the_committed_crawl_is_what_the_script_builds(tmp_path):
