@@ -82,7 +82,9 @@ def judge(column: Any, path: Path, positive: str) -> Judged:
 
 
 def _positive(probabilities: np.ndarray, at: int) -> np.ndarray:
-    return np.nan_to_num(np.minimum(probabilities[:, at].astype(np.float64), 1.0))
+    from .classifier.losses import ADDED
+
+    return np.clip(np.nan_to_num(probabilities[:, at].astype(np.float64)) - ADDED, 0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,7 @@ class ToxicityFilter(RuleFilter):
         default=None, metadata={"help": "score from which on a sentence counts (default: the card's threshold)"}
     )
     max_document: float | None = field(
-        default=0.5, metadata={"help": "drop from this score of the whole document on; null = off"}
+        default=0.66, metadata={"help": "drop from this score of the whole document on; null = off"}
     )
     max_share: float | None = field(
         default=0.2, metadata={"help": "drop above this share of the text in sentences that count; null = off"}
@@ -191,6 +193,9 @@ class Nsfw(ToxicityFilter):
     sources: ClassVar[tuple[str, ...]] = (DOLMA, "our own model and thresholds; its data: filters/models/nsfw.json")
 
     model: str = field(default="nsfw", metadata={"help": "a bundled model's name, a .ftz or .bin file, or an address"})
+    max_document: float | None = field(
+        default=0.9, metadata={"help": "drop from this score of the whole document on; null = off"}
+    )
 
 
 @register

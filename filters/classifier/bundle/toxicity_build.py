@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..card import Card, card_path, sha256
+from ..metrics import roc_auc
 from . import toxicity_weak as weak
 from .linear import POSITIVE, Features, LinearSettings, fit_weights, write
 from .toxicity_texts import Example, labelled_sets, plain_sentences
@@ -61,19 +62,27 @@ ABOUT = {
     "hate": "Hate and offence by sentence: insults, slurs, contempt for groups",
     "nsfw": "Texts of adult sites by sentence: listings, escort and webcam advertisements",
 }
-LANGUAGES = {"hate": {"ar": 8.0, "fr": 16.0, "ko": 16.0, "zh": 60.0, "en": 4.0, "es": 2.0, "pl": 2.0, "sv": 2.0}, "nsfw": {}}
+LANGUAGES = {
+    "hate": {"ar": 8.0, "fr": 16.0, "ko": 16.0, "zh": 60.0, "en": 4.0, "es": 2.0, "pl": 2.0, "sv": 2.0},
+    "nsfw": {},
+}
 """How much more plain sentences of a language weigh: those with sets of their own, whose letters alone would tell."""
 PENALTY = {"hate": 2.0, "nsfw": 20.0}
 LIMITS = {
     "hate": (
         "Words, not intentions: quoted or reported insults can score as insults, and hate in harmless words passes. "
-        "Measured on labelled sets in English, Chinese and Korean, less surely in French and Arabic; other languages "
-        "have word lists and written sentences only. Figures: benchmarks/results/toxicity.json."
+        "Good on the kinds of text it was made from (English tweets, Chinese posts, Korean comments), ROC-AUC .75 and "
+        ".68 on English sets it never saw; weak in French and Arabic. Elsewhere it knows insults from written "
+        "sentences and lists, and misses most contempt for groups (Spanish, Italian, Polish, Russian, Hindi, Japanese). "
+        "Up to 8 % of plain sentences are flagged in single languages (Hindi, Finnish, Persian, Chinese), so judge by "
+        "shares of a text, not by one sentence. Figures: benchmarks/results/toxicity.json."
     ),
     "nsfw": (
         "No labelled set exists: made from word lists, addresses and written sentences, and measured on held-out ones "
-        "of the same kinds. It tells listings of adult sites from plain text; literature, euphemisms, languages "
-        "outside the 15 written ones and adult text without their words are not measured."
+        "of the same kinds. At the threshold it finds about 70 % of written adult sentences (nearly all in English, "
+        "German, French, Dutch, Polish, Turkish, Arabic, Chinese; few or none in Japanese, Korean, Hindi, Russian) and "
+        "16 % of plain sentences with a listed word that it never saw. It tells listings of adult sites from plain "
+        "text; literature, euphemisms and real adult pages are not measured."
     ),
 }
 
@@ -163,7 +172,20 @@ def fit(material: Material, name: str, settings: LinearSettings | None = None) -
     return replace(fitted, threshold=float(above))
 
 
-def save(fitted: Fitted, material: Material, name: str, folder: Path) -> Path:
+def evaluated(fitted: Fitted, name: str, sets: list[Example], data: Path) -> dict[str, Any]:
+    """{source: ROC-AUC} on what was held out of each labelled set, or on held-out written sentences and addresses."""
+    held = [e for e in sets if e.test]
+    if name == "nsfw":
+        held = weak.nsfw_written("test", weak.list_words(data, "test", sexual=True)) + weak.addresses(data, "test")
+        held = [replace(e, source="written" if e.source.startswith("nsfw") else e.source) for e in held]
+    found = {}
+    for source in sorted({e.source for e in held}):
+        texts = [e for e in held if e.source == source]
+        found[source] = round(roc_auc(fitted.logits(texts), [e.toxic for e in texts]), 4)
+    return {"held_out_roc_auc": found, "more": "benchmarks/results/toxicity.json"}
+
+
+def save(fitted: Fitted, material: Material, name: str, folder: Path, evaluation: dict[str, Any]) -> Path:
     """Write the model and its card; returns the model's path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.bin"
@@ -183,7 +205,7 @@ def save(fitted: Fitted, material: Material, name: str, folder: Path) -> Path:
         data=tuple({k: v for k, v in s.items() if k != "models"} for s in SOURCES if name in s["models"]),
         training=training,
         calibration={"false_positives": FALSE_POSITIVES[name], "sentences": len(material.calibration)},
-        limits=LIMITS[name],
+        evaluation=evaluation, limits=LIMITS[name],
     )  # fmt: skip
     card.write(card_path(path))
     return path
@@ -201,7 +223,8 @@ def main(arguments: list[str] | None = None) -> None:
         make = hate_material if name == "hate" else nsfw_material
         material = make(sets, plain, options.data)
         fitted = fit(material, name)
-        path = save(fitted, material, name, options.output)
+        found = evaluated(fitted, name, sets, options.data)
+        path = save(fitted, material, name, options.output, found)
         sys.stdout.write(f"{path}: {path.stat().st_size:,} bytes, SHA-256 {sha256(path)}\n")
 
 
