@@ -73,8 +73,8 @@ LIMITS = {
         "Words, not intentions: quoted or reported insults can score as insults, and hate in harmless words passes. "
         "Good on the kinds of text it was made from (English tweets, Chinese posts, Korean comments), ROC-AUC .75 and "
         ".68 on English sets it never saw; weak in French and Arabic. Elsewhere it knows insults from written "
-        "sentences and lists, and misses most contempt for groups (Spanish, Italian, Polish, Russian, Hindi, Japanese). "
-        "Up to 8 % of plain sentences are flagged in single languages (Hindi, Finnish, Persian, Chinese), so judge by "
+        "sentences and lists, and misses most contempt for groups (Spanish, Italian, Polish, Russian, Hindi, Japanese)."
+        " Up to 8 % of plain sentences are flagged in single languages (Hindi, Finnish, Persian, Chinese), so judge by "
         "shares of a text, not by one sentence. Figures: benchmarks/results/toxicity.json."
     ),
     "nsfw": (
