@@ -24,9 +24,11 @@ import numpy
 from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.compiler_machinery import register_pass
 from numba.core.event import Event, Listener, register
 from numba.core.typed_passes import NativeLowering, NopythonTypeInference
+
+from .lowering import PlainLower, PlainPasses
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = ("pipeline", "filters", "dedup", "decontam", "mixtures", "pretrain")
@@ -102,19 +104,30 @@ _LEFT_OUT = {
     "WithLifting", "InlineClosureLikes", "RewriteSemanticConstants", "DeadBranchPrune", "GenericRewrites",
     "RewriteDynamicRaises", "MakeFunctionToJitFunction", "InlineInlinables", "FindLiterallyCalls", "LiteralUnroll",
     "LiteralPropagationSubPipelinePass", "InlineOverloads", "NopythonRewrites", "NoPythonSupportedFeatureValidation",
-    "DumpParforDiagnostics",
+    "DumpParforDiagnostics", "IRLegalization", "AnnotateTypes",
 }  # fmt: skip
-"""numba's passes for what parts don't have: closures, generators, array expressions, exceptions, objects."""
+"""numba's passes for what parts don't have: closures, generators, array expressions, exceptions, objects.
+
+And two that nothing here reads: where variables end, and the types beside the source.
+"""
 
 _PLAIN = (types.Number, types.Boolean, types.Literal, types.Array)
 _OPERATORS = frozenset((bool, len, range, *(value for value in vars(operator).values() if callable(value))))
 
 
-class _PartLibrary(JITCodeLibrary):
-    """Code that is only ever linked into a kernel's: optimised and turned into machine code there, once."""
+class _PlainLibrary(JITCodeLibrary):
+    """Code without reference counts: optimised once, with all of its parts in it."""
 
     def _optimize_functions(self, ll_module: Any) -> None:
         ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
+class _PartLibrary(_PlainLibrary):
+    """Code that is only ever linked into a kernel's: optimised and turned into machine code there, once."""
 
     def _optimize_final_module(self) -> None:
         pass
@@ -125,7 +138,19 @@ class _PartLibrary(JITCodeLibrary):
         self._finalized = True
 
 
-class _PartLowering(NativeLowering):
+class _PlainLowering(NativeLowering):
+    """Lowers what is plain."""
+
+    lowering_class = PlainLower
+
+    def run_pass(self, state: Any) -> bool:
+        if state.library is None:
+            state.library = _PlainLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+            state.library.enable_object_caching()
+        return bool(super().run_pass(state))
+
+
+class _PartLowering(_PlainLowering):
     """Lowers a part to LLVM's code and leaves the rest to the kernels that it becomes a part of."""
 
     def run_pass(self, state: Any) -> bool:
@@ -183,17 +208,18 @@ class _PartTyping(NopythonTypeInference):
 
 
 register_pass(mutates_CFG=True, analysis_only=False)(_PartTyping)
+register_pass(mutates_CFG=True, analysis_only=False)(_PlainLowering)
 register_pass(mutates_CFG=True, analysis_only=False)(_PartLowering)
 
 
 class _PlainCompiler(CompilerBase):
     """numba's compiler with fewer passes and the remembered signatures."""
 
-    own: dict[Any, Any] = {NopythonTypeInference: _PartTyping}
+    own: dict[Any, Any] = {NopythonTypeInference: _PartTyping, NativeLowering: _PlainLowering}
 
     def define_pipelines(self) -> list[Any]:
         """numba's passes but for those left out; some are exchanged for our own."""
-        manager = PassManager("plain")
+        manager = PlainPasses("plain")
         for which, text in DefaultPassBuilder.define_nopython_pipeline(self.state).passes:
             if which.__name__ not in _LEFT_OUT:
                 manager.add_pass(self.own.get(which, which), text)

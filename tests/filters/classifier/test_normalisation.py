@@ -91,12 +91,13 @@ def test_card_round_trip_and_errors():
             Normalisation.from_card(bad, "card")
 
 
-NOISE = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\S+|[\d_#*|<>=~\\/\[\](){}^\x00-\x1f\x7f]+")
+ADDRESSES = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\S+")
+SIGNS = re.compile(r"[\d_#*|<>=~\\/\[\](){}^\x00-\x1f\x7f]+")
 
 
 def cleaned(text, max_chars):
     """Cleaning for language identification by regular expressions, as it was first written."""
-    seen = re.sub(r"\s+", " ", NOISE.sub(" ", text[:max_chars])).strip()
+    seen = re.sub(r"\s+", " ", SIGNS.sub(" ", ADDRESSES.sub(" ", text[:max_chars]))).strip()
     letters = [c for c in seen[:500] if c.isalpha()]
     shouted = seen.isupper() or (bool(letters) and 10 * sum(map(str.isupper, letters)) > 7 * len(letters))
     return lowered(seen) if shouted else seen
