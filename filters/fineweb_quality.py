@@ -89,17 +89,17 @@ class FineWebQuality(RuleFilter):
         holds = measures.line_holds(text, lines)
         filled = (holds & measures.BLANK) == 0
         lines, holds = segments.selected(lines, filled), holds[filled]
-        tokens = segments.describe(text, lines)
+        repeats = measures.repeats(text, lines)
         terminal = measures.per_document(lines, (holds & measures.TERMINAL_END) > 0)
         terminal_share = measures.share(terminal, lines.counts)
         if self.exclude_zero_terminal:
             terminal_share[terminal == 0] = np.nan
-        short = measures.per_document(lines, tokens.chars <= self.short_line_chars)
+        short = measures.per_document(lines, repeats.chars <= self.short_line_chars)
         columns = (
             lines.counts,
             terminal_share,
             measures.share(short, lines.counts),
-            measures.share(measures.duplicates(tokens, lines).later_chars, signs.characters - signs.line_feeds),
+            measures.share(repeats.later_chars, signs.characters - signs.line_feeds),
             measures.share(signs.line_feeds, measures.word_counts(spans)),
         )
         arrays = [pa.array(c, f.type) for c, f in zip(columns, self.measures, strict=True)]

@@ -118,8 +118,8 @@ class GopherQuality(RuleFilter):
         """The struct of measures; `words` are another splitter's, else those that the option names."""
         from .kernels import measures, segments
 
-        spans = spans_of(text, self.words) if words is None else words
         tokens = tokens_of(text, self.words) if words is None else segments.describe(text, words)
+        spans = spans_of(text, self.words) if words is None else words
         sums = measures.token_sums(tokens, spans)
         signs = measures.signs(text)
         lines = segments.split_lines(text)

@@ -99,8 +99,8 @@ class GopherRepetition(RuleFilter):
         """The struct of measures; `words` are another splitter's, else those that the option names."""
         from .kernels import measures, segments
 
-        spans = spans_of(text, self.words) if words is None else words
         tokens = tokens_of(text, self.words) if words is None else segments.describe(text, words)
+        spans = spans_of(text, self.words) if words is None else words
         chars = measures.signs(text).characters
         every = self.flavour == "dclm"
         shares = {}
@@ -108,12 +108,11 @@ class GopherRepetition(RuleFilter):
             pieces = segments.breaks(text, at_least, strip)
             if every:
                 pieces = segments.trimmed(text, pieces)
-            held = segments.describe(text, pieces)
-            found = measures.duplicates(held, pieces)
+            found = measures.repeats(text, pieces)
             several = pieces.counts > 1
             number = found.every * several if every else found.later
             size = found.every_chars * several if every else found.later_chars
-            whole = measures.per_document(pieces, held.chars) if every else chars
+            whole = measures.per_document(pieces, found.chars) if every else chars
             shares[f"dup_{part}_share"] = measures.share(number, pieces.counts)
             shares[f"dup_{part}_char_share"] = measures.share(size, whole)
         if every:

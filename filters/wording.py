@@ -30,5 +30,8 @@ def spans_of(text: Text, words: str) -> Spans:
 def tokens_of(text: Text, words: str) -> Tokens:
     """What these words hold, computed once."""
     from filters.kernels import segments
+    from filters.kernels.columns import remembered
 
-    return segments.describe(text, spans_of(text, words), words)
+    if words == "unicode":
+        return segments.word_tokens(text)
+    return remembered(text, "whitespace_tokens", lambda: segments.describe(text, segments.whitespace_words(text)))

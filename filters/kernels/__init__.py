@@ -12,13 +12,14 @@ document i. Nothing here is imported with `filters`: import the modules where th
     segments.breaks(column, 2, ...)     -> Spans: parts between runs of at least so many line breaks (paragraphs)
     segments.sentences(column)          -> Spans: UAX #29 sentences without the white space around them
     segments.describe(text, spans)      -> Tokens: characters, character classes, ids and hashes of spans
+    segments.word_tokens(column)        -> Tokens of `words`, made in the same pass
 
     from filters.kernels import measures
 
     measures.signs(column)              -> Signs: characters, line feeds, "#" and ellipses of each document
     measures.classes(column)            -> Classes: characters of each document by class
     measures.line_holds(text, lines)    -> flags of each line: blank, bullet, ellipsis or terminal mark at its end
-    measures.duplicates(tokens, spans)  -> Duplicates: repeated lines or paragraphs, by count and by characters
+    measures.repeats(text, spans)       -> Repeats: repeated lines or paragraphs, by count and by characters
     measures.repeated_ngrams(...)       -> characters in the top n-gram (n = 2 to 4) and in repeated ones (5 to 10)
     measures.token_sums(tokens, spans)  -> words, their characters, words with a letter, of each document
     measures.word_counts(spans)         -> words of each document

@@ -6,9 +6,9 @@ from pipeline.kernels import kernel_part, plain_kernel
 
 from . import tables as t
 from .line_breaks import trim_left, trim_right
-from .reading import char_bytes, properties
+from .reading import char_bytes, characters, properties
 
-BLANK, BULLET, ANY_BULLET, ELLIPSIS_END, ANY_ELLIPSIS_END, TERMINAL_END = (1 << i for i in range(6))
+BLANK, BULLET, ELLIPSIS_END, TERMINAL_END = (1 << i for i in range(4))
 """What a line holds, see `measures.line_holds`."""
 CLASSES = 10
 """Columns of `count_classes`: characters, then LETTER, NUMBER, ... to CONTROL without PICTURE, and no-space scripts."""
@@ -40,75 +40,45 @@ def count_classes(data, offsets, first, blocks, out):  # type: ignore[no-untyped
             i += size
 
 
-@kernel_part
-def spaced_ellipsis(data, end):  # type: ignore[no-untyped-def]
-    """Whether the five bytes before `end` are ". . ."."""
-    dots = data[end - 1] == 46 and data[end - 3] == 46 and data[end - 5] == 46
-    return dots and data[end - 2] == 32 and data[end - 4] == 32
-
-
 @plain_kernel
-def count_signs(data, offsets, out):  # type: ignore[no-untyped-def]
-    """out[5 * d ...] (int64): characters, "\\n", "#", "..." (counted without overlap) with "…", and ". . ."."""
+def count_signs(data, offsets, marks, mark_offsets, out):  # type: ignore[no-untyped-def]
+    """out[4 * d ...] (int64): characters, "\\n", "#", "..." (counted without overlap) with "…".
+
+    marks: of `segments.marks`.
+    """
     for d in range(len(offsets) - 1):
         end = offsets[d + 1]
-        characters = 0
         breaks = 0
         hashes = 0
         ellipses = 0
-        spaced = 0
         dots = 0
-        spaced_from = offsets[d]
-        for i in range(offsets[d], end):
+        before = -2
+        for m in range(mark_offsets[d], mark_offsets[d + 1]):
+            i = marks[m]
             b = data[i]
-            characters += b & 0xC0 != 0x80
-            breaks += b == 10
-            hashes += b == 35
-            if b == 46:
-                dots += 1
+            if b == 10:
+                breaks += 1
+            elif b == 35:
+                hashes += 1
+            elif b == 46:
+                dots = dots + 1 if i == before + 1 else 1
+                before = i
                 if dots == 3:
                     ellipses += 1
                     dots = 0
-                if i - 4 >= spaced_from and spaced_ellipsis(data, i + 1):
-                    spaced += 1
-                    spaced_from = i + 1
-            else:
-                dots = 0
-                if b == 0xA6 and i - 2 >= offsets[d] and data[i - 1] == 0x80 and data[i - 2] == 0xE2:
-                    ellipses += 1
-        row = 5 * d
-        out[row] = characters
+            elif b == 0xE2 and i + 2 < end and data[i + 1] == 0x80 and data[i + 2] == 0xA6:
+                ellipses += 1
+        row = 4 * d
+        out[row] = characters(data, offsets[d], end)
         out[row + 1] = breaks
         out[row + 2] = hashes
         out[row + 3] = ellipses
-        out[row + 4] = spaced
 
 
 @kernel_part
-def begins_with_bullet(data, i, end):  # type: ignore[no-untyped-def]
-    """BULLET and ANY_BULLET, or ANY_BULLET alone, or 0."""
-    b = data[i]
-    if b == 45:
-        return BULLET | ANY_BULLET
-    if b == 42:
-        return ANY_BULLET
-    if b == 0xE2 and i + 2 < end:
-        if data[i + 1] == 0x80 and data[i + 2] == 0xA2:
-            return BULLET | ANY_BULLET
-        if data[i + 1] == 0x97 and data[i + 2] == 0x8F:
-            return ANY_BULLET
-    return 0
-
-
-@kernel_part
-def ends_with_ellipsis(data, i, end):  # type: ignore[no-untyped-def]
-    """ELLIPSIS_END and ANY_ELLIPSIS_END, or the latter alone, or 0."""
-    if end - i >= 3:
-        if data[end - 1] == 46 and data[end - 2] == 46 and data[end - 3] == 46:
-            return ELLIPSIS_END | ANY_ELLIPSIS_END
-        if data[end - 1] == 0xA6 and data[end - 2] == 0x80 and data[end - 3] == 0xE2:
-            return ELLIPSIS_END | ANY_ELLIPSIS_END
-    return ANY_ELLIPSIS_END if end - i >= 5 and spaced_ellipsis(data, end) else 0
+def is_sign(data, i, end, ascii, last):  # type: ignore[no-untyped-def]
+    """Whether at i are the bytes E2 80 `last`, or (if it is positive) the byte `ascii`."""
+    return data[i] == ascii or (i + 2 < end and data[i] == 0xE2 and data[i + 1] == 0x80 and data[i + 2] == last)
 
 
 @plain_kernel
@@ -125,5 +95,9 @@ def hold_lines(data, starts, ends, first, blocks, out):  # type: ignore[no-untyp
             j -= 1
         last = properties(data, j, char_bytes(data, j, end), first, blocks)
         j = trim_right(data, i, end, first, blocks)
-        held = begins_with_bullet(data, i, j) | ends_with_ellipsis(data, i, j)
+        held = BULLET if is_sign(data, i, j, 45, 0xA2) else 0
+        if j - i >= 3:
+            dots = data[j - 1] == 46 and data[j - 2] == 46 and data[j - 3] == 46
+            if dots or is_sign(data, j - 3, j, -1, 0xA6):
+                held |= ELLIPSIS_END
         out[k] = held | TERMINAL_END if last & t.TERMINAL else held

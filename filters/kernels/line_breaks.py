@@ -54,11 +54,15 @@ def trim_right(data, i, end, first, blocks):  # type: ignore[no-untyped-def]
 
 
 @plain_kernel
-def line_spans(data, offsets, document, at_least, runs, every, strip, open_end, first, blocks, starts, ends, counts):  # type: ignore[no-untyped-def]
+def line_spans(
+    data, offsets, document, at_least, runs, every, strip, open_end, first, blocks, marks, mark_offsets, starts, ends,
+    counts,
+):  # type: ignore[no-untyped-def]  # fmt: skip
     """Write the parts between line breaks of documents from `document` on; counts as `word_breaks.word_spans`.
 
     A separator is a run of at least `at_least` breaks: all of it if `runs`, one break else. `strip` takes white space
     off the document's ends first. A part after the last separator counts even if empty, unless `open_end` is false.
+    marks: of `segments.marks`, the places where a break may be.
     """
     k = counts[document]
     for d in range(document, len(offsets) - 1):
@@ -68,30 +72,37 @@ def line_spans(data, offsets, document, at_least, runs, every, strip, open_end, 
             i = trim_left(data, i, end, first, blocks)
             end = trim_right(data, i, end, first, blocks)
         start = i
+        read = i
         empty = i == end
-        while i <= end and not empty:
-            after = i
-            found = 0
-            if i < end:
-                b = data[i]
-                if b > 13 and b != 0xC2 and b != 0xE2 and (b < 28 or b > 30):
-                    i += 1
+        m = mark_offsets[d]
+        last = mark_offsets[d + 1]
+        while m <= last and not empty:
+            after = end
+            if m < last and marks[m] < end:
+                i = marks[m]
+                m += 1
+                if i < read:
                     continue
                 size = break_bytes(data, i, end, every)
+                after = i
+                found = 0
                 while size:
                     found += 1
                     after += size
                     size = break_bytes(data, after, end, every) if runs and after < end else 0
-                if found < at_least:
-                    i = after if found else i + 1
+                read = after
+                if found == 0 or found < at_least:
                     continue
-            if i < end or open_end or start < end:
-                if k == len(starts):
-                    return d
-                starts[k] = start
-                ends[k] = i
-                k += 1
+            else:
+                m = last + 1
+                i = end
+                if not open_end and start == end:
+                    break
+            if k == len(starts):
+                return d
+            starts[k] = start
+            ends[k] = i
+            k += 1
             start = after
-            i = after if i < end else end + 1
         counts[d + 1] = k
     return len(offsets) - 1

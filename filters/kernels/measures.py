@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from . import tables
-from .columns import Column, Spans, Text, remembered, text_of, view
-from .counting import ANY_BULLET, ANY_ELLIPSIS_END, BLANK, BULLET, ELLIPSIS_END, TERMINAL_END
-from .segments import WORDS_PER_TOKEN, Tokens, describe
+from .columns import Column, Spans, Text, remembered, text_of
+from .counting import BLANK, BULLET, ELLIPSIS_END, TERMINAL_END
+from .hashing import MIX, hash_of, room_for
+from .segments import WORDS_PER_TOKEN, Tokens, marks
 
 __all__ = [
-    "ANY_BULLET", "ANY_ELLIPSIS_END", "BLANK", "BULLET", "ELLIPSIS_END", "TERMINAL_END", "Classes", "Duplicates",
-    "Signs", "StopWords", "TokenSums", "duplicates", "classes", "line_holds", "per_document", "repeated_ngrams",
+    "BLANK", "BULLET", "ELLIPSIS_END", "TERMINAL_END", "Classes", "Repeats",
+    "Signs", "StopWords", "TokenSums", "classes", "line_holds", "per_document", "repeated_ngrams", "repeats",
     "share", "signs", "token_sums", "word_counts",
 ]  # fmt: skip
 Ints = NDArray[np.int64]
@@ -60,8 +60,6 @@ class Signs:
     """Of "#"."""
     ellipses: Ints
     """Of "..." without overlap, and of "…"."""
-    spaced_ellipses: Ints
-    """Of ". . ." without overlap."""
 
 
 def signs(column: Column) -> Signs:
@@ -71,9 +69,9 @@ def signs(column: Column) -> Signs:
     text = text_of(column)
 
     def make() -> Signs:
-        out = np.zeros(len(text) * 5, np.int64)
-        count_signs(text.data, text.offsets, out)
-        return Signs(*np.ascontiguousarray(out.reshape(-1, 5).T))
+        out = np.zeros(len(text) * 4, np.int64)
+        count_signs(text.data, text.offsets, *marks(text), out)
+        return Signs(*np.ascontiguousarray(out.reshape(-1, 4).T))
 
     return remembered(text, "signs", make)
 
@@ -81,9 +79,8 @@ def signs(column: Column) -> Signs:
 def line_holds(text: Text, spans: Spans) -> NDArray[np.uint8]:
     """uint8[spans]: what lines hold, a sum of flags.
 
-    BLANK: white space alone, or nothing. BULLET: after white space, "•" or "-"; ANY_BULLET: also "●" and "*".
-    ELLIPSIS_END: before white space, "..." or "…"; ANY_ELLIPSIS_END: also ". . .". TERMINAL_END: the very last
-    character ends a sentence (`tables.TERMINAL`).
+    BLANK: white space alone, or nothing. BULLET: after white space, "•" or "-". ELLIPSIS_END: before white space,
+    "..." or "…". TERMINAL_END: the very last character ends a sentence (`tables.TERMINAL`).
     """
     from .counting import hold_lines
 
@@ -108,8 +105,11 @@ def share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> NDArray[np.f
 
 
 @dataclass(frozen=True, eq=False)
-class Duplicates:
-    """Repeated spans of each document, int64[n]."""
+class Repeats:
+    """Repeated spans of each document, int64[n], and the length of every span."""
+
+    chars: NDArray[np.int32]
+    """int32[spans]: characters."""
 
     later: Ints
     """Second and later copies."""
@@ -119,14 +119,16 @@ class Duplicates:
     every_chars: Ints
 
 
-def duplicates(tokens: Tokens, spans: Spans) -> Duplicates:
+def repeats(text: Text, spans: Spans) -> Repeats:
     """Repeated lines or paragraphs, by count and by characters."""
-    from .repetition import duplicate_spans
+    from .repetition import repeated_spans
 
+    n, longest = len(spans), int(spans.counts.max(initial=0))
     out = np.zeros(4 * len(spans.counts), np.int64)
-    scratch = np.empty(int(spans.counts.max(initial=0)), np.int32)
-    duplicate_spans(tokens.ids, tokens.chars, spans.offsets, scratch, out)
-    return Duplicates(*out.reshape(-1, 4).T)
+    chars, ids, hashes = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.uint64)
+    slots, scratch = room_for(longest, n), np.empty(longest, np.int32)
+    repeated_spans(text.data, spans.starts, spans.ends, spans.offsets, slots, scratch, chars, ids, hashes, out)
+    return Repeats(chars, *out.reshape(-1, 4).T)
 
 
 def repeated_ngrams(tokens: Tokens, spans: Spans, every_copy: bool = False) -> dict[int, Ints]:
@@ -138,14 +140,12 @@ def repeated_ngrams(tokens: Tokens, spans: Spans, every_copy: bool = False) -> d
     frequent ones, 0 where none repeats; n = 5 to 10 every word that is part of a repeated n-gram, once.
     """
     from .repetition import repeated_ngrams as run
-    from .token_tables import slots_for_longest
 
-    longest = max(int(spans.counts.max(initial=0)), int(tokens.ids.max(initial=0)) + 1)
-    slots = slots_for_longest(spans.counts)
+    longest = max(int(spans.counts.max(initial=0)), int(tokens.ids.max(initial=0)) + 1) + 1
     out = np.zeros(9 * len(spans.counts), np.int64)
-    position, gram, counts = (np.empty(longest, np.int64) for _ in range(3))
-    keys, which, turns = np.empty(slots, np.uint64), np.empty(slots, np.int64), np.zeros(slots, np.int64)
-    run(tokens.ids, tokens.chars, spans.offsets, every_copy, position, gram, counts, keys, which, turns, out)
+    position, gram, counts = (np.empty(longest, np.int32) for _ in range(3))
+    keys, slots = np.empty(longest, np.uint64), room_for(longest, 9 * len(spans))
+    run(tokens.ids, tokens.chars, spans.offsets, every_copy, position, gram, counts, keys, slots, out)
     return {n: out.reshape(-1, 9)[:, n - 2] for n in range(2, 11)}
 
 
@@ -189,13 +189,9 @@ class StopWords:
 
     def __init__(self, words: dict[str, Sequence[str]]) -> None:
         """Words by language."""
-        from .token_tables import MIX
-
         flat = [word for lang in words for word in words[lang]]
-        text = view(pa.array(flat, pa.large_string()))
-        n = len(text)
-        whole = Spans(text.offsets[:-1], text.offsets[1:], np.arange(n + 1), np.zeros(n, np.uint8))
-        hashes = describe(text, whole).hashes
+        n = len(flat)
+        hashes = np.array([hash_of(word.encode()) for word in flat], np.uint64)
         langs = np.repeat(np.arange(len(words)), [len(words[lang]) for lang in words])
         self._langs = {lang: number for number, lang in enumerate(words)}
         self._salts = (np.arange(len(words) + 1, dtype=np.uint64) * MIX) ^ (np.uint64(1) << np.uint64(63))

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pipeline.kernels import kernel_part
+
+_1, _2, _3, _4, _5, _6, _7 = (np.uint64(i) for i in range(1, 8))
+_8, _16, _24, _32, _40, _48, _56 = (np.uint64(8 * i) for i in range(1, 8))
+_TOPS, _ONES = np.uint64(0x8080808080808080), np.uint64(0x0101010101010101)
 
 
 @kernel_part
@@ -28,3 +34,31 @@ def properties(data, i, size, first, blocks):  # type: ignore[no-untyped-def]
         if point > 0x10FFFF:
             point = 0x10FFFF
     return blocks[(first[point >> 7] + 0) << 7 | (point & 127)] + 0
+
+
+@kernel_part
+def eight_bytes(data, i):  # type: ignore[no-untyped-def]
+    """Bytes i to i + 8 as one number; the machine reads them at once."""
+    k = np.uint64(i)
+    low = np.uint64(data[k]) | np.uint64(data[k + _1]) << _8 | np.uint64(data[k + _2]) << _16
+    low |= np.uint64(data[k + _3]) << _24 | np.uint64(data[k + _4]) << _32 | np.uint64(data[k + _5]) << _40
+    return low | np.uint64(data[k + _6]) << _48 | np.uint64(data[k + _7]) << _56
+
+
+@kernel_part
+def continued(eight):  # type: ignore[no-untyped-def]
+    """How many of eight bytes go on with a character that began before."""
+    return np.int64(((eight & ~(eight << _1) & _TOPS) >> _7) * _ONES >> _56)
+
+
+@kernel_part
+def characters(data, i, end):  # type: ignore[no-untyped-def]
+    """How many characters begin in data[i:end]."""
+    count = end - i
+    while i + 8 <= end:
+        count -= continued(eight_bytes(data, i))
+        i += 8
+    while i < end:
+        count -= 1 if data[i] & 0xC0 == 0x80 else 0
+        i += 1
+    return count

@@ -1,34 +1,45 @@
-"""The kernels behind `measures.duplicates` and `measures.repeated_ngrams`."""
+"""The kernels behind `measures.repeats` and `measures.repeated_ngrams`."""
 
+# mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
 import numpy as np
 
 from pipeline.kernels import kernel_part, plain_kernel
 
-from .token_tables import slots_for
+from .hashing import MIX, START, finished, hashed, number_spans, slots_for
+from .reading import characters, continued, eight_bytes
 
-TOP = (2, 3, 4)
-ALL = (5, 6, 7, 8, 9, 10)
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 HIGH = np.uint64(32)
 
 
 @plain_kernel
-def duplicate_spans(ids, chars, offsets, counts, out):  # type: ignore[no-untyped-def]
-    """out[4 * d ...]: (spans, characters) of second and later copies, then of all copies of what is there twice."""
+def repeated_spans(data, starts, ends, offsets, slots, counts, chars, ids, hashes, out):
+    """chars, ids and hashes of long spans; out[4 * d ...]: (spans, characters) of second and later copies, then of all
+    copies of what is there twice. `slots`: of `hashing.room_for`, not used before; counts: of the longest document."""
     for d in range(len(offsets) - 1):
         a = offsets[d]
         b = offsets[d + 1]
-        newest = -1
         for k in range(a, b):
-            if ids[k] > newest:
-                newest = ids[k]
-                counts[newest] = 1
-            else:
-                counts[ids[k]] += 1
+            i = starts[k]
+            end = ends[k]
+            count = end - i
+            h = START ^ np.uint64(count)
+            while i + 8 <= end:
+                eight = eight_bytes(data, i)
+                count -= continued(eight)
+                h = finished(h ^ eight)
+                i += 8
+            chars[k] = count - (end - i) + characters(data, i, end)
+            hashes[k] = finished(hashed(data, i, end, h))
+        number_spans(data, starts, ends, a, b, slots, ids, hashes)
+        for k in range(a, b):
+            counts[k - a] = 0
+        for k in range(a, b):
+            if counts[ids[k]]:
                 out[4 * d] += 1
                 out[4 * d + 1] += chars[k]
+            counts[ids[k]] += 1
         for k in range(a, b):
             if counts[ids[k]] > 1:
                 out[4 * d + 2] += 1
@@ -36,7 +47,7 @@ def duplicate_spans(ids, chars, offsets, counts, out):  # type: ignore[no-untype
 
 
 @kernel_part
-def ngram_chars(chars, k, n):  # type: ignore[no-untyped-def]
+def ngram_chars(chars, k, n):
     """Characters of n words from number k on."""
     total = 0
     for i in range(k, k + n):
@@ -45,30 +56,30 @@ def ngram_chars(chars, k, n):  # type: ignore[no-untyped-def]
 
 
 @kernel_part
-def repeated_words(ids, a, b, counts, position, gram):  # type: ignore[no-untyped-def]
+def repeated_words(ids, a, b, counts, position, gram):
     """Write the positions and ids of words that are there twice; returns how many."""
-    newest = -1
+    newest = 0
     for k in range(a, b):
-        if ids[k] > newest:
-            newest = ids[k]
-            counts[newest] = 1
-        else:
-            counts[ids[k]] += 1
+        newest = ids[k] if ids[k] > newest else newest
+    for j in range(newest + 1):
+        counts[j] = 0
+    for k in range(a, b):
+        counts[ids[k]] += 1
     size = 0
     for k in range(a, b):
-        if counts[ids[k]] > 1:
-            position[size] = k
-            gram[size] = ids[k]
-            size += 1
+        position[size] = k - a
+        gram[size] = ids[k]
+        size += 1 if counts[ids[k]] > 1 else 0
     return size
 
 
 @kernel_part
-def longer_grams(ids, n, size, position, gram, counts, slot_key, slot_id, slot_turn, turn):  # type: ignore[no-untyped-def]
+def longer_grams(ids, a, n, size, position, gram, counts, slots, keys, used):
     """From repeated (n-1)-grams to candidate n-grams, in place: (how many, how many different).
 
     An n-gram is there twice only if the (n-1)-grams that it begins and ends with are. Its key is the id of the one
-    and the last word's id: exact, as ids are.
+    and the last word's id: exact, as ids are. A slot holds `used` and the number of a key and 1; up to `used` it is
+    free.
     """
     mask = slots_for(size)
     into = 0
@@ -77,38 +88,38 @@ def longer_grams(ids, n, size, position, gram, counts, slot_key, slot_id, slot_t
         k = position[j]
         if position[j + 1] != k + 1:
             continue
-        key = np.uint64(gram[j]) << HIGH | np.uint64(ids[k + n - 1])
-        slot = (key * MULTIPLIER) >> HIGH & mask
-        while slot_turn[slot] == turn and slot_key[slot] != key:
+        key = np.uint64(gram[j]) << HIGH | np.uint64(ids[a + k + n - 1])
+        slot = np.int64((key * MIX) >> HIGH) & mask
+        which = slots[slot] - used
+        while which > 0 and keys[which - 1] != key:
             slot = (slot + 1) & mask
-        if slot_turn[slot] != turn:
-            slot_turn[slot] = turn
-            slot_key[slot] = key
-            slot_id[slot] = found
+            which = slots[slot] - used
+        if which <= 0:
+            keys[found] = key
             counts[found] = 0
             found += 1
-        which = slot_id[slot]
-        counts[which] += 1
+            which = found
+            slots[slot] = used + found
+        counts[which - 1] += 1
         position[into] = k
-        gram[into] = which
+        gram[into] = which - 1
         into += 1
     return into, found
 
 
 @kernel_part
-def only_repeated(size, position, gram, counts):  # type: ignore[no-untyped-def]
+def only_repeated(size, position, gram, counts):
     """Leave candidates that are there twice, in place; returns how many."""
     into = 0
     for j in range(size):
-        if counts[gram[j]] > 1:
-            position[into] = position[j]
-            gram[into] = gram[j]
-            into += 1
+        position[into] = position[j]
+        gram[into] = gram[j]
+        into += 1 if counts[gram[j]] > 1 else 0
     return into
 
 
 @kernel_part
-def top_chars(n, a, b, size, position, gram, counts, chars, every):  # type: ignore[no-untyped-def]
+def top_chars(n, a, b, size, position, gram, counts, chars, every):
     """Characters in all copies of the most frequent n-gram; -1 where the document has no n words.
 
     `every` (DCLM): of equally frequent ones the longest, words alone; 0 if none repeats. Else (datatrove): the first,
@@ -124,16 +135,16 @@ def top_chars(n, a, b, size, position, gram, counts, chars, every):  # type: ign
         count = counts[gram[j]]
         if count > most:
             most = count
-            length = ngram_chars(chars, position[j], n)
+            length = ngram_chars(chars, a + position[j], n)
         elif every and count == most:
-            other = ngram_chars(chars, position[j], n)
+            other = ngram_chars(chars, a + position[j], n)
             if other > length:
                 length = other
     return most * (length if every else length + n - 1)
 
 
 @kernel_part
-def repeated_chars(n, size, position, gram, counts, chars, every):  # type: ignore[no-untyped-def]
+def repeated_chars(n, a, size, position, gram, counts, chars, every):
     """Characters in repeated n-grams.
 
     `every` (DCLM): of all words that are in one. Else (datatrove): reading on word by word, an n-gram that was read
@@ -142,7 +153,7 @@ def repeated_chars(n, size, position, gram, counts, chars, every):  # type: igno
     total = 0
     following = -1
     for j in range(size):
-        k = position[j]
+        k = a + position[j]
         if every:
             i = k if k > following else following
             total += ngram_chars(chars, i, k + n - i)
@@ -157,23 +168,23 @@ def repeated_chars(n, size, position, gram, counts, chars, every):  # type: igno
 
 
 @plain_kernel
-def repeated_ngrams(ids, chars, offsets, every, position, gram, counts, slot_key, slot_id, slot_turn, out):  # type: ignore[no-untyped-def]
+def repeated_ngrams(ids, chars, offsets, every, position, gram, counts, keys, slots, out):
     """out[9 * d + n - 2]: for n = 2 to 4 `top_chars`, for n = 5 to 10 `repeated_chars`.
 
-    Scratch: position, gram (int64), counts (int64) of the longest document's words; the slots of
-    `slots_for(longest) + 1`, slot_turn zeros.
+    Scratch, with room for the longest document's words and one: position, gram, counts (int32), keys (uint64), and
+    `slots` of `hashing.room_for`, not used before.
     """
-    turn = 0
+    used = 0
     for d in range(len(offsets) - 1):
         a = offsets[d]
         b = offsets[d + 1]
         size = repeated_words(ids, a, b, counts, position, gram)
         for n in range(2, 11):
             if size:
-                turn += 1
-                size, found = longer_grams(ids, n, size, position, gram, counts, slot_key, slot_id, slot_turn, turn)
+                size, found = longer_grams(ids, a, n, size, position, gram, counts, slots, keys, used)
+                used += found
                 size = only_repeated(size, position, gram, counts)
             if n <= 4:
                 out[9 * d + n - 2] = top_chars(n, a, b, size, position, gram, counts, chars, every)
             else:
-                out[9 * d + n - 2] = repeated_chars(n, size, position, gram, counts, chars, every)
+                out[9 * d + n - 2] = repeated_chars(n, a, size, position, gram, counts, chars, every)

@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 
 from . import tables
 from .columns import Column, Spans, Text, remembered, text_of
-from .token_tables import HAS_WORD, STARTS_ALNUM
-from .word_breaks import CHARACTER, LETTER_CLASSES, MARKS, MIDDLE, MIDDLES, NUMBER, RUN, WORD
+from .word_breaks import CHARACTER, HAS_WORD, MARKS, NUMBER, STARTS_ALNUM, WORD
 
 __all__ = [
     "CHARACTER", "HAS_WORD", "MARKS", "NUMBER", "STARTS_ALNUM", "WORD", "WORDS_PER_TOKEN", "Column", "Spans", "Text",
-    "Tokens", "breaks", "describe", "lines", "selected", "selected_tokens", "sentences", "split_lines", "text_of",
-    "trimmed", "whitespace_words", "words",
+    "Tokens", "breaks", "describe", "lines", "marks", "selected", "selected_tokens", "sentences", "split_lines",
+    "text_of", "trimmed", "whitespace_words", "word_tokens", "words",
 ]  # fmt: skip
 
 
+_CHUNK = 1 << 17  # bytes that stay in the processor's cache
 CHARACTERS_PER_WORD = {"Han": 1.8, "Hiragana": 1.6, "Thai": 4.0, "Lao": 4.0, "Khmer": 4.0, "Myanmar": 4.0}
 """Characters (marks not counted) a word, measured on extracted web pages: Han 1.84 in 49 000 characters of Chinese
 (jieba 0.42.1), Han and Hiragana 1.60 in 22 000 of Japanese (SudachiPy 0.7.0, mode C), Thai 3.96 in 4 600 (PyThaiNLP
@@ -46,7 +46,7 @@ class Tokens:
     chars: NDArray[np.int32]
     """Characters (code points)."""
     holds: NDArray[np.uint32]
-    """Flags of `tables` of any of the characters, and `token_tables.HAS_WORD`, `STARTS_ALNUM`."""
+    """Flags of `tables` of any of the characters, and `word_breaks.HAS_WORD`, `STARTS_ALNUM`."""
     ids: NDArray[np.int32]
     """Equal within a document for equal bytes only; 0, 1, 2 ... by first appearance."""
     hashes: NDArray[np.uint64]
@@ -55,16 +55,39 @@ class Tokens:
 
 def words(column: Column) -> Spans:
     """UAX #29 words with their kinds."""
-    from .word_breaks import word_spans
-
     text = text_of(column)
+    return remembered(text, "words", lambda: _words(text, False)[0])
+
+
+def word_tokens(column: Column) -> Tokens:
+    """As `describe` of `words`: both made in one pass, if the words were not asked for before."""
+    text = text_of(column)
+
+    def make() -> Tokens:
+        if "words" in text.found:
+            return describe(text, words(text))
+        text.found["words"], tokens = _words(text, True)
+        return tokens
+
+    return remembered(text, "word_tokens", make)
+
+
+def _words(text: Text, described: bool) -> tuple[Spans, Tokens]:
+    from .hashing import room_for
+    from .word_breaks import ascii_table, word_spans
+
+    size = int(text.offsets[-1] - text.offsets[0])
+    longest = int(np.diff(text.offsets).max(initial=0))
+    slots = room_for(longest, size) if described else np.zeros(0, np.int32)
     first, blocks = tables.load()
-    runs = _ascii_runs(blocks)
+    ascii = ascii_table(blocks)
 
-    def fill(document: int, starts: Any, ends: Any, kinds: Any, counts: Any) -> int:
-        return int(word_spans(text.data, text.offsets, document, first, blocks, runs, starts, ends, kinds, counts))
+    def fill(document: int, starts: Any, ends: Any, kinds: Any, counts: Any, *more: Any) -> int:
+        made = (slots, starts, ends, kinds, counts, *more)
+        return int(word_spans(text.data, text.offsets, document, ascii, first, blocks, *made))
 
-    return remembered(text, "words", lambda: _filled(text, fill, 5))
+    spans, more = _filled(text, fill, 5, (np.int32, np.uint32, np.int32, np.uint64), described)
+    return spans, Tokens(*more)
 
 
 def whitespace_words(column: Column) -> Spans:
@@ -77,7 +100,7 @@ def whitespace_words(column: Column) -> Spans:
     def fill(document: int, starts: Any, ends: Any, kinds: Any, counts: Any) -> int:
         return int(whitespace_spans(text.data, text.offsets, document, first, blocks, starts, ends, counts))
 
-    return remembered(text, "whitespace_words", lambda: _filled(text, fill, 6))
+    return remembered(text, "whitespace_words", lambda: _filled(text, fill, 6)[0])
 
 
 def lines(column: Column) -> Spans:
@@ -111,25 +134,41 @@ def sentences(column: Column) -> Spans:
     def fill(document: int, starts: Any, ends: Any, kinds: Any, counts: Any) -> int:
         return int(sentence_spans(text.data, text.offsets, document, first, blocks, starts, ends, counts))
 
-    return remembered(text, "sentences", lambda: _filled(text, fill, 40))
+    return remembered(text, "sentences", lambda: _filled(text, fill, 40)[0])
 
 
-def describe(text: Text, spans: Spans, name: str = "") -> Tokens:
-    """Characters, character classes, ids and hashes of spans. With a `name` the result is remembered by it."""
-    from .token_tables import describe_spans, slots_for_longest
+def describe(text: Text, spans: Spans) -> Tokens:
+    """Characters, character classes, ids and hashes of spans."""
+    from .hashing import room_for
+    from .token_tables import describe_spans
 
-    def make() -> Tokens:
-        first, blocks = tables.load()
-        n = len(spans)
-        slots = np.full(slots_for_longest(spans.counts), -1, np.int64)
-        out = Tokens(np.empty(n, np.int32), np.empty(n, np.uint32), np.empty(n, np.int32), np.empty(n, np.uint64))
-        describe_spans(
-            text.data, spans.starts, spans.ends, spans.offsets, first, blocks, slots, out.chars, out.holds, out.ids,
-            out.hashes,
-        )  # fmt: skip
-        return out
+    first, blocks = tables.load()
+    n = len(spans)
+    slots = room_for(int(spans.counts.max(initial=0)), n)
+    out = Tokens(np.empty(n, np.int32), np.empty(n, np.uint32), np.empty(n, np.int32), np.empty(n, np.uint64))
+    describe_spans(
+        text.data, spans.starts, spans.ends, spans.offsets, first, blocks, slots, out.chars, out.holds, out.ids,
+        out.hashes,
+    )  # fmt: skip
+    return out
 
-    return remembered(text, f"describe {name}", make) if name else make()
+
+def marks(text: Text) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(positions, offsets by document) of bytes that may be, or begin, a line break, "#", "." or "…"."""
+
+    def make() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        found = []
+        start, end = int(text.offsets[0]), int(text.offsets[-1])
+        for low in range(start, end, _CHUNK):
+            data = text.data[low : min(low + _CHUNK, end)]
+            mask = data < 31
+            for sign in (35, 46, 0xC2, 0xE2):
+                mask |= data == sign
+            found.append(np.flatnonzero(mask) + low)
+        positions = np.concatenate(found).astype(np.int64) if found else np.zeros(0, np.int64)
+        return positions, np.searchsorted(positions, text.offsets).astype(np.int64)
+
+    return remembered(text, "marks", make)
 
 
 def trimmed(text: Text, spans: Spans) -> Spans:
@@ -160,60 +199,40 @@ def _lines(column: Column, name: str, at_least: int, runs: bool, every: bool, st
     text = text_of(column)
     first, blocks = tables.load()
 
+    settings = at_least, runs, every, strip, open_end, first, blocks, *marks(text)
+
     def fill(document: int, starts: Any, ends: Any, kinds: Any, counts: Any) -> int:
-        return int(
-            line_spans(
-                text.data,
-                text.offsets,
-                document,
-                at_least,
-                runs,
-                every,
-                strip,
-                open_end,
-                first,
-                blocks,
-                starts,
-                ends,
-                counts,
-            )  # fmt: skip
-        )
+        return int(line_spans(text.data, text.offsets, document, *settings, starts, ends, counts))
 
-    return remembered(text, name, lambda: _filled(text, fill, 30))
+    return remembered(text, name, lambda: _filled(text, fill, 30)[0])
 
 
-def _ascii_runs(blocks: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """uint8[256] for `word_breaks.word_spans`."""
-    from .word_breaks import DIGITS, LETTERS, OTHERS
+def _filled(
+    text: Text, fill: Callable[..., int], bytes_each: int, types: tuple[Any, ...] = (), used: bool = False
+) -> tuple[Spans, list[NDArray[Any]]]:
+    """Run a kernel, with more room whenever it has none left. `bytes_each` is how long a span is at a guess.
 
-    out = np.zeros(256, np.uint8)
-    for byte in range(128):
-        word = int(blocks[byte]) & tables.WORD_MASK
-        if RUN >> word & 1:
-            out[byte] = LETTERS if LETTER_CLASSES >> word & 1 else (DIGITS if word == tables.W_NUMERIC else OTHERS)
-        elif MIDDLES >> word & 1:
-            out[byte] = MIDDLE
-    return out
-
-
-def _filled(text: Text, fill: Callable[[int, Any, Any, Any, Any], int], bytes_each: int) -> Spans:
-    """Run a kernel, with more room whenever it has none left. `bytes_each` is how long a span is at a guess."""
+    `types` are those of further arrays with an item a span; unless `used` they have no room.
+    """
     n = len(text)
     size = int(text.offsets[-1] - text.offsets[0]) if n else 0
     room = size // bytes_each + n + 64
-    starts, ends, kinds = np.empty(room, np.int64), np.empty(room, np.int64), np.zeros(room, np.uint8)
+    arrays: list[NDArray[Any]] = [np.empty(room, np.int64), np.empty(room, np.int64), np.zeros(room, np.uint8)]
+    more: list[NDArray[Any]] = [np.empty(room if used else 0, kind) for kind in types]
     counts = np.zeros(n + 1, np.int64)
     document = 0
     while document < n:
-        document = fill(document, starts, ends, kinds, counts)
+        document = fill(document, *arrays, counts, *more)
         if document < n:
-            used = int(counts[document])
+            filled = int(counts[document])
             left = int(text.offsets[-1] - text.offsets[document])
             longest = int(text.offsets[document + 1] - text.offsets[document])
-            room = used + max(min(left, (left * 3) // bytes_each), longest) + (n - document) + 64
-            starts, ends, kinds = (_grown(one, used, room) for one in (starts, ends, kinds))
-    used = int(counts[n])
-    return Spans(starts[:used], ends[:used], counts, kinds[:used])
+            room = filled + max(min(left, (left * 3) // bytes_each), longest) + (n - document) + 64
+            arrays = [_grown(one, filled, room) for one in arrays]
+            more = [_grown(one, filled, room) if used else one for one in more]
+    filled = int(counts[n])
+    starts, ends, kinds = (one[:filled] for one in arrays)
+    return Spans(starts, ends, counts, kinds), [one[:filled] for one in more]
 
 
 def _grown(array: NDArray[Any], used: int, room: int) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.kernels import plain_kernel
 
 from . import tables as t
-from .token_tables import HAS_WORD
+from .word_breaks import HAS_WORD
 
 
 @plain_kernel

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.kernels import kernel_part, plain_kernel
 
 from . import tables as t
+from .hashing import PRIME, START, finished, hashed, number_spans
 from .reading import char_bytes, properties
 
 WORD, NUMBER, MARKS, CHARACTER = 1, 2, 3, 4
 """Kinds of words, see `segments`. From CHARACTER on: CHARACTER - 1 + the script's number in `tables.SCRIPTS`."""
-LETTERS, CHARACTERS, DIGITS, OTHERS, MIDDLE = 1, 2, 4, 8, 16
+HAS_WORD, STARTS_ALNUM = 1, 2
+"""Bits of a token's `holds` beside the flags of `tables`: a character that is not NO_WORD; the first one is a letter
+or a number."""
+FLAGS = t.NO_WORD - t.LETTER
+PAST_FIRST = ~STARTS_ALNUM
+LETTERS, CHARACTERS, DIGITS, OTHERS, MIDDLE, NOT_ASCII = 4, 8, 16, 32, 64, 128
 """What a segment holds; with CHARACTERS the script's number above bit 8."""
+RUN_BITS = LETTERS | DIGITS | OTHERS
 SCRIPT_BITS = 8
 
 RUN = 1 << t.W_ALETTER | 1 << t.W_HEBREW | 1 << t.W_NUMERIC | 1 << t.W_EXTENDNUMLET
@@ -130,51 +140,112 @@ def kind_of(holds):  # type: ignore[no-untyped-def]
     return NUMBER if holds & DIGITS else (MARKS if holds else 0)
 
 
+@kernel_part
+def span_facts(data, i, end, first, blocks):  # type: ignore[no-untyped-def]
+    """(characters, what they hold, hash) of a span: see `segments.Tokens`."""
+    count = 0
+    held = 0
+    h = START
+    while i < end:
+        b = data[i]
+        size = 1
+        if b < 0x80:
+            word = blocks[b] + 0
+        else:
+            size = char_bytes(data, i, end)
+            word = properties(data, i, size, first, blocks)
+        h = hashed(data, i, i + size, h)
+        i += size
+        if count == 0 and word & (t.LETTER | t.NUMBER):
+            held = STARTS_ALNUM
+        count += 1
+        held |= (word & FLAGS) | (0 if word & t.NO_WORD else HAS_WORD)
+    return count, held, finished(h)
+
+
 @plain_kernel
-def word_spans(data, offsets, document, first, blocks, runs, starts, ends, kinds, counts):  # type: ignore[no-untyped-def]
+def word_spans(
+    data, offsets, document, ascii, first, blocks, slots, starts, ends, kinds, counts, chars, holds, ids, hashes
+):  # type: ignore[no-untyped-def]  # fmt: skip
     """Write the spans of documents from `document` on; counts[i + 1] is the number of all up to document i.
 
     Returns the number of the document for which there was no room; its spans are to be written anew.
-    `runs` is uint8[256]: what an ASCII byte of a class in RUN holds, MIDDLE for one that may stand inside of a word.
+    `ascii` is uint32[256]: what an ASCII byte holds, and its RUN_BITS; NOT_ASCII for others. Where `slots` is not
+    empty, chars, holds, ids and hashes are filled too; they and the slots are as in `token_tables.describe_spans`.
     """
     k = counts[document]
+    describes = len(slots) > 0
     for d in range(document, len(offsets) - 1):
         i = offsets[d]
         end = offsets[d + 1]
         while i < end:
-            b = data[i]
+            held = ascii[data[i]] + 0
             j = i + 1
             kind = 0
-            plain = b < 0x80
-            if plain:
-                if runs[b] & ~MIDDLE:
-                    holds = runs[b] + 0
-                    while j < end and runs[data[j]] & ~MIDDLE:
-                        holds |= runs[data[j]]
+            h = START
+            plain = not held & NOT_ASCII
+            if held & RUN_BITS:
+                h = (h ^ data[i]) * PRIME
+                after = 0
+                while j < end:
+                    after = ascii[data[j]] + 0
+                    if not after & RUN_BITS:
+                        break
+                    held |= after & PAST_FIRST
+                    h = (h ^ data[j]) * PRIME
+                    j += 1
+                if j < end and after & (MIDDLE | NOT_ASCII):
+                    plain = not after & NOT_ASCII and (
+                        j + 1 == end or not ascii[data[j + 1]] & (RUN_BITS | MIDDLE | NOT_ASCII)
+                    )
+                kind = WORD if held & LETTERS else (NUMBER if held & DIGITS else MARKS)
+            elif plain:
+                if data[i] == 32:
+                    while j < end and data[j] == 32:
                         j += 1
-                    if j < end and (data[j] >= 0x80 or runs[data[j]]):
-                        plain = data[j] < 0x80 and (j + 1 == end or (data[j + 1] < 0x80 and not runs[data[j + 1]]))
-                    kind = kind_of(holds)
-                else:
-                    if b == 32:
-                        while j < end and data[j] == 32:
-                            j += 1
-                    elif not blocks[b] & t.SPACE:
-                        kind = MARKS
-                    plain = j == end or data[j] < 0x80
+                elif not held & t.SPACE:
+                    kind = MARKS + 0
+                    h = (h ^ data[i]) * PRIME
+                plain = j == end or data[j] < 0x80
             if not plain:
-                j, holds = segment_end(data, i, end, first, blocks)
-                kind = kind_of(holds)
+                j, content_bits = segment_end(data, i, end, first, blocks)
+                kind = kind_of(content_bits)
             if kind:
                 if k == len(starts):
                     return d
                 starts[k] = i
                 ends[k] = j
                 kinds[k] = kind
+                if describes:
+                    size = j - i
+                    h = finished(h)
+                    if not plain:
+                        size, held, h = span_facts(data, i, j, first, blocks)
+                    chars[k] = size
+                    holds[k] = held & (FLAGS | HAS_WORD | STARTS_ALNUM)
+                    hashes[k] = h
                 k += 1
             i = j
+        if describes:
+            number_spans(data, starts, ends, counts[d], k, slots, ids, hashes)
         counts[d + 1] = k
     return len(offsets) - 1
+
+
+def ascii_table(blocks: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """uint32[256] for `word_spans`."""
+    out = np.full(256, NOT_ASCII, np.uint32)
+    for byte in range(128):
+        word = int(blocks[byte])
+        now = word & t.WORD_MASK
+        held = word & FLAGS | (0 if word & t.NO_WORD else HAS_WORD)
+        held |= STARTS_ALNUM if word & (t.LETTER | t.NUMBER) else 0
+        if RUN >> now & 1:
+            held |= LETTERS if LETTER_CLASSES >> now & 1 else (DIGITS if now == t.W_NUMERIC else OTHERS)
+        elif MIDDLES >> now & 1:
+            held |= MIDDLE
+        out[byte] = held
+    return out
 
 
 @plain_kernel
