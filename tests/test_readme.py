@@ -158,7 +158,14 @@ def test_what_the_commands_made(place):
         if not output.exists():
             pytest.skip("the make commands were skipped")
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        for name in ["01-extract/", "02-fineweb_quality/", "03-exact_dedup/", "04-pii/", "07-pack/packset/", "report.json"]:
+        for name in [
+            "01-extract/",
+            "02-fineweb_quality/",
+            "03-exact_dedup/",
+            "04-pii/",
+            "07-pack/packset/",
+            "report.json",
+        ]:
             assert f"`{name}`" in readme
             assert (output / name).exists()
         assert json.loads((output / "report.json").read_text())["tokens"]["tokens"] > 10_000
