@@ -33,7 +33,8 @@ class RuleFilter(Filter):
     measures: ClassVar[pa.StructType]
 
     by_language: str = field(
-        default="", metadata={"help": "thresholds by `lang`: `fineweb2`, or a YAML file {language: {option: value}}"}
+        default="",
+        metadata={"help": "thresholds by `lang`: `fineweb2`, or a YAML file {language: {filter: {option: value}}}"},
     )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

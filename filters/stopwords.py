@@ -7,10 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from pipeline.errors import ConfigError, nearest
 from pipeline.store import digest
+from pipeline.yaml_input import load_yaml
 
 if TYPE_CHECKING:
     from .kernels.measures import StopWords
@@ -41,10 +40,7 @@ def _content(name_or_path: str) -> bytes:
 
 @functools.lru_cache(maxsize=8)
 def _parsed(content: bytes, name: str) -> dict[str, tuple[str, ...]]:
-    try:
-        table = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"gopher_quality: stop words '{name}' are not YAML: {error}") from error
+    table = load_yaml(content, f"gopher_quality: stop_words '{name}'")
     if not isinstance(table, dict) or not all(
         isinstance(k, str) and isinstance(v, list) and all(isinstance(w, str) and w for w in v)
         for k, v in table.items()

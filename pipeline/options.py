@@ -60,20 +60,16 @@ def given_options(args: argparse.Namespace, cls: type) -> dict[str, Any]:
     """The configuration that the command line gives for a class: only what was said. Raises ConfigError."""
     import dataclasses
 
-    import yaml
-
-    from .errors import ConfigError
+    from .yaml_input import load_yaml
 
     found: dict[str, Any] = {}
     for f in dataclasses.fields(cls):
         value = getattr(args, f"option_{f.name}", None)
         if value is None:
             continue
-        try:
-            if isinstance(value, list):
-                found[f.name] = tuple(v if f.type == "tuple[str, ...]" else yaml.safe_load(v) for v in value)
-            else:
-                found[f.name] = value if str(f.type).startswith("str") else yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--{f.name.replace('_', '-')}: {error}") from error
+        flag, kind = f"--{f.name.replace('_', '-')}", str(f.type)
+        if isinstance(value, list):
+            found[f.name] = tuple(v if kind.startswith("tuple[str") else load_yaml(v, flag) for v in value)
+        else:
+            found[f.name] = value if kind.startswith("str") else load_yaml(value, flag)
     return found

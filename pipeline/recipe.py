@@ -27,13 +27,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .errors import ConfigError, GristmillError, nearest
 from .mapstep import MODES, MapStep
 from .sources import SOURCES, Source, make_source
 from .stage import Stage, make, registered
 from .steps import Step, make_step, registered_steps
+from .yaml_input import load_yaml
 
 TOP_KEYS = ("name", "source", "steps", "output", "mode")
 
@@ -68,10 +67,7 @@ def read_recipe(name_or_path: str) -> dict[str, Any]:
         raise ConfigError(
             f"no recipe '{name_or_path}'{nearest(name_or_path, bundled())}; bundled: {', '.join(bundled())}"
         )
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"recipe '{name_or_path}' is not YAML: {error}") from error
+    value = load_yaml(text, f"recipe '{name_or_path}'")
     if not isinstance(value, dict):
         raise ConfigError(f"recipe '{name_or_path}' must be a mapping with the keys {', '.join(TOP_KEYS)}")
     return value
@@ -108,10 +104,7 @@ def override(plain: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
         step, dot, option = target.partition(".")
         if not sign or not dot:
             raise ConfigError(f"--set wants STEP.OPTION=VALUE, not '{setting}'")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {setting}: the value is not YAML: {error}") from error
+        value = load_yaml(text, f"--set {setting}: the value")
         if isinstance(plain.get("source"), dict) and isinstance(plain["source"].get(step), dict):
             plain["source"][step][option] = value
             continue

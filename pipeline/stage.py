@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .errors import ConfigError, SchemaError, nearest
+from .option_types import check_types
 from .schema import require
 
 DROP_REASON = "drop_reason"
@@ -239,8 +240,10 @@ def configured(cls: type[C], config: dict[str, Any], where: str) -> C:
     for key in config:
         if key not in options:
             raise ConfigError(f"{where} has no option '{key}'{nearest(key, options)}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+    check_types(cls, values, where)
     try:
-        made = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
+        made = cls(**values)
         made.check()
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from error

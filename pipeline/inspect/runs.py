@@ -8,11 +8,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.errors import ConfigError
 from pipeline.stage import Editor, Filter, Rule, Stage, registered
 from pipeline.store import read_json
+from pipeline.yaml_input import load_yaml
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ def _settings_named(run: Path) -> dict[str, tuple[str, ...]]:
     file = run / "recipe.yaml"
     if not file.is_file():
         return {}
-    recipe = yaml.safe_load(file.read_text(encoding="utf-8"))
+    recipe = load_yaml(file.read_bytes(), f"run '{run}': recipe.yaml")
     found: dict[str, tuple[str, ...]] = {}
 
     def walk(value: Any) -> None:

@@ -12,9 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pipeline.errors import ConfigError
+from pipeline.yaml_input import load_yaml
 
 NO_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my"})
 PREFIX = frozenset({"ko"})
@@ -57,9 +56,9 @@ def read_terms(path: Path | None = None) -> Terms:
     """The bundled table, or a YAML file of the same form. Raises ConfigError where it has another form."""
     file = path or resources.files("filters") / "data" / "identity_terms.yaml"
     try:
-        table = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"identity terms '{file}': {error}") from error
+        table = load_yaml(file.read_bytes(), f"identity terms '{file}'")
+    except OSError as error:
+        raise ConfigError(f"identity terms '{file}': {error.strerror}") from error
     rows = []
     for lang, groups in (table if isinstance(table, dict) else {"": None}).items():
         if not isinstance(groups, dict) or not all(isinstance(terms, list) for terms in groups.values()):

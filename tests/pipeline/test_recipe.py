@@ -88,7 +88,7 @@ def test_files(tmp_path):
     with pytest.raises(ConfigError, match="did you mean 'crawl-to-shards'"):
         read_recipe("crawl-to-shard")
     path.write_text("!!python/object/apply:os.system ['true']")
-    with pytest.raises(ConfigError, match="not YAML"):
+    with pytest.raises(ConfigError, match="read as YAML"):
         read_recipe(str(path))
 
 
