@@ -1,0 +1,62 @@
+"""Partitioned files: what map tasks leave for reduce tasks, so that no process ever holds a corpus.
+
+A file is Arrow IPC with one record batch a partition; a reader maps the file and takes its partition from each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.store import atomic_path, file_digest
+
+ROWS_PER_BATCH = 8192
+"""Documents that a map task looks at together."""
+
+
+def partition_count(rows: int, rows_per_partition: int) -> int:
+    """Partitions of about `rows_per_partition` rows each, at least one."""
+    return max(1, -(-rows // rows_per_partition))
+
+
+def write_partitions(path: Path, table: pa.Table, partition: NDArray[Any], partitions: int) -> dict[str, Any]:
+    """Write the rows grouped by `partition` (int[n] in [0, partitions)), in their order; the file's entry for a mark."""
+    order = np.argsort(partition, kind="stable")
+    bounds = np.searchsorted(partition[order], np.arange(partitions + 1))
+    table = table.take(pa.array(order)).combine_chunks()
+    empty = pa.RecordBatch.from_pylist([], schema=table.schema)
+    with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(
+        sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
+    ) as out:
+        for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            batches = table.slice(a, b - a).to_batches() if b > a else [empty]
+            out.write_batch(batches[0] if len(batches) == 1 else pa.concat_batches(batches))
+    return entry(path, table.num_rows)
+
+
+def entry(path: Path, rows: int) -> dict[str, Any]:
+    """What a task's mark says of a file: name in its step's folder, rows, bytes, checksum."""
+    name = f"{path.parent.name}/{path.name}"
+    return {"file": name, "rows": rows, "bytes": path.stat().st_size, "blake2b": file_digest(path)}
+
+
+def read_partition(paths: Iterable[Path], partition: int) -> pa.Table:
+    """The rows of one partition of all files, in the files' order. There must be a file."""
+    return pa.concat_tables(list(partition_tables(paths, partition)), promote_options="permissive")
+
+
+def partition_tables(paths: Iterable[Path], partition: int) -> Iterator[pa.Table]:
+    """One partition of each file."""
+    for path in paths:
+        with pa.memory_map(str(path)) as source:
+            yield pa.Table.from_batches([pa.ipc.open_file(source).get_batch(partition)])
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The finished files of a folder, sorted by name."""
+    return sorted(path for path in folder.glob("*.arrow") if not path.name.startswith("."))
