@@ -46,7 +46,9 @@ def block_of(shard: Any, shards: int) -> Any:
 
 def write_verdicts(path: Path, verdicts: pa.Table, shards: int) -> dict[str, Any]:
     """Write a reduce task's verdicts; the file's entry for its mark."""
-    return write_partitions(path, verdicts, block_of(verdicts["shard"].to_numpy().astype(np.int64), shards), blocks(shards))
+    return write_partitions(
+        path, verdicts, block_of(verdicts["shard"].to_numpy().astype(np.int64), shards), blocks(shards)
+    )
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,9 @@ def _own(files: list[Path], task: ShardSplit) -> pa.Table:
 
 
 def _with_copies(table: pa.Table, copies: pa.ChunkedArray | None) -> pa.Table:
-    before = table[COPIES] if COPIES in table.column_names else pa.chunked_array([pa.repeat(1, table.num_rows)], pa.int64())
+    before = (
+        table[COPIES] if COPIES in table.column_names else pa.chunked_array([pa.repeat(1, table.num_rows)], pa.int64())
+    )
     if COPIES in table.column_names:
         table = table.drop_columns([COPIES])
     return table.append_column(COPIES, before if copies is None else pc.coalesce(copies, before))

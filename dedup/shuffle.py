@@ -30,9 +30,11 @@ def write_partitions(path: Path, table: pa.Table, partition: NDArray[Any], parti
     bounds = np.searchsorted(partition[order], np.arange(partitions + 1))
     table = table.take(pa.array(order)).combine_chunks()
     empty = pa.RecordBatch.from_pylist([], schema=table.schema)
-    with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(
-        sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
-    ) as out:
+    with (
+        atomic_path(path) as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as out,
+    ):
         for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             batches = table.slice(a, b - a).to_batches() if b > a else [empty]
             out.write_batch(batches[0] if len(batches) == 1 else pa.concat_batches(batches))
