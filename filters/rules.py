@@ -31,6 +31,8 @@ class RuleFilter(Filter):
     """
 
     measures: ClassVar[pa.StructType]
+    cutoffs: ClassVar[tuple[str, ...]] = ()
+    """Options that hold numbers and may differ by language, besides those of the rules."""
 
     by_language: str = field(
         default="",
@@ -39,7 +41,12 @@ class RuleFilter(Filter):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.decides = (*(rule.option for rule in cls.rules), "by_language")
+        cls.decides = (*cls.numbers(), "by_language")
+
+    @classmethod
+    def numbers(cls) -> tuple[str, ...]:
+        """The options that `by_language` may set."""
+        return (*(rule.option for rule in cls.rules), *cls.cutoffs)
 
     @property
     def reads(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -48,12 +55,12 @@ class RuleFilter(Filter):
 
     def check(self) -> None:
         """As `Stage.check`."""
-        for rule in self.rules:
-            value = getattr(self, rule.option)
+        for option in self.numbers():
+            value = getattr(self, option)
             if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-                raise ConfigError(f"{self.name}: {rule.option} must be a number or null, not {value!r}")
+                raise ConfigError(f"{self.name}: {option} must be a number or null, not {value!r}")
         if self.by_language:
-            settings_by_language(self.by_language, self.name, tuple(rule.option for rule in self.rules))
+            settings_by_language(self.by_language, self.name, self.numbers())
 
     def config(self) -> dict[str, Any]:
         """The options; a settings file enters by its content."""
@@ -65,7 +72,7 @@ class RuleFilter(Filter):
         default = np.nan if value is None else float(value)
         out = np.full(docs.num_rows, default)
         if self.by_language:
-            table = settings_by_language(self.by_language, self.name, tuple(rule.option for rule in self.rules))
+            table = settings_by_language(self.by_language, self.name, self.numbers())
             langs = docs["lang"].to_pylist()
             for i, lang in enumerate(langs):
                 own = table.get(lang or "", {})

@@ -55,14 +55,18 @@ def resolved(address: str) -> str:
     return f"https://huggingface.co/{parts[0]}/{repository}/resolve/{revision or 'main'}/{parts[2]}"
 
 
-def fetch(address: str, *, sha256: str = "", progress: Progress | None = None) -> Path:
+def fetch(
+    address: str, *, sha256: str = "", progress: Progress | None = None, endings: tuple[str, ...] = ENDINGS
+) -> Path:
     """The local file of a model at an address; read once, then taken from the cache.
 
-    Raises ConfigError without a network, for a missing file, and where the checksum differs.
+    The name must have one of `endings`; with those of fastText a card is taken along. Raises ConfigError without a
+    network, for a missing file, and where the checksum differs.
     """
     name = PurePosixPath(re.split(r"[?#]", address)[0]).name
-    if not name.endswith(ENDINGS):
-        raise ConfigError(f"address '{address}' does not end in {' or '.join(ENDINGS)}: fastText models do")
+    if not name.endswith(endings):
+        kind = "fastText models do" if endings is ENDINGS else "files of this kind do"
+        raise ConfigError(f"address '{address}' does not end in {' or '.join(endings)}: {kind}")
     place = hashlib.blake2b(address.encode(), digest_size=8).hexdigest()
     target = cache_folder() / place / re.sub(r"[^\w.-]", "_", name)
     shown = progress or Progress(quiet=not sys.stderr.isatty())
@@ -72,7 +76,8 @@ def fetch(address: str, *, sha256: str = "", progress: Progress | None = None) -
             _download(address, source, temporary, shown)
             checked(temporary, sha256)
         shown.say(f"{target}: {target.stat().st_size:,} bytes, SHA-256 {file_sha256(target)}")
-        _take_card(source, target)
+        if endings is ENDINGS:
+            _take_card(source, target)
     return checked(target, sha256)
 
 
