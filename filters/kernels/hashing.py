@@ -8,25 +8,36 @@ from numpy.typing import NDArray
 
 from pipeline.kernels import kernel_part
 
-START, PRIME, MIX = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
-SHIFT = np.uint64(29)
+from .reading import eight_bytes
+
+MIX = np.uint64(0x9E3779B97F4A7C15)
+SHIFT, BYTE = np.uint64(29), np.uint64(8)
+EXACT = 8
+"""Of spans of up to so many bytes the same hash and length mean the same bytes: `mixed` is one to one."""
 _ALL = (1 << 64) - 1
 
 
 @kernel_part
-def hashed(data, i, end, h):
-    """FNV-1a, 64 bit, of bytes i to end, going on from h."""
-    while i < end:
-        h = (h ^ data[i]) * PRIME
-        i += 1
-    return h
+def mixed(packed, size):
+    """The hash of a span of up to EXACT bytes from the number that they make."""
+    h = packed + np.uint64(size) * MIX
+    h = (h ^ (h >> SHIFT)) * MIX
+    return h ^ (h >> SHIFT)
 
 
 @kernel_part
-def finished(h):
-    """Its bits mixed, so that the lowest can number slots."""
-    h = (h ^ (h >> SHIFT)) * MIX
-    return h ^ (h >> SHIFT)
+def span_hash(data, i, end):
+    """The 64-bit hash of bytes i to end; its lowest bits can number slots."""
+    size = end - i
+    h = np.uint64(0)
+    while i + EXACT < end:
+        h = mixed(h ^ eight_bytes(data, i), size)
+        i += EXACT
+    rest = np.uint64(0)
+    while i < end:
+        rest = rest << BYTE | data[i]
+        i += 1
+    return mixed(h ^ rest, size)
 
 
 @kernel_part
@@ -67,7 +78,7 @@ def number_spans(data, starts, ends, a, b, slots, ids, hashes):
                 found += 1
                 break
             alike = hashes[other] == h and ends[other] - starts[other] == size
-            if alike and equal_bytes(data, starts[k], starts[other], size):
+            if alike and (size <= EXACT or equal_bytes(data, starts[k], starts[other], size)):
                 ids[k] = ids[other]
                 break
             slot = (slot + 1) & mask
@@ -82,9 +93,15 @@ def room_for(longest: int, spans: int) -> NDArray[np.generic]:
 
 
 def hash_of(raw: bytes) -> int:
-    """`finished(hashed(...))` of all bytes, in plain Python."""
-    h = int(START)
-    for byte in raw:
-        h = (h ^ byte) * int(PRIME) & _ALL
+    """`span_hash` of all bytes, in plain Python."""
+    h, size = 0, len(raw)
+    full = max(size - 1, 0) // EXACT * EXACT
+    for at in range(0, full, EXACT):
+        h = _mixed(h ^ int.from_bytes(raw[at : at + EXACT], "little"), size)
+    return _mixed(h ^ int.from_bytes(raw[full:], "big"), size)
+
+
+def _mixed(packed: int, size: int) -> int:
+    h = packed + size * int(MIX) & _ALL
     h = (h ^ h >> int(SHIFT)) * int(MIX) & _ALL
     return h ^ h >> int(SHIFT)

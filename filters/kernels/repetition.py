@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline.kernels import kernel_part, plain_kernel
 
-from .hashing import MIX, START, finished, hashed, number_spans, slots_for
-from .reading import characters, continued, eight_bytes
+from .hashing import MIX, number_spans, slots_for, span_hash
+from .reading import characters
 
 HIGH = np.uint64(32)
 
@@ -21,17 +21,8 @@ def repeated_spans(data, starts, ends, offsets, slots, counts, chars, ids, hashe
         a = offsets[d]
         b = offsets[d + 1]
         for k in range(a, b):
-            i = starts[k]
-            end = ends[k]
-            count = end - i
-            h = START ^ np.uint64(count)
-            while i + 8 <= end:
-                eight = eight_bytes(data, i)
-                count -= continued(eight)
-                h = finished(h ^ eight)
-                i += 8
-            chars[k] = count - (end - i) + characters(data, i, end)
-            hashes[k] = finished(hashed(data, i, end, h))
+            chars[k] = characters(data, starts[k], ends[k])
+            hashes[k] = span_hash(data, starts[k], ends[k])
         number_spans(data, starts, ends, a, b, slots, ids, hashes)
         for k in range(a, b):
             counts[k - a] = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.kernels import kernel_part, plain_kernel
 
-from .hashing import START, finished, hashed, number_spans
+from .hashing import number_spans, span_hash
 from .line_breaks import trim_left, trim_right
 from .word_breaks import CHARACTER, span_facts
 
@@ -67,12 +67,11 @@ def count_stop_words(data, starts, ends, offsets, kinds, ids, hashes, salts, mas
                 newest = ids[k]
                 count += mark_stop_word(hashes[k] ^ salt, mask, keys, seen, d)
             if kinds[k] >= CHARACTER:
-                h = hashed(data, starts[k], ends[k], START)
                 last = k + 1
                 while last < offsets[d + 1] and last < k + LONGEST_STOP_WORD:
                     if kinds[last] < CHARACTER or starts[last] != ends[last - 1]:
                         break
-                    h = hashed(data, starts[last], ends[last], h)
-                    count += mark_stop_word(finished(h) ^ salt, mask, keys, seen, d)
+                    h = span_hash(data, starts[k], ends[last])
+                    count += mark_stop_word(h ^ salt, mask, keys, seen, d)
                     last += 1
         out[d] = count

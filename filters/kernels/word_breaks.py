@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.kernels import kernel_part, plain_kernel
 
 from . import tables as t
-from .hashing import PRIME, START, finished, hashed, number_spans
+from .hashing import BYTE, EXACT, mixed, number_spans, span_hash
 from .reading import char_bytes, properties
 
 WORD, NUMBER, MARKS, CHARACTER = 1, 2, 3, 4
@@ -145,7 +145,7 @@ def span_facts(data, i, end, first, blocks):  # type: ignore[no-untyped-def]
     """(characters, what they hold, hash) of a span: see `segments.Tokens`."""
     count = 0
     held = 0
-    h = START
+    h = span_hash(data, i, end)
     while i < end:
         b = data[i]
         size = 1
@@ -154,13 +154,12 @@ def span_facts(data, i, end, first, blocks):  # type: ignore[no-untyped-def]
         else:
             size = char_bytes(data, i, end)
             word = properties(data, i, size, first, blocks)
-        h = hashed(data, i, i + size, h)
         i += size
         if count == 0 and word & (t.LETTER | t.NUMBER):
             held = STARTS_ALNUM
         count += 1
         held |= (word & FLAGS) | (0 if word & t.NO_WORD else HAS_WORD)
-    return count, held, finished(h)
+    return count, held, h
 
 
 @plain_kernel
@@ -182,17 +181,16 @@ def word_spans(
             held = ascii[data[i]] + 0
             j = i + 1
             kind = 0
-            h = START
+            packed = np.uint64(data[i])
             plain = not held & NOT_ASCII
             if held & RUN_BITS:
-                h = (h ^ data[i]) * PRIME
                 after = 0
                 while j < end:
                     after = ascii[data[j]] + 0
                     if not after & RUN_BITS:
                         break
                     held |= after & PAST_FIRST
-                    h = (h ^ data[j]) * PRIME
+                    packed = packed << BYTE | data[j]
                     j += 1
                 if j < end and after & (MIDDLE | NOT_ASCII):
                     plain = not after & NOT_ASCII and (
@@ -205,7 +203,6 @@ def word_spans(
                         j += 1
                 elif not held & t.SPACE:
                     kind = MARKS + 0
-                    h = (h ^ data[i]) * PRIME
                 plain = j == end or data[j] < 0x80
             if not plain:
                 j, content_bits = segment_end(data, i, end, first, blocks)
@@ -218,12 +215,12 @@ def word_spans(
                 kinds[k] = kind
                 if describes:
                     size = j - i
-                    h = finished(h)
                     if not plain:
-                        size, held, h = span_facts(data, i, j, first, blocks)
+                        size, held, hashes[k] = span_facts(data, i, j, first, blocks)
+                    else:
+                        hashes[k] = mixed(packed, size) if size <= EXACT else span_hash(data, i, j)
                     chars[k] = size
                     holds[k] = held & (FLAGS | HAS_WORD | STARTS_ALNUM)
-                    hashes[k] = h
                 k += 1
             i = j
         if describes:
