@@ -22,12 +22,16 @@ FTFY = "ftfy 6.3, https://ftfy.readthedocs.io"
 def damage(docs: pa.Table) -> np.ndarray:
     """int64[n, 4]: characters, those of broken letters and C1 controls, U+FFFD, private use."""
     from .kernels import mojibake
-    from .kernels.columns import text_of
+    from .kernels.columns import remembered, text_of
 
     text = text_of(docs["text"])
-    counts = np.zeros((len(text), 4), np.int64)
-    mojibake.damage(text.data, text.offsets, mojibake.CLASSES, np.zeros(3, np.int64), counts)
-    return counts
+
+    def count() -> np.ndarray:
+        counts = np.zeros((len(text), 4), np.int64)
+        mojibake.damage(text.data, text.offsets, mojibake.CLASSES, np.zeros(3, np.int64), counts)
+        return counts
+
+    return remembered(text, "damage", count)
 
 
 @register

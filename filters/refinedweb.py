@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
+from pipeline.schema import require
 from pipeline.stage import CUT_SPANS, DROP_REASON, Editor, register
 
 if TYPE_CHECKING:
@@ -77,13 +79,19 @@ class RefinedWebLines(Editor):
 
     def edit(self, docs: pa.Table) -> tuple[pa.Array, pa.Array]:
         """As `Editor.edit`."""
+        text, spans, _ = self._edited(docs)
+        return text, spans
+
+    def _edited(self, docs: pa.Table) -> tuple[pa.Array, pa.Array, np.ndarray]:
+        """Text, spans, and int64[n, 2]: words before and after."""
         from .kernels import refinedweb, tables
         from .kernels.edits import edited
 
         table = phrases()
         on = (self.max_uppercase is not None, self.numbers, self.counters, self.one_word, self.patterns)
         rules = sum(1 << bit for bit, wanted in enumerate(on) if wanted)
-        room = np.zeros(5, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64)
+        words = np.zeros((len(docs), 2), np.int64)
+        room = np.zeros(6, np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64), words
         settings = float(self.max_uppercase or 0), rules, self.max_pattern_words
 
         def run(data, offsets, document, *out):  # type: ignore[no-untyped-def]
@@ -93,31 +101,17 @@ class RefinedWebLines(Editor):
                 )
             )
 
-        return edited(docs["text"], self.name, refinedweb.KINDS, run)
+        return *edited(docs["text"], self.name, refinedweb.KINDS, run), words
 
     def __call__(self, docs: pa.Table) -> pa.Table:
         """As `Editor.__call__`, with the share of words taken and the reason `max_words_taken`."""
-        out = super().__call__(docs)
-        touched = np.flatnonzero(out[CUT_SPANS].combine_chunks().value_lengths().to_numpy() > 0)
-        taken = np.zeros(docs.num_rows)
-        if len(touched):
-            rows = pa.array(touched)
-            old, new = words(docs["text"].take(rows)), words(out["text"].take(rows))
-            taken[touched] = 1 - new / np.maximum(old, 1)
+        require(docs, self.reads, f"editor '{self.name}'")
+        text, spans, words = self._edited(docs)
+        out = self.edited(docs, text, spans)
+        taken = np.where(pc.list_value_length(spans), 1 - words[:, 1] / np.maximum(words[:, 0], 1), 0.0)
         limit = np.inf if self.max_words_taken is None else self.max_words_taken
         reasons = ["max_words_taken" if share > limit else None for share in taken]
         if TAKEN in out.column_names:
             out = out.drop_columns([TAKEN])
         out = out.append_column(pa.field(TAKEN, pa.float64()), pa.array(taken))
         return out.append_column(DROP_REASON, pa.array(reasons, pa.string()))
-
-
-def words(column: pa.ChunkedArray) -> np.ndarray:
-    """int64[n]: words of each document by white space; of characters in scripts without spaces two make a word."""
-    from .kernels import refinedweb, tables
-    from .kernels.columns import text_of
-
-    text = text_of(column)
-    out = np.zeros(len(text), np.int64)
-    refinedweb.document_words(text.data, text.offsets, *tables.load(), np.zeros(5, np.int64), out)
-    return out

@@ -9,20 +9,21 @@ from pipeline.kernels import kernel_part, larger, plain_kernel
 
 from . import tables as t
 from .line_breaks import break_bytes, trim_left, trim_right
-from .reading import char_bytes, properties
+from .reading import char_bytes, copied, properties
 
 KINDS = ("long_word", "terminal_punctuation", "min_words", "javascript", "policy", "citation")
 LONG_WORD, TERMINAL, MIN_WORDS, JAVASCRIPT, POLICY, CITATION = range(6)
 _NONE = -1
 
-# classes of bytes: inside a word, white space, perhaps white space or a break, where a phrase may be, continuation
-_SPACE, _BREAK, _LEAD, _LETTER, _BRACKET, _CONTINUED = 1, 2, 3, 4, 5, 6
+# classes of bytes: inside a word, white space, a break, perhaps either, a bracket, a byte that goes on with a character
+_SPACE, _BREAK, _LEAD, _BRACKET, _CONTINUED = 1, 2, 3, 4, 5
 _CLASSES = np.zeros(256, np.uint8)
 _CLASSES[[9, 31, 32]] = _SPACE
 _CLASSES[[10, 11, 12, 13, 28, 29, 30]] = _BREAK
 _CLASSES[0x80:0xC0] = _CONTINUED
 _CLASSES[[0xC2, 0xE1, 0xE2, 0xE3]] = _LEAD
-_CLASSES[[ord(c) for c in "jJkKvVfFpP"]] = _LETTER
+for _pair in ("ja", "ki", "va", "f ", "ps"):  # where a phrase may be, the letter that must follow there
+    _CLASSES[[ord(_pair[0]), ord(_pair[0].upper())]] = ord(_pair[1])
 _CLASSES[[ord("["), ord("{")]] = _BRACKET
 
 # what is looked for, lower case: start and length in _WORDS
@@ -113,14 +114,18 @@ def scan_line(data, i, end, facts):
     while i < end:
         kind = _CLASSES[data[i]]
         if kind == 0:
-            length += 1
+            run = i
             i += 1
+            while i < end and _CLASSES[data[i]] == 0:
+                i += 1
+            length += i - run
             continue
         if kind == _CONTINUED:
             i += 1
             continue
-        if kind == _LETTER:
-            flags |= phrase_flags(data, i, start, end, data[i] | 32)
+        if kind >= 32:
+            if i + 1 < end and data[i + 1] | 32 == kind:
+                flags |= phrase_flags(data, i, start, end, data[i] | 32)
         elif kind == _BRACKET:
             flags |= BRACE if data[i] == 123 else MARKED
         else:
@@ -141,7 +146,7 @@ def scan_line(data, i, end, facts):
                 else:
                     space = (second == 0x80 and (third <= 0x8A or third == 0xAF)) or (second == 0x81 and third == 0x9F)
                     if second == 0x84 and third == 0xAA:
-                        flags |= phrase_flags(data, i, start, end, 107)
+                        flags |= phrase_flags(data, i, start, end, third - 63)
             elif kind == _BREAK:
                 break
             if space:
@@ -176,7 +181,9 @@ def ends_sentence(data, start, end):
 
 
 @plain_kernel
-def edit_lines(data, offsets, document, options, first, blocks, facts, out, out_offsets, starts, ends, kinds, counts):
+def edit_lines(
+    data, offsets, document, options, first, blocks, facts, out, seen, out_offsets, starts, ends, kinds, counts
+):
     """Apply the line rules to documents from `document` on; returns the first that found no room for its spans.
 
     facts: int64[3], room for `scan_line`. options: int64[8]: the longest word allowed (-1: any), citations, terminal
@@ -228,14 +235,11 @@ def edit_lines(data, offsets, document, options, first, blocks, facts, out, out_
                             new += 1
                             j += 1
                     if k > before:
-                        scan_line(out, at, new, facts)
+                        scan_line(seen, at, new, facts)
                         flags = facts[2]
                 else:
-                    while j < stop:
-                        out[new] = data[j]
-                        new += 1
-                        j += 1
-                if options[2] and not ends_sentence(out, at, new):
+                    new = copied(data, j, stop, out, new)
+                if options[2] and not ends_sentence(seen, at, new):
                     kind = TERMINAL
                 elif words < options[3]:
                     kind = MIN_WORDS
@@ -256,12 +260,10 @@ def edit_lines(data, offsets, document, options, first, blocks, facts, out, out_
                 ends[k] = stop - offsets[d]
                 kinds[k] = kind
                 k += 1
-        start = out_offsets[d] if options[7] else trim_left(out, out_offsets[d], o, first, blocks)
-        o = trim_right(out, start, o, first, blocks)
+        start = out_offsets[d] if options[7] else trim_left(seen, out_offsets[d], o, first, blocks)
+        o = trim_right(seen, start, o, first, blocks)
         if start > out_offsets[d]:
-            for j in range(start, o):
-                out[out_offsets[d] + j - start] = out[j]
-            o -= start - out_offsets[d]
+            o = copied(seen, start, o, out, out_offsets[d])
         out_offsets[d + 1] = o
         counts[d + 1] = k
     return len(offsets) - 1
@@ -286,8 +288,8 @@ def document_facts(data, offsets, long_line, facts):
             length += b & 0xC0 != 0x80
             if b == 123:
                 braces += 1
-            elif b | 32 == 112 and phrase_flags(data, i, start, end, 112) & LOREM:
-                lorem += 1
+            elif b | 32 == 112 and i + 1 < end and data[i + 1] | 32 == 115:
+                lorem += 1 if phrase_flags(data, i, start, end, b | 32) & LOREM else 0
         facts[d, 0] = lorem
         facts[d, 1] = braces
         facts[d, 2] = lines + (length >= long_line)

@@ -18,20 +18,23 @@ Kernel = Callable[..., int]
 def edited(column: Column, editor: str, kinds: tuple[str, ...], run: Kernel) -> tuple[pa.Array, pa.Array]:
     """(text, spans) of an editor.
 
-    `run(data, offsets, document, out, out_offsets, starts, ends, kinds, counts)` edits the documents from `document`
-    on and returns the first one for whose spans there was no room. A text never gets longer. Texts without a span
+    `run(data, offsets, document, out, seen, out_offsets, starts, ends, kinds, counts)` edits the documents from
+    `document` on and returns the first one for whose spans there was no room. `seen` is `out` read only, of the type
+    of `data`, so that parts that read either are compiled once. A text never gets longer. Texts without a span
     may change too (white space).
     """
     text = text_of(column)
     n = len(text)
     size = int(text.offsets[-1] - text.offsets[0]) if n else 0
     out, out_offsets = np.empty(size, np.uint8), np.zeros(n + 1, np.int64)
+    seen = out.view()
+    seen.setflags(write=False)
     room = size // 80 + n + 64
     starts, ends, which = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.int8)
     counts = np.zeros(n + 1, np.int64)
     document = 0
     while document < n:
-        document = run(text.data, text.offsets, document, out, out_offsets, starts, ends, which, counts)
+        document = run(text.data, text.offsets, document, out, seen, out_offsets, starts, ends, which, counts)
         if document < n:  # no span is shorter than a byte and a document's own size is always enough
             longest = int(text.offsets[document + 1] - text.offsets[document])
             room = 2 * len(starts) + longest + 64

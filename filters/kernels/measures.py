@@ -12,7 +12,7 @@ from . import tables
 from .columns import Column, Spans, Text, remembered, text_of
 from .counting import BLANK, BULLET, ELLIPSIS_END, TERMINAL_END
 from .hashing import MIX, hash_of, room_for
-from .segments import WORDS_PER_TOKEN, Tokens, marks
+from .segments import CHARACTER, WORDS_PER_TOKEN, Tokens, marks
 
 __all__ = [
     "BLANK", "BULLET", "ELLIPSIS_END", "TERMINAL_END", "Classes", "Repeats",
@@ -173,14 +173,12 @@ def token_sums(tokens: Tokens, spans: Spans) -> TokenSums:
 
 def word_counts(spans: Spans) -> NDArray[np.float64]:
     """float64[n]: words of each document; in scripts without spaces a token counts for a part of a word."""
-    from .segments import CHARACTER
-
     counts = spans.counts.astype(np.float64)
-    if not len(spans) or spans.kinds.max() < CHARACTER:
-        return counts
-    for kind in range(CHARACTER, len(WORDS_PER_TOKEN)):
-        found = per_document(spans, spans.kinds == kind)
-        counts -= found * (1 - WORDS_PER_TOKEN[kind])
+    where = np.flatnonzero(spans.kinds >= CHARACTER)
+    kinds = spans.kinds[where]
+    for kind in np.unique(kinds):
+        passed = np.searchsorted(where[kinds == kind], spans.offsets)
+        counts -= np.diff(passed) * (1 - WORDS_PER_TOKEN[kind])
     return counts
 
 

@@ -21,6 +21,9 @@ from . import tables as t
 from .reading import char_bytes, properties
 
 KEYS = 1 << 16
+_SPREAD = np.uint64(2654435761)
+_1, _2, _3, _8, _16, _24 = (np.uint64(i) for i in (1, 2, 3, 8, 16, 24))
+_SPACE, _SPACES, _TOPS, _LAST = (np.uint64(i) for i in (32, 0x20202020, 0x80808080, KEYS - 1))
 _KATAKANA = t.SCRIPTS.index("Katakana")  # the last of the scripts without spaces
 _SAME = {c: "'" for c in "\u2018\u2019\u02bc`"} | {c: "-" for c in "\u2010\u2011\u2013\u2014"}
 
@@ -91,10 +94,8 @@ def phrase_table(phrases: list[tuple[str, int]]) -> Phrases:
 
 
 def _key(head: bytes) -> int:
-    value = 0
-    for b in head:
-        value = value * 37 + (32 if b < 32 else b | 32)
-    return (value ^ value >> 11) & (KEYS - 1)
+    value = sum((32 if b < 32 else b | 32) << 8 * k for k, b in enumerate(head))
+    return value * int(_SPREAD) >> 16 & (KEYS - 1)
 
 
 def read_phrases(name: str, kinds: tuple[str, ...]) -> list[tuple[str, int]]:
@@ -113,11 +114,16 @@ def entry_at(data, i, end, keys):
     """Where in `entries` the phrases that may begin at i are, -1 for none."""
     if i + 4 > end:
         return -1
-    value = 0
-    for k in range(i, i + 4):
-        b = data[k] + 0
-        value = value * 37 + (32 if b < 32 else b | 32)
-    return keys[(value ^ value >> 11) & (KEYS - 1)] + 0
+    k = np.uint64(i)
+    value = np.uint64(data[k]) | np.uint64(data[k + _1]) << _8
+    value |= np.uint64(data[k + _2]) << _16 | np.uint64(data[k + _3]) << _24
+    if (value - _SPACES) & ~value & _TOPS:  # control characters, line breaks too, count as spaces
+        value = np.uint64(0)
+        for back in range(3, -1, -1):
+            b = data[i + back]
+            value = value << _8 | (b if b >= 32 else _SPACE)
+    value |= _SPACES
+    return keys[(value * _SPREAD >> _16) & _LAST] + 0
 
 
 @kernel_part
@@ -202,25 +208,23 @@ def covered(data, offsets, fold, points, starts, keys, entries, kinds, first, bl
     for d in range(len(offsets) - 1):
         i = offsets[d]
         end = offsets[d + 1]
-        inside = False  # an ASCII word
         while i < end:
-            b = data[i]
-            if b < 128:
-                word = (b >= 97 and b <= 122) or (b >= 65 and b <= 90) or (b >= 48 and b <= 57)
-                if inside or not word:
-                    inside = word
-                    i += 1
-                    continue
-            inside = b < 128
+            ascii = data[i] < 128
+            if ascii and not blocks[data[i]] & (t.LETTER | t.NUMBER):
+                i += 1
+                continue
             entry = entry_at(data, i, end, keys)
-            number = -1
             if entry >= 0:
                 number = find_phrase(
                     data, i, offsets[d], end, fold, points, starts, entries, entry, first, blocks, found, step
                 )
-            if number >= 0:
-                out[d, kinds[number]] += found[0] - i
-                i = found[0]
-                inside = False
+                if number >= 0:
+                    out[d, kinds[number]] += found[0] - i
+                    i = found[0]
+                    continue
+            if ascii:  # no phrase begins inside of a word
+                i += 1
+                while i < end and data[i] < 128 and blocks[data[i]] & (t.LETTER | t.NUMBER):
+                    i += 1
             else:
                 i += char_bytes(data, i, end)

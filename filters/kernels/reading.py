@@ -62,3 +62,13 @@ def characters(data, i, end):  # type: ignore[no-untyped-def]
         count -= 1 if data[i] & 0xC0 == 0x80 else 0
         i += 1
     return count
+
+
+@kernel_part
+def copied(data, i, end, out, o):  # type: ignore[no-untyped-def]
+    """Where `out` ends after data[i:end] was written to it from o on."""
+    into = np.uint64(o)
+    source = np.uint64(i)
+    for k in range(end - i):
+        out[into + np.uint64(k)] = data[source + np.uint64(k)]
+    return o + end - i if end > i else o

@@ -8,7 +8,7 @@ from pipeline.kernels import kernel_part, plain_kernel
 from . import tables as t
 from .line_breaks import trim_left, trim_right
 from .phrases import entry_at, find_phrase
-from .reading import char_bytes, properties
+from .reading import char_bytes, copied, properties
 
 KINDS = ("uppercase", "numbers", "counter", "one_word", "pattern")
 _NONE, UPPERCASE, NUMBERS, COUNTER, ONE_WORD, PATTERN = range(-1, 5)
@@ -18,7 +18,7 @@ _COUNT, _BEGIN, _END, _ANYWHERE, _LINE = range(5)
 
 @kernel_part
 def line_facts(data, i, end, first, blocks, facts):
-    """facts: characters, capitals, numerical characters, white space, words of a stripped line.
+    """facts: characters, capitals, numerical characters, white space, words, characters without spaces of a line.
 
     Words are parted by white space; of characters in scripts without spaces two make a word.
     """
@@ -33,17 +33,17 @@ def line_facts(data, i, end, first, blocks, facts):
     while i < end:
         b = data[i]
         characters += 1
+        other = True
         if b < 128:
-            size = 1
             word = blocks[b] + 0
-            other = True
+            i += 1
         else:
             size = char_bytes(data, i, end)
             word = properties(data, i, size, first, blocks)
             script = word >> t.SCRIPT_SHIFT & 15
             other = script < 1 or script > t.LAST_SPACELESS
             spaceless += not other
-        i += size
+            i += size
         if word & t.SPACE:
             spaces += 1
             whole = False
@@ -60,7 +60,8 @@ def line_facts(data, i, end, first, blocks, facts):
     facts[1] = capitals
     facts[2] = numbers
     facts[3] = spaces
-    facts[4] = words + spaceless // 2
+    facts[4] = words
+    facts[5] = spaceless
 
 
 @kernel_part
@@ -95,12 +96,13 @@ def amount_end(data, i, end, first, blocks):
 @plain_kernel
 def edit_lines(
     data, offsets, document, max_uppercase, rules, max_words, fold, points, starts, keys, entries, places, first,
-    blocks, facts, found, step, out, out_offsets, cuts, cut_ends, which, counts,
+    blocks, facts, found, step, words, out, seen, out_offsets, cuts, cut_ends, which, counts,
 ):  # fmt: skip
     """Correct documents from `document` on; returns the first that found no room for its spans.
 
     rules: bits by kind. max_words: of lines that patterns are looked for in. places: where in a line each phrase
-    counts. facts: int64[5], found and step: int64[1], room. The rest as in `c4.edit_lines`.
+    counts. facts: int64[6], found and step: int64[1], room. words: int64[n, 2], the document's words before and after:
+    parted by white space; of characters in scripts without spaces two make one. The rest as in `c4.edit_lines`.
     """
     k = counts[document]
     for d in range(document, len(offsets) - 1):
@@ -108,6 +110,10 @@ def edit_lines(
         end = offsets[d + 1]
         o = out_offsets[d]
         before = k
+        old_words = 0
+        old_spaceless = 0
+        new_words = 0
+        new_spaceless = 0
         while i < end:
             stop = i
             while stop < end and data[stop] != 10:
@@ -121,11 +127,14 @@ def edit_lines(
             mark = k
             if line < rest:
                 line_facts(data, line, rest, first, blocks, facts)
+                line_words = facts[4] + facts[5] // 2
+                old_words += facts[4]
+                old_spaceless += facts[5]
                 if rules & 1 << UPPERCASE and facts[1] > max_uppercase * facts[0]:
                     kind = UPPERCASE
                 elif rules & 1 << NUMBERS and facts[2] == facts[0] - facts[3]:
                     kind = NUMBERS
-                elif rules & (1 << COUNTER | 1 << PATTERN) and facts[4] <= max_words:
+                elif rules & (1 << COUNTER | 1 << PATTERN) and line_words <= max_words:
                     amount = amount_end(data, line, rest, first, blocks) if rules & 1 << COUNTER else -1
                     j = line
                     visible = False  # whether a word stays
@@ -170,7 +179,7 @@ def edit_lines(
                         visible = True
                     if kind == _NONE and k > mark and not visible:
                         kind = PATTERN
-                if kind == _NONE and k == mark and rules & 1 << ONE_WORD and facts[4] < 2:
+                if kind == _NONE and k == mark and rules & 1 << ONE_WORD and line_words < 2:
                     kind = ONE_WORD
             if kind != _NONE:
                 k = mark
@@ -181,30 +190,24 @@ def edit_lines(
                 i = after
                 continue
             j = i
+            written = o
             for c in range(mark, k):
                 upto = trim_right(data, j, cuts[c] + offsets[d], first, blocks) if cuts[c] + offsets[d] > line else i
-                while j < upto:
-                    out[o] = data[j]
-                    o += 1
-                    j += 1
+                o = copied(data, j, upto, out, o)
                 j = cut_ends[c] + offsets[d]
                 if cuts[c] + offsets[d] == line:
                     j = next_word(data, j, rest, first, blocks)
-            while j < after:
-                out[o] = data[j]
-                o += 1
-                j += 1
+            o = copied(data, j, after, out, o)
+            if k > mark:
+                line_facts(seen, written, o, first, blocks, facts)
+            if line < rest:
+                new_words += facts[4]
+                new_spaceless += facts[5]
             i = after
+        words[d, 0] = old_words + old_spaceless // 2
+        words[d, 1] = new_words + new_spaceless // 2
         if k > before:
-            o = trim_right(out, out_offsets[d], o, first, blocks)
+            o = trim_right(seen, out_offsets[d], o, first, blocks)
         out_offsets[d + 1] = o
         counts[d + 1] = k
     return len(offsets) - 1
-
-
-@plain_kernel
-def document_words(data, offsets, first, blocks, facts, out):
-    """out: int64[n]: words of each document, as `line_facts` counts them. facts: int64[5], room."""
-    for d in range(len(offsets) - 1):
-        line_facts(data, offsets[d], offsets[d + 1], first, blocks, facts)
-        out[d] = facts[4]
