@@ -67,7 +67,7 @@ class ShardSplit:
 
 
 def split_shard(task: ShardSplit) -> dict[str, Any]:
-    """Write a shard's `kept/` and `dropped/` files. The verdict's `reason` column, where it has one, overrides `reason`."""
+    """Write a shard's `kept/` and `dropped/` files. A verdict's `reason`, where it has one, goes before the task's."""
     folder = Path(task.folder)
     files = files_in(folder / task.verdicts)
     own = _own(files, task)

@@ -5,7 +5,7 @@ A file is Arrow IPC with one record batch a partition; a reader maps the file an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.errors import StepFailed
 from pipeline.store import atomic_path, file_digest
 
 ROWS_PER_BATCH = 8192
@@ -25,7 +26,7 @@ def partition_count(rows: int, rows_per_partition: int) -> int:
 
 
 def write_partitions(path: Path, table: pa.Table, partition: NDArray[Any], partitions: int) -> dict[str, Any]:
-    """Write the rows grouped by `partition` (int[n] in [0, partitions)), in their order; the file's entry for a mark."""
+    """Write the rows grouped by `partition`, int[n] below `partitions`, in their order; the file's entry for a mark."""
     order = np.argsort(partition, kind="stable")
     bounds = np.searchsorted(partition[order], np.arange(partitions + 1))
     table = table.take(pa.array(order)).combine_chunks()
@@ -47,18 +48,24 @@ def entry(path: Path, rows: int) -> dict[str, Any]:
     return {"file": name, "rows": rows, "bytes": path.stat().st_size, "blake2b": file_digest(path)}
 
 
-def read_partition(paths: Iterable[Path], partition: int) -> pa.Table:
-    """The rows of one partition of all files, in the files' order. There must be a file."""
-    return pa.concat_tables(list(partition_tables(paths, partition)), promote_options="permissive")
+def read_partition(paths: Iterable[Path], partition: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of one partition of all files, in the files' order; only these columns. There must be a file."""
+    return pa.concat_tables([_part(path, partition, columns) for path in paths], promote_options="permissive")
 
 
-def partition_tables(paths: Iterable[Path], partition: int) -> Iterator[pa.Table]:
-    """One partition of each file."""
-    for path in paths:
-        with pa.memory_map(str(path)) as source:
-            yield pa.Table.from_batches([pa.ipc.open_file(source).get_batch(partition)])
+def _part(path: Path, partition: int, columns: Sequence[str] | None) -> pa.Table:
+    with pa.memory_map(str(path)) as source:
+        options = pa.ipc.IpcReadOptions()
+        if columns is not None:
+            schema = pa.ipc.open_file(source).schema
+            options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
+        table = pa.Table.from_batches([pa.ipc.open_file(source, options=options).get_batch(partition)])
+    return table.select(columns) if columns is not None else table
 
 
-def files_in(folder: Path) -> list[Path]:
-    """The finished files of a folder, sorted by name."""
-    return sorted(path for path in folder.glob("*.arrow") if not path.name.startswith("."))
+def files_in(folder: Path, count: int | None = None) -> list[Path]:
+    """The finished files of a folder, sorted by name. Raises StepFailed where there are not `count`."""
+    files = sorted(path for path in folder.glob("*.arrow") if not path.name.startswith("."))
+    if count is not None and len(files) != count:
+        raise StepFailed(f"{folder} holds {len(files)} of {count} files; delete the step's folder and run again")
+    return files

@@ -1,0 +1,270 @@
+"""Near-duplicate removal by MinHash over any number of shards: sign -> link -> components -> compare -> split.
+
+Each part reads and writes partitioned files, so that memory depends on the size of a partition and not on that of the
+corpus, and a lost worker or a killed run costs the tasks in flight alone.
+
+Reads `text` (and the policy's columns); kept rows get `copies`, dropped ones `duplicate_of` and `similarity`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import ConfigError, SchemaError, nearest
+from pipeline.runner import Task
+from pipeline.steps import Artefact, Step, StepContext, register_step
+
+from . import lsh
+from .clusters import components
+from .groups import GatherTask, Labels, gather, label_nodes
+from .keeper import HELP, KeeperPolicy
+from .minhash_parameters import MinhashParameters
+from .removal import split_all
+from .settle import BLOCK_BYTES, LARGEST, SIMILARITY, SettleTask, settle
+from .shuffle import partition_count
+
+NODES_PER_FILE = 1 << 18
+"""Documents whose band keys a map task holds."""
+GROUP_BYTES = 256 << 20
+"""Sets of a group, in the mean."""
+WORK = ("bands", "links", "stars", "labels", "groups", "spill", "verdicts")
+REASON = "near_duplicate"
+
+
+@dataclass(frozen=True)
+class SignTask:
+    """One shard to sign."""
+
+    index: int
+    path: str
+    folder: str
+    partitions: int
+    parameters: MinhashParameters
+
+
+def sign(task: SignTask) -> dict[str, Any]:
+    """Write `bands/<shard>-<part>.arrow`: the band keys of the shard's documents that have a shingle."""
+    folder = Path(task.folder)
+    entries: list[dict[str, Any]] = []
+    keys: list[Any] = []
+    nodes: list[Any] = []
+    row = shingles = 0
+
+    def flush() -> None:
+        if nodes:
+            path = folder / "bands" / f"{task.index:05d}-{len(entries):03d}.arrow"
+            entries.append(lsh.write_bands(path, np.concatenate(keys), np.concatenate(nodes), task.partitions))
+            keys.clear()
+            nodes.clear()
+
+    for batch in pq.ParquetFile(task.path).iter_batches(1024, columns=["text"]):
+        made, hashes, offsets = task.parameters.described(pa.chunked_array([batch["text"]]))
+        some = np.flatnonzero(np.diff(offsets))
+        keys.append(made[some])
+        nodes.append(lsh.nodes_of(task.index, row + some))
+        row += batch.num_rows
+        shingles += len(hashes)
+        if sum(map(len, nodes)) >= NODES_PER_FILE:
+            flush()
+    flush()
+    return {"intermediate": entries, "n_in": row, "shingles": shingles}
+
+
+@register_step
+@dataclass(frozen=True, kw_only=True)
+class MinhashDedup(Step):
+    """Keeps one of each set of near-duplicate documents, and nothing is dropped that has no similar kept partner.
+
+    Documents that share one of `bands` keys of `rows` MinHash values each are compared by the true similarity of their
+    shingle sets. Of similar ones the first in the order of `keep` stays. Without `verify` whole components go but for
+    their first document, as in other tools: faster, and documents go that resemble nothing that stays.
+    """
+
+    name: ClassVar[str] = "minhash_dedup"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("documents",)
+
+    preset: str = field(
+        default="fineweb", metadata={"help": "shingles, bands and rows: fineweb, refinedweb, dclm, nemo or datasketch"}
+    )
+    bands: int | None = field(default=None, metadata={"help": "other number of bands than the preset's"})
+    rows: int | None = field(default=None, metadata={"help": "other number of rows a band"})
+    unit: str | None = field(default=None, metadata={"help": "shingles of `words` or of `characters`"})
+    ngram: int | None = field(default=None, metadata={"help": "units a shingle"})
+    seed: int | None = field(default=None, metadata={"help": "of the permutations"})
+    keep: tuple[str, ...] = field(default=("longest", "oldest"), metadata={"help": HELP})
+    verify: bool = field(default=True, metadata={"help": "remove only what is similar enough to a kept document"})
+    threshold: float | None = field(
+        default=None, metadata={"help": "similarity asked for; default: where the preset's S-curve rises, (1/b)^(1/r)"}
+    )
+    measure: str = field(
+        default="jaccard", metadata={"help": "of shingle sets: `jaccard`, or `containment` in the smaller one"}
+    )
+    max_compared: int = field(
+        default=1000, metadata={"help": "kept documents that one is compared with at most, likeliest first"}
+    )
+
+    def check(self) -> None:
+        from .presets import PRESETS
+
+        where = f"step '{self.name}'"
+        if self.preset not in PRESETS:
+            raise ConfigError(
+                f"{where}: no preset '{self.preset}'{nearest(self.preset, PRESETS)}; there are {', '.join(PRESETS)}"
+            )
+        for name in ("bands", "rows", "ngram", "max_compared"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{where}: {name} must be at least 1, not {value}")
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise ConfigError(f"{where}: threshold must lie in (0, 1], not {self.threshold}")
+        if self.measure not in ("jaccard", "containment"):
+            raise ConfigError(f"{where}: measure must be jaccard or containment, not '{self.measure}'")
+        if self.unit not in (None, "words", "characters"):
+            raise ConfigError(f"{where}: unit must be words or characters, not '{self.unit}'")
+        KeeperPolicy.parse(self.keep, where)
+
+    @property
+    def parameters(self) -> MinhashParameters:
+        """The preset's, with what was given over them."""
+        from .presets import PRESETS
+
+        preset = PRESETS[self.preset]
+        shingling = preset.shingling
+        given = {"unit": self.unit, "n": self.ngram}
+        shingling = dataclasses.replace(shingling, **{k: v for k, v in given.items() if v is not None})
+        return MinhashParameters(
+            shingling=shingling,
+            scheme=preset.scheme,
+            seed=preset.seed if self.seed is None else self.seed,
+            bands=self.bands or preset.bands,
+            rows=self.rows or preset.rows,
+        )
+
+    @property
+    def least_similarity(self) -> float:
+        """The threshold in force."""
+        parameters = self.parameters
+        return self.threshold if self.threshold is not None else (1 / parameters.bands) ** (1 / parameters.rows)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "parameters": self.parameters.config(), "least_similarity": self.least_similarity}
+
+    def columns(self, have: set[str]) -> set[str]:
+        if "text" not in have:
+            raise SchemaError(f"step '{self.name}' reads ['text'], which no earlier step adds; there: {sorted(have)}")
+        where = f"step '{self.name}'"
+        KeeperPolicy.parse(self.keep, where).check_columns(have, where)
+        return have | {"copies"}
+
+    def run(self, context: StepContext) -> dict[str, Any]:
+        documents = context.inputs["documents"]
+        if len(documents.files) > lsh.MAX_SHARDS:
+            raise ConfigError(f"step '{self.name}': more than {lsh.MAX_SHARDS:,} shards; write larger ones")
+        report = self._find(context, documents)
+        extra = ((SIMILARITY, pa.float32()),)
+        manifest = split_all(context, documents, step=self.name, reason=REASON, extra=extra)
+        for name in WORK:
+            shutil.rmtree(context.folder.path / name, ignore_errors=True)
+        for left in context.folder.path.glob("*-[0-9][0-9]"):
+            shutil.rmtree(left, ignore_errors=True)
+        return {**manifest, "report": report}
+
+    def _find(self, context: StepContext, documents: Artefact) -> dict[str, Any]:
+        """Leave verdicts in the step's folder; returns what the report says of them."""
+        parameters, folder, shards = self.parameters, str(context.folder.path), len(documents.files)
+        paths = [str(documents.path / file) for file in documents.files]
+        partitions = partition_count(documents.rows * parameters.bands, lsh.KEYS_PER_PARTITION)
+        signed = context.map(
+            sign,
+            [Task(f"sign-{i:05d}", SignTask(i, path, folder, partitions, parameters)) for i, path in enumerate(paths)],
+            label=f"{context.step}: sign",
+        )
+        files = sum(len(one["intermediate"]) for one in signed)
+        if not files:
+            return {"documents": documents.rows, "without_shingles": documents.rows}
+        # a document's bands fall into different partitions: at most so many links
+        spread = partition_count(documents.rows * parameters.bands // 4, lsh.LINKS_PER_PARTITION)
+        linked = context.map(
+            lsh.link_buckets,
+            [Task(f"link-{p:05d}", lsh.Buckets(p, folder, files, spread)) for p in range(partitions)],
+            unit="keys",
+            label=f"{context.step}: link",
+        )
+        stars, rounds = components(context, "links", partitions, spread)
+        labels = context.map(
+            label_nodes,
+            [Task(f"label-{p:05d}", Labels(p, folder, stars, spread, shards)) for p in range(spread)],
+            unit="nodes",
+            label=f"{context.step}: label",
+        )
+        nodes = sum(one["nodes"] for one in labels)
+        mean = 8 * sum(one["shingles"] for one in signed) // max(1, documents.rows) + 8 * parameters.bands
+        groups = partition_count(2 * nodes * mean, GROUP_BYTES)
+        policy = KeeperPolicy.parse(self.keep, f"step '{self.name}'")
+        gathered = context.map(
+            gather,
+            [
+                Task(
+                    f"gather-{i:05d}",
+                    GatherTask(i, shards, path, folder, spread, groups, policy, parameters, self.verify),
+                )
+                for i, path in enumerate(paths)
+            ],
+            label=f"{context.step}: gather",
+        )
+        parts = sum(len(one["intermediate"]) for one in gathered)
+        threshold, contained = self.least_similarity, self.measure == "containment"
+        settled = context.map(
+            settle,
+            [
+                Task(
+                    f"settle-{g:05d}",
+                    SettleTask(
+                        g,
+                        folder,
+                        parts,
+                        shards,
+                        policy,
+                        self.verify,
+                        threshold,
+                        contained,
+                        self.max_compared,
+                        BLOCK_BYTES,
+                    ),
+                )
+                for g in range(groups)
+            ],
+            label=f"{context.step}: compare",
+        )
+        return {
+            "documents": documents.rows,
+            "signed": sum(one["n_in"] for one in signed),
+            "shingles": sum(one["shingles"] for one in signed),
+            "band_keys": sum(one["keys"] for one in linked),
+            "links": sum(one["links"] for one in linked),
+            "bucket_sizes": lsh.add_histograms([one["bucket_sizes"] for one in linked]),
+            "largest_bucket": max((one["largest_bucket"] for one in linked), default=0),
+            "rounds": rounds,
+            **{
+                key: sum(one.get(key, 0) for one in settled)
+                for key in ("removed", "compared", "more_than_max_compared")
+            },
+            "in_components": sum(one["n_in"] for one in settled),
+            **{
+                key: lsh.add_histograms([one.get(key, {}) for one in settled])
+                for key in ("component_sizes", "cluster_sizes")
+            },
+            "largest_components": sorted(
+                (row for one in settled for row in one.get("largest_components", [])),
+                key=lambda row: (-row["documents"], row["first"] or ""),
+            )[:LARGEST],
+        }
