@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from .keeper import KeeperPolicy
@@ -263,7 +264,7 @@ def _verdicts(frame: pl.DataFrame, partners: NDArray[np.int64], values: NDArray[
     np.add.at(copies, partners[gone], frame[COPIES].to_numpy()[gone])
     heirs = np.unique(partners[gone])
     rows = np.concatenate([gone, heirs])
-    ids = frame["id"].to_arrow().cast(pa.string())
+    ids = pc.fill_null(frame["id"].to_arrow().cast(pa.string()), "")
     names = pa.chunked_array([ids.take(pa.array(partners[gone])), pa.nulls(len(heirs), pa.string())])
     similar = np.concatenate([values[gone], np.full(len(heirs), np.nan)]).astype(np.float32)
     return pa.table(

@@ -5,7 +5,7 @@ A file is Arrow IPC with one record batch a partition; a reader maps the file an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +50,19 @@ def entry(path: Path, rows: int) -> dict[str, Any]:
 
 def read_partition(paths: Iterable[Path], partition: int, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of one partition of all files, in the files' order; only these columns. There must be a file."""
-    return pa.concat_tables([_part(path, partition, columns) for path in paths], promote_options="permissive")
+    return pa.concat_tables(list(partition_tables(paths, partition, columns)), promote_options="permissive")
 
 
-def _part(path: Path, partition: int, columns: Sequence[str] | None) -> pa.Table:
-    with pa.memory_map(str(path)) as source:
-        options = pa.ipc.IpcReadOptions()
-        if columns is not None:
-            schema = pa.ipc.open_file(source).schema
-            options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
-        table = pa.Table.from_batches([pa.ipc.open_file(source, options=options).get_batch(partition)])
-    return table.select(columns) if columns is not None else table
+def partition_tables(paths: Iterable[Path], partition: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """One partition of each file."""
+    for path in paths:
+        with pa.memory_map(str(path)) as source:
+            options = pa.ipc.IpcReadOptions()
+            if columns is not None:
+                schema = pa.ipc.open_file(source).schema
+                options = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name) for name in columns])
+            table = pa.Table.from_batches([pa.ipc.open_file(source, options=options).get_batch(partition)])
+        yield table.select(columns) if columns is not None else table
 
 
 def files_in(folder: Path, count: int | None = None) -> list[Path]:
