@@ -27,6 +27,7 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.event import Event, Listener, register
 from numba.core.typed_passes import NativeLowering, NopythonTypeInference
+from numba.core.types.misc import unliteral
 
 from .lowering import PlainLower, PlainPasses
 
@@ -179,7 +180,9 @@ class _RememberedTyping:
         return getattr(self._context, name)
 
     def resolve_function_type(self, function: Any, args: Any, kws: Any) -> Any:
-        """The signature of a call, as the context resolves it."""
+        """The signature of a call, as the context resolves it; a constant is no type of its own for another part."""
+        if isinstance(function, types.Dispatcher):
+            args = tuple(unliteral(one) for one in args)
         plain = not kws and all(isinstance(one, _PLAIN) for one in args)
         if not plain or getattr(function, "typing_key", function) not in _OPERATORS:
             return self._context.resolve_function_type(function, args, kws)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from pipeline.kernels import kernel_part, plain_kernel
 
-AT, NUMBER, IPV4, IPV6, TOKEN, ALNUM, PEM, SPELLED = (1 << i for i in range(8))
-BEFORE = 256
-"""Bytes of context in front of a trigger: at least 64 characters."""
-AFTER = 128
+AT, NUMBER, IPV4, IPV6, TOKEN, ALNUM, PEM, SPELLED, SHORT = (1 << i for i in range(9))
+BEFORE = 96
+"""Characters of context in front of a trigger: words count up to 64 in front of a number that begins with a sign."""
+BEFORE_LONG = 160
+"""As many in front of an `@` or a token: a local part of up to 64, and what stands before it."""
+AFTER, AFTER_LONG = 64, 128
+"""Bytes of context behind a trigger."""
 PEM_BYTES = 16384
 """The longest key block that is looked for."""
 DIGIT, UPPER, LOWER, HIGH, JOIN, OTHER = range(6)
@@ -88,36 +91,50 @@ def spelled_at(data, i, start, end):  # type: ignore[no-untyped-def]
 
 
 @kernel_part
-def emit(out, n, document, start, end, low, high, mask):  # type: ignore[no-untyped-def]
+def emit(data, out, n, document, start, end, low, high, mask):  # type: ignore[no-untyped-def]
     """Append the window [low, high) with its context, cut to the document; merged with what it touches."""
-    first = low - BEFORE if low - BEFORE > start else start
-    last = high + AFTER if high + AFTER < end else end
-    while n > 0 and out[n - 1, 0] == document and out[n - 1, 2] >= first:
+    far = mask & ~(NUMBER | SHORT | IPV4 | ALNUM) != 0
+    most = BEFORE_LONG if far else BEFORE
+    last = high + (AFTER_LONG if far else AFTER)
+    if last > end:
+        last = end
+    floor = start
+    at = 4 * n
+    if n > 0 and out[at - 4] == document and out[at - 2] > start:
+        floor = out[at - 2]
+    first = low
+    while first > floor and (most > 0 or 0x80 <= data[first] < 0xC0):
+        first -= 1
+        if not 0x80 <= data[first] < 0xC0:
+            most -= 1
+    while n > 0 and out[at - 4] == document and out[at - 2] >= first:
         n -= 1
-        if out[n, 1] < first:
-            first = out[n, 1]
-        if out[n, 2] > last:
-            last = out[n, 2]
-        mask |= out[n, 3]
-    out[n, 0] = document
-    out[n, 1] = first
-    out[n, 2] = last
-    out[n, 3] = mask
+        at -= 4
+        if out[at + 1] < first:
+            first = out[at + 1]
+        if out[at + 2] > last:
+            last = out[at + 2]
+        mask |= out[at + 3]
+    out[at] = document
+    out[at + 1] = first
+    out[at + 2] = last
+    out[at + 3] = mask
     return n + 1
 
 
 @kernel_part
-def number_mask(digits, gaps, dots, marked, wide):  # type: ignore[no-untyped-def]
-    """What a run of digits and joining signs may be: NUMBER, IPV4, both or nothing.
+def number_mask(digits, dots, wide):  # type: ignore[no-untyped-def]
+    """What a run of digits and joining signs may be: NUMBER, SHORT (a telephone number, but no id), IPV4 or nothing.
 
-    `gaps`: runs of joining signs in it; `dots`: gaps of one dot each; `marked`: `+` or a bracket in it.
-    `wide`: a digit beside a letter, as in ids that begin or end with one.
+    `dots`: gaps of one dot each; `wide`: a digit beside a letter, as in ids that begin or end with one.
     """
     mask = 0
     if dots >= 3 and digits >= 4:
         mask |= IPV4
-    if digits >= 9 or (digits >= 7 and (marked or wide)) or (digits == 8 and gaps == 3) or (digits == 6 and wide):
+    if digits >= 9 or (digits >= 6 and wide):
         mask |= NUMBER
+    elif digits >= 7:
+        mask |= SHORT
     return mask
 
 
@@ -127,7 +144,7 @@ def run_mask(data, run, size, digits, upper, lower, c, prefixes):  # type: ignor
     mask = 0
     if size >= 16:
         key = (data[run] << 16) | (data[run + 1] << 8) | data[run + 2]
-        for k in range(prefixes.shape[0]):
+        for k in range(len(prefixes)):
             if prefixes[k] == key:
                 mask |= TOKEN
     if lower == 0 and ((upper >= 1 and digits >= 6 and 8 <= size <= 20) or (
@@ -172,9 +189,9 @@ def sign_mask(data, i, c, start, end, spelled):  # type: ignore[no-untyped-def]
 @kernel_part
 def scan(data, document, start, end, prefixes, spelled, out, n):  # type: ignore[no-untyped-def]
     """Write the windows of one document; returns the number of windows so far."""
-    digits = gaps = dots = 0
+    digits = dots = 0
     first = last = start  # of the number in hand: first byte, one past its last digit
-    marked = wide = False
+    wide = False
     run = start  # where the run of letters, digits, `_` and `-` began
     run_size = run_digits = run_upper = run_lower = 0
     i = start
@@ -199,27 +216,23 @@ def scan(data, document, start, end, prefixes, spelled, out, n):  # type: ignore
         if kind == DIGIT:
             if digits == 0:
                 first = i
-                gaps = dots = 0
-                marked = i > start and (data[i - 1] == 43 or data[i - 1] == 40)
+                dots = 0
                 wide = (run_size > 0 and run_upper == run_size) or (
                     i - 1 > start and data[i - 1] == 32 and 65 <= data[i - 2] <= 90
                 )
-            elif i > last:
-                gaps += 1
-                dots = dots + 1 if i == last + 1 and data[last] == 46 else dots
+            elif i == last + 1 and data[last] == 46:
+                dots += 1
             digits += 1
             last = i + size
         elif digits:
             ends = i - last >= 4 or i == end
-            if kind == JOIN:
-                marked = marked or c == 43 or c == 40
-            elif kind == HIGH:
+            if kind == HIGH:
                 ends = ends or not (0x80 <= c < 0xC0 or c == 0xE2 or c == 0xC2 or c == 0xEF)
-            else:
+            elif kind != JOIN:
                 ends = True
                 wide = wide or (kind == UPPER and i - last <= 1)
             if ends:
-                hit = number_mask(digits, gaps, dots, marked, wide)
+                hit = number_mask(digits, dots, wide)
                 low = first
                 digits = 0
         # runs of letters and digits
@@ -245,7 +258,7 @@ def scan(data, document, start, end, prefixes, spelled, out, n):  # type: ignore
         if kind == OTHER or c == 0xEF or (spelled and (c == 32 or c == 40)):
             hit |= sign_mask(data, i, c, start, end, spelled)
         if hit:
-            n = emit(out, n, document, start, end, low, high, hit)
+            n = emit(data, out, n, document, start, end, low, high, hit)
         i += size
     return n
 
@@ -254,19 +267,17 @@ def scan(data, document, start, end, prefixes, spelled, out, n):  # type: ignore
 def windows(data, offsets, prefixes, spelled, out):  # type: ignore[no-untyped-def]
     """Fill `out` (document, start, end, mask a row) and return the number of rows.
 
-    `out`: int64[bytes // 128 + 2 * documents + 2, 4].
+    `out`: int64[4 * (bytes // 64 + 2 * documents + 2)].
     `data`: uint8 bytes, `offsets`: int64[n + 1] into them, `prefixes`: int64 first three bytes of known tokens,
     `spelled`: look for ` at ` and the like too. Windows lie on character boundaries and don't touch each other.
     """
     n = 0
-    for document in range(offsets.shape[0] - 1):
-        start, end = offsets[document], offsets[document + 1]
-        if end > start:
-            n = scan(data, document, start, end, prefixes, spelled, out, n)
+    for document in range(len(offsets) - 1):
+        n = scan(data, document, offsets[document], offsets[document + 1], prefixes, spelled, out, n)
     for k in range(n):
-        start, end = offsets[out[k, 0]], offsets[out[k, 0] + 1]
-        while out[k, 1] > start and 0x80 <= data[out[k, 1]] < 0xC0:
-            out[k, 1] -= 1
-        while out[k, 2] < end and 0x80 <= data[out[k, 2]] < 0xC0:
-            out[k, 2] += 1
+        end = offsets[out[4 * k] + 1]
+        last = out[4 * k + 2]
+        while last < end and 0x80 <= data[last] < 0xC0:
+            last += 1
+        out[4 * k + 2] = last
     return n

@@ -29,8 +29,8 @@ PLACEHOLDERS = {
     "key": "<KEY>",
 }
 _RANK = {"key": 0, "email": 1, "iban": 2, "card": 3, "national_id": 4, "ip": 5, "phone": 6}
-AT, NUMBER, IPV4, IPV6, TOKEN, ALNUM, PEM, SPELLED = (1 << i for i in range(8))  # as in filters/kernels/pii.py
-ALL = 255
+AT, NUMBER, IPV4, IPV6, TOKEN, ALNUM, PEM, SPELLED, SHORT = (1 << i for i in range(9))  # as in filters/kernels/pii.py
+ALL = 511
 _ROUNDS = 8
 
 
@@ -55,11 +55,10 @@ def _candidates(text: str, wanted: Collection[str], mask: int) -> Iterator[Hit]:
             yield from ibans(folded)
         if "national_id" in wanted:
             yield from national_ids(folded)
-    if mask & NUMBER:
-        if "card" in wanted:
-            yield from cards(folded)
-        if "phone" in wanted:
-            yield from phones(folded)
+    if mask & NUMBER and "card" in wanted:
+        yield from cards(folded)
+    if mask & (NUMBER | SHORT) and "phone" in wanted:
+        yield from phones(folded)
     if "ip" in wanted:
         if mask & IPV4:
             yield from ipv4(folded)

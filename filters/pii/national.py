@@ -301,6 +301,8 @@ def _near() -> list[tuple[NationalId, re.Pattern[str], re.Pattern[str], frozense
 
 
 _NEAR = _near()
+_WHOLE = frozenset(word for row in _NEAR for word in row[3])
+_OTHERS = tuple(sorted({word for row in _NEAR for word in row[4]}))
 _FREE = [(one, one.compiled()[2]) for one in NATIONAL_IDS if one.free]
 _FREE_MAYBE = re.compile(  # where a free form may begin; the first character apart, so that the search can skip
     r"[0-9A-Z](?<![A-Za-z0-9_\u00AA-\u058F.,/+=#\-].)(?:\d\d\.\d{3}\.\d{3}-\d|\d\.\d{3}\.\d{3}/|\d\.\d\d\.\d\d-|56\.\d|"
@@ -329,14 +331,10 @@ def _contexts(text: str) -> str:
 def national_ids(text: str) -> Iterator[Hit]:
     """National ids of a folded text; hits of several kinds may overlap."""
     lower = _contexts(text)
-    tokens = frozenset(_TOKEN.findall(lower))
-    for one, pattern, near, whole, others in _NEAR:
-        if whole.isdisjoint(tokens):
-            for word in others:
-                if word in lower:
-                    break
-            else:
-                continue
+    given = _WHOLE.intersection(_TOKEN.findall(lower)).union([word for word in _OTHERS if word in lower])
+    for one, pattern, near, whole, others in _NEAR if given else ():
+        if given.isdisjoint(whole) and given.isdisjoint(others):
+            continue
         for found in pattern.finditer(text):
             if near.search(before(text, found.start(), 64)) and one.holds(_bare(found.group())):
                 yield Hit(found.start(), found.end(), "national_id", one.name)

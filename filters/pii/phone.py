@@ -73,14 +73,11 @@ def phones(text: str) -> Iterator[Hit]:
     for found in _PAIRS.finditer(text):
         yield Hit(found.start(), found.end(), "phone", "fr")
     lower = text.lower()
-    for stem in _STEMS:
-        if stem in lower:
-            break
-    else:
-        return
-    for found in _ANY.finditer(text):
+    stems = [stem for stem in _STEMS if stem in lower]
+    for found in _ANY.finditer(text) if stems else ():
         left = text[max(0, found.start() - 64) : found.start()]
-        if _WORDS_BEFORE.search(left):
+        near = left.lower()
+        if any(stem in near for stem in stems) and _WORDS_BEFORE.search(left):
             size = _national(found.group())
             if size:
                 yield Hit(found.start(), found.start() + size, "phone", "national")

@@ -17,7 +17,7 @@ from pipeline.errors import ConfigError, nearest
 from pipeline.schema import require
 from pipeline.stage import CUT_SPANS, SPAN, Editor, register
 
-from .find import ALNUM, AT, IPV4, IPV6, KINDS, NUMBER, PEM, PLACEHOLDERS, SPELLED, TOKEN, find
+from .find import ALNUM, AT, IPV4, IPV6, KINDS, NUMBER, PEM, PLACEHOLDERS, SHORT, SPELLED, TOKEN, find
 from .text import Hit
 
 COUNTS = "pii_counts"
@@ -35,7 +35,7 @@ FINEWEB_IPS = (
 _TRIGGERS = {
     "email": AT,
     "ip": IPV4 | IPV6,
-    "phone": NUMBER,
+    "phone": NUMBER | SHORT,
     "card": NUMBER,
     "iban": NUMBER | ALNUM,
     "national_id": NUMBER | ALNUM,
@@ -111,11 +111,11 @@ class Pii(Editor):
         for kind in self.kinds:
             wanted |= _TRIGGERS[kind]
         prefixes = np.array([int.from_bytes(p.encode(), "big") for p in PREFIXES], np.int64)
-        room = (int(offsets[-1] - offsets[0]) // 128 + 2 * len(offsets)) + 2
-        table = np.empty((room, 4), np.int64)
+        room = (int(offsets[-1] - offsets[0]) // 64 + 2 * len(offsets)) + 2
+        table = np.empty(4 * room, np.int64)
         n = kernels.windows(data, offsets, prefixes, bool(wanted & SPELLED), table)
         found: dict[int, list[Hit]] = {}
-        for document, start, end, mask in table[:n].tolist():
+        for document, start, end, mask in table[: 4 * n].reshape(n, 4).tolist():
             if not mask & wanted:
                 continue
             raw = data[start:end].tobytes()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from filters.pii import KINDS, PLACEHOLDERS, Pii, find
 from filters.pii import national_checks as check
 from filters.pii.checksums import icao, luhn, mod11_2, mod11_10, mod97, verhoeff
+from filters.pii.find import ALL, SPELLED
 from filters.pii.stage import COUNTS, FINEWEB_EMAILS, FINEWEB_IPS
 from pipeline.errors import ConfigError
 from pipeline.stage import CUT_SPANS, DROP_REASON, make
@@ -86,6 +87,7 @@ def test_false_friends_stay(text):
         ("DNS 8.8.8.8", "DNS <IP>"),
         ("http://151.101.1.69/", "http://<IP>/"), ("[2a00:1450:4001:81b::200e]", "[<IP>]"),
         ("(212) 555-0123", "<PHONE>"), ("Tel: 030 1234567", "Tel: <PHONE>"), ("+49 30 1234567 x", "<PHONE> x"),
+        ("Phone: 474 6708 email", "Phone: <PHONE> email"), ("电话：6275 1234", "电话：<PHONE>"),
         ("４１１１ １１１１ １１１１ １１１１", "<CARD>"), ("IBAN DE89 3704 0044 0532 0130 00!", "IBAN <IBAN>!"),
         ("SSN 078-05-1120", "SSN <ID>"), ("https://bob:hunter22@db.example.com/", "https://bob:<KEY>@db.example.com/"),
         ("AKIAIOSFODNN7EXAMPLE", "<KEY>"),
@@ -192,6 +194,21 @@ PIECES = st.sampled_from(
      "12345678Z", "DE89 3704 0044 0532 0130 00", "é", "日本", "@", ".",
      "ghp_16C7e42F292c6912E7710c838347Ae178B4a", "1.", "٣"]
 )  # fmt: skip
+
+
+FAR = st.sampled_from(
+    ["word " * 15, "x" * 70, "あ" * 40, "Tel: ", "电话：", "474 6708", "hkid ", "A123456(3)", "nric ", "S1234567D", "card ",
+     "order ", "MT84 MALT 0110 0001 2345 MTLC AST0 01S", "GB29\u2007NWBK\u20076016\u20071331\u20079268\u200719",
+     "(212) 555-0123", "https://bob:hunter22@db.example.com/", "2a00:1450:4001:81b::200e", "ip ", "v"]
+)  # fmt: skip
+
+
+@given(st.lists(st.one_of(PIECES, FAR, st.text(max_size=5)), max_size=30).map("".join))
+@settings(max_examples=300, deadline=None)
+def test_windows_show_what_whole_texts_show(text):
+    raw = text.encode()
+    got = [(raw[s["start"] : s["end"]].decode(), s["kind"].split(":")[0]) for s in run(text)[CUT_SPANS][0].as_py()]
+    assert got == [(text[h.start : h.end], h.kind) for h in find(text, KINDS, ALL & ~SPELLED)]
 
 
 @given(st.lists(st.one_of(PIECES, st.text(max_size=5)), max_size=12).map("".join))
