@@ -93,7 +93,7 @@ class C4Lines(Editor):
         def run(data, offsets, document, *out):  # type: ignore[no-untyped-def]
             return int(c4.edit_lines(data, offsets, document, options, first, blocks, facts, *out))
 
-        return edited(docs["text"], self.name, c4.KINDS, run)
+        return edited(docs["text"], self.name, c4.KINDS, run, c4.CITATION)
 
     def dropped(self, docs: pa.Table) -> pa.ChunkedArray:
         """`empty` for documents of which nothing is left."""

@@ -81,9 +81,12 @@ class FineWebQuality(RuleFilter):
 
     def measure(self, text: Text, words: Spans | None = None) -> pa.Array:
         """The struct of measures; `words` are another splitter's, else those that the option names."""
-        from .kernels import measures, segments
+        from .kernels import measures, origins, segments
 
-        spans = spans_of(text, self.words) if words is None else words
+        if words is None and self.words == "unicode":
+            total = origins.word_counts(text)
+        else:
+            total = measures.word_counts(spans_of(text, self.words) if words is None else words)
         signs = measures.signs(text)
         lines = segments.lines(text)
         holds = measures.line_holds(text, lines)
@@ -100,7 +103,7 @@ class FineWebQuality(RuleFilter):
             terminal_share,
             measures.share(short, lines.counts),
             measures.share(repeats.later_chars, signs.characters - signs.line_feeds),
-            measures.share(signs.line_feeds, measures.word_counts(spans)),
+            measures.share(signs.line_feeds, total),
         )
         arrays = [pa.array(c, f.type) for c, f in zip(columns, self.measures, strict=True)]
         return pa.StructArray.from_arrays(arrays, fields=list(self.measures))

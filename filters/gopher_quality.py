@@ -21,7 +21,7 @@ from pipeline.stage import Rule, register
 
 from .rules import RuleFilter
 from .stopwords import check_stop_words, stop_words_digest, table_of
-from .wording import HELP, check_words, spans_of, tokens_of
+from .wording import HELP, check_words, spans_of, tokens_name, tokens_of
 
 if TYPE_CHECKING:
     from .kernels.columns import Spans, Text
@@ -109,10 +109,17 @@ class GopherQuality(RuleFilter):
 
     def score(self, docs: pa.Table) -> pa.Array:
         """As `Filter.score`."""
+        from .kernels.origins import read_before
         from .kernels.segments import text_of
 
         langs = docs["lang"].to_pylist() if self.stop_words != "english" else None
-        return self.measure(text_of(docs["text"]), langs)
+        text, rows = read_before(text_of(docs["text"]), tokens_name(self.words))
+        if rows is None:
+            return self.measure(text, langs)
+        if langs is not None:
+            own = dict(zip(rows.tolist(), langs, strict=True))
+            langs = [own.get(row) for row in range(len(text))]
+        return self.measure(text, langs).take(pa.array(rows))
 
     def measure(self, text: Text, langs: Sequence[str | None] | None = None, words: Spans | None = None) -> pa.Array:
         """The struct of measures; `words` are another splitter's, else those that the option names."""

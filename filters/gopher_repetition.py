@@ -25,7 +25,7 @@ from pipeline.errors import ConfigError, nearest
 from pipeline.stage import Rule, register
 
 from .rules import RuleFilter
-from .wording import HELP, check_words, spans_of, tokens_of
+from .wording import HELP, check_words, spans_of, tokens_name, tokens_of
 
 if TYPE_CHECKING:
     from .kernels.columns import Spans, Text
@@ -91,9 +91,12 @@ class GopherRepetition(RuleFilter):
 
     def score(self, docs: pa.Table) -> pa.Array:
         """As `Filter.score`."""
+        from .kernels.origins import read_before
         from .kernels.segments import text_of
 
-        return self.measure(text_of(docs["text"]))
+        text, rows = read_before(text_of(docs["text"]), tokens_name(self.words))
+        found = self.measure(text)
+        return found if rows is None else found.take(pa.array(rows))
 
     def measure(self, text: Text, words: Spans | None = None) -> pa.StructArray:
         """The struct of measures; `words` are another splitter's, else those that the option names."""

@@ -101,7 +101,7 @@ class RefinedWebLines(Editor):
                 )
             )
 
-        return *edited(docs["text"], self.name, refinedweb.KINDS, run), words
+        return *edited(docs["text"], self.name, refinedweb.KINDS, run, refinedweb.PATTERN), words
 
     def __call__(self, docs: pa.Table) -> pa.Table:
         """As `Editor.__call__`, with the share of words taken and the reason `max_words_taken`."""

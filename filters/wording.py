@@ -34,4 +34,9 @@ def tokens_of(text: Text, words: str) -> Tokens:
 
     if words == "unicode":
         return segments.word_tokens(text)
-    return remembered(text, "whitespace_tokens", lambda: segments.describe(text, segments.whitespace_words(text)))
+    return remembered(text, tokens_name(words), lambda: segments.describe(text, segments.whitespace_words(text)))
+
+
+def tokens_name(words: str) -> str:
+    """The name under which `tokens_of` is remembered."""
+    return "word_tokens" if words == "unicode" else "whitespace_tokens"

@@ -119,9 +119,24 @@ def view(column: pa.Array | pa.ChunkedArray) -> Text:
         column = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays([*column.chunks] or [_EMPTY])
     _, offsets, data = column.buffers()
     if len(column) == 0 or offsets is None:
-        return Text(np.zeros(0, np.uint8), np.zeros(1, np.int64), column)
+        return Text(_fixed(np.zeros(0, np.uint8)), _fixed(np.zeros(1, np.int64)), column)
     ends = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
-    return Text(np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8), ends, column)
+    return Text(_fixed(np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)), _fixed(ends), column)
+
+
+A = TypeVar("A", bound=NDArray[Any])
+
+
+def _fixed(array: A) -> A:
+    """Read only, as memory maps are: kernels are compiled for one type, whatever Arrow's buffers are."""
+    array.setflags(write=False)
+    return array
+
+
+def kept_columns() -> list[Text]:
+    """The columns that are remembered, the newest first."""
+    with _lock:
+        return list(reversed(_kept.values()))
 
 
 _EMPTY = pa.array([], pa.large_string())

@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from pipeline.stage import SPAN
 
 from .columns import Column, text_of
+from .origins import Cuts, remember_cuts
 
 Kernel = Callable[..., int]
 
 
-def edited(column: Column, editor: str, kinds: tuple[str, ...], run: Kernel) -> tuple[pa.Array, pa.Array]:
+def edited(column: Column, editor: str, kinds: tuple[str, ...], run: Kernel, inline: int) -> tuple[pa.Array, pa.Array]:
     """(text, spans) of an editor.
 
     `run(data, offsets, document, out, seen, out_offsets, starts, ends, kinds, counts)` edits the documents from
     `document` on and returns the first one for whose spans there was no room. `seen` is `out` read only, of the type
     of `data`, so that parts that read either are compiled once. A text never gets longer. Texts without a span
-    may change too (white space).
+    may change too (white space). `inline` is the number of the kind whose spans may lie inside of lines.
     """
     text = text_of(column)
     n = len(text)
@@ -40,7 +41,10 @@ def edited(column: Column, editor: str, kinds: tuple[str, ...], run: Kernel) -> 
             room = 2 * len(starts) + longest + 64
             starts, ends, which = _grown(starts, room), _grown(ends, room), _grown(which, room)
     used = int(counts[-1])
-    return _texts(out, out_offsets), _spans(editor, kinds, starts[:used], ends[:used], which[:used], counts)
+    starts, ends, which = starts[:used], ends[:used], which[:used]
+    made = _texts(out, out_offsets)
+    remember_cuts(made, Cuts(text, starts, ends, counts, which == inline))
+    return made, _spans(editor, kinds, starts, ends, which, counts)
 
 
 def _grown(array: np.ndarray, room: int) -> np.ndarray:

@@ -165,7 +165,7 @@ def repeated_ngrams(ids, chars, offsets, every, position, gram, counts, keys, sl
     Scratch, with room for the longest document's words and one: position, gram, counts (int32), keys (uint64), and
     `slots` of `hashing.room_for`, not used before.
     """
-    used = 0
+    used = np.int64(0)  # a literal would compile `longer_grams` twice
     for d in range(len(offsets) - 1):
         a = offsets[d]
         b = offsets[d + 1]

@@ -37,6 +37,7 @@ WORDS_PER_TOKEN: NDArray[np.float64] = np.array(
     [1.0] * CHARACTER + [1 / CHARACTERS_PER_WORD[name] for name in tables.SCRIPTS[1 : tables.LAST_SPACELESS + 1]]
 )
 """float64[kinds]: how many words a token of a kind counts for."""
+KINDS = len(WORDS_PER_TOKEN)
 
 
 @dataclass(frozen=True, eq=False)
