@@ -1,53 +1,52 @@
-"""Exact deduplication by text hash over any number of shards: map -> partition -> reduce -> apply.
+"""Exact deduplication by normalised URL and by normalised text, over any number of shards.
 
-Map writes, for each shard, the 128-bit hashes of its texts with the columns that the keeper policy
-names, one Parquet row group a partition. Reduce takes one partition of all shards: polars sorts by
-hash and policy and gives back the losers. Apply splits each shard into kept and dropped. No step
-holds more than one partition or one batch of documents.
+Map hashes each shard's documents (128 bits), keeps one of each group of equal ones within the shard, and writes hash,
+id and the keeper policy's columns of the others to files partitioned by hash. Reduce takes one partition of all shards:
+polars groups by hash and chooses by policy. Where a second key follows, the winners of the first are partitioned by
+it and reduced once more. Last, each shard is split by the verdicts. No task holds more than one partition, or one
+shard's keys, or one batch of documents.
 
-Reads `text` (and the policy's columns); adds `text_hash`; dropped rows get `duplicate_of`.
+With two keys they count one after the other, as two steps would: of all documents of one URL the policy's first stays,
+and of those that stay, of all with one text the policy's first. `duplicate_of` always names a document that is kept in
+the end: that with the same URL or text, or, where this one went for its text, the one that it went for.
+
+Reads `text` and `url` as `by` says, and the policy's columns; adds `text_hash` (where `by` has `text`) and `copies`;
+dropped rows get `duplicate_of` and the reason `duplicate_url` or `duplicate_text`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import xxhash
 
-from pipeline.errors import ConfigError, SchemaError
+from pipeline.errors import ConfigError, SchemaError, nearest
 from pipeline.runner import Task
-from pipeline.schema import RECORD
-from pipeline.stage import DROP_FILTER, DROP_REASON
-from pipeline.steps import Step, StepContext, add_counts, register_step
-from pipeline.store import parquet_shards
+from pipeline.steps import Step, StepContext, register_step
 
-ROWS_PER_PARTITION = 2_000_000
-"""Hashes that one reducer sorts: about 250 MB with the default policy."""
+from .keeper import HELP, KeeperPolicy
+from .removal import COPIES, FOLLOWERS, VERDICT, split_all, write_verdicts
+from .shuffle import document_batches, files_in, partition_count, read_partition, remove, write_partitions
 
-REASON = "duplicate_text"
-_SPACE = re.compile(r"\s+")
+if TYPE_CHECKING:
+    import polars as pl
 
+ROWS_PER_PARTITION = 1_000_000
+"""Documents that one reduce task sorts: about 300 MB with the default policy."""
 
-def normalise(text: str) -> str:
-    """What two texts must share to count as the same: case and runs of white space don't matter."""
-    return _SPACE.sub(" ", text).strip().lower()
-
-
-def text_hash(text: str) -> str:
-    """XXH3-128 of the normalised text, 32 hex digits."""
-    return xxhash.xxh3_128_hexdigest(normalise(text).encode("utf-8", "surrogatepass"))
+KEYS = ("url", "text")
+_LAST = ("content", "shard", "row")
+"""What parts documents of one id, or of none: their own bytes first, so that the order of files plays no part."""
 
 
-def hash_column(texts: pa.ChunkedArray) -> pa.Array:
-    """`text_hash` of each text."""
-    return pa.array([text_hash(text) for text in texts.to_pylist()], pa.string())
+def reason(key: str) -> str:
+    """Why a document goes that is not the first of its URL or text."""
+    return f"duplicate_{key}"
 
 
 @dataclass(frozen=True)
@@ -56,51 +55,8 @@ class _Shard:
     path: str
     folder: str
     partitions: int
+    by: tuple[str, ...]
     keep: tuple[str, ...]
-
-
-def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
-    column, *inner = name.split(".")
-    values = table[column]
-    for one in inner:
-        values = pc.struct_field(values, one)
-    return values
-
-
-def _batches(path: str) -> Iterator[pa.Table]:
-    for batch in pq.ParquetFile(path).iter_batches(1024):
-        yield pa.Table.from_batches([batch])
-
-
-def map_keys(shard: _Shard) -> dict[str, Any]:
-    """Write `keys/<shard>.parquet`: hash, row, id and policy columns, one row group a partition."""
-    names = [key.lstrip("-") for key in shard.keep]
-    needed = list(dict.fromkeys(["id", "text", *(name.split(".")[0] for name in names)]))
-    parts = []
-    row = 0
-    for batch in pq.ParquetFile(shard.path).iter_batches(1024, columns=needed):
-        table = pa.Table.from_batches([batch])
-        columns = {
-            "text_hash": hash_column(table["text"]),
-            "row": pa.array(range(row, row + table.num_rows), pa.int64()),
-        }
-        row += table.num_rows
-        columns["id"] = table["id"]
-        columns.update({f"key{i}": _column(table, name) for i, name in enumerate(names)})
-        parts.append(pa.table(columns))
-    if not parts:
-        empty = pq.read_schema(shard.path).empty_table()
-        columns = {"text_hash": pa.array([], pa.string()), "row": pa.array([], pa.int64()), "id": empty["id"]}
-        columns.update({f"key{i}": _column(empty, name) for i, name in enumerate(names)})
-        parts.append(pa.table(columns))
-    keys = pa.concat_tables(parts)
-    partition = pa.array([int(h[:8], 16) % shard.partitions for h in keys["text_hash"].to_pylist()], pa.int32())
-    keys = keys.append_column("shard", pa.array([shard.index] * keys.num_rows, pa.int32()))
-    with parquet_shards((Path(shard.folder) / "keys" / f"{shard.index:05d}.parquet", keys.schema)) as (out,):
-        for p in range(shard.partitions):
-            out.write_group(keys.filter(pc.equal(partition, p)))
-        entry = out.close()
-    return {"files": [entry], "n_in": keys.num_rows}
 
 
 @dataclass(frozen=True)
@@ -108,138 +64,247 @@ class _Partition:
     index: int
     shards: int
     folder: str
+    partitions: int
+    by: tuple[str, ...]
     keep: tuple[str, ...]
 
 
-def reduce_partition(part: _Partition) -> dict[str, Any]:
-    """Write `losers/<partition>.parquet`: shard, row and the id of the kept copy, sorted by shard and row."""
+def _halves(key: str) -> list[str]:
+    return [f"{key}_high", f"{key}_low"]
+
+
+def _hashed(table: pa.Table, key: str) -> dict[str, pa.Array]:
+    """Both halves of each document's hash; null for those that have no such key."""
+    from .hashing import key_hashes, text_hashes
+    from .urls import url_key
+
+    if key == "text":
+        halves = text_hashes(table["text"]).halves
+        return {name: pa.array(half) for name, half in zip(_halves(key), halves, strict=True)}
+    keys = [url_key(url) for url in table["url"].to_pylist()]
+    without = np.array([one is None for one in keys], bool)
+    halves = key_hashes(one or "" for one in keys).halves
+    return {name: pa.array(half, mask=without) for name, half in zip(_halves(key), halves, strict=True)}
+
+
+def _rows(table: pa.Table, first: int, task: _Shard, policy: KeeperPolicy) -> pa.Table:
+    """What reduce tasks need to know of documents; `first` is the number of the first."""
+    from .hashing import raw_hashes
+
+    n = table.num_rows
+    columns: dict[str, Any] = {}
+    for key in task.by:
+        columns |= _hashed(table, key)
+    columns["shard"] = pa.repeat(pa.scalar(task.index, pa.int32()), n)
+    columns["row"] = pa.array(np.arange(first, first + n))
+    columns["id"] = table["id"].cast(pa.string())
+    columns["content"] = pa.array(raw_hashes(table["text"]))
+    before = table[COPIES].cast(pa.int64()) if COPIES in table.column_names else pa.nulls(n, pa.int64())
+    columns[COPIES] = pc.fill_null(before, 1)
+    columns["joined"] = pa.repeat(False, n)
+    return pa.table({**columns, **policy.values(table)})
+
+
+def _chosen(frame: pl.DataFrame, key: str, policy: KeeperPolicy) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(winners, losers): the policy's first of each hash with the sum of `copies`, and the others.
+
+    Losers get their winner's place and id as `to_shard, to_row, to_id`. Documents without the key all win.
+    """
     import polars as pl
 
-    folder = Path(part.folder)
-    tables = [
-        pq.ParquetFile(folder / "keys" / f"{i:05d}.parquet").read_row_group(part.index) for i in range(part.shards)
-    ]
-    keys = pl.from_arrow(pa.concat_tables(tables))
+    halves = _halves(key)
+    several = pl.len().over(halves) > 1
+    grouped = frame.filter(pl.col(halves[0]).is_not_null()).filter(several)
+    alone = frame.filter(pl.col(halves[0]).is_null() | ~several)
+    grouped = policy.sorted(grouped, tuple(halves), _LAST).with_columns(
+        pl.col("shard").first().over(halves).alias("to_shard"),
+        pl.col("row").first().over(halves).alias("to_row"),
+        pl.col("id").first().over(halves).fill_null("").alias("to_id"),
+        (pl.int_range(pl.len()).over(halves) == 0).alias("wins"),
+        pl.col(COPIES).sum().over(halves).alias("sum"),
+    )
+    winners = grouped.filter("wins").with_columns(pl.col("sum").alias(COPIES), pl.lit(True).alias("joined"))
+    return pl.concat([alone, winners.select(frame.columns)]), grouped.filter(~pl.col("wins"))
+
+
+def _partition_of(frame: pl.DataFrame, keys: tuple[str, ...], partitions: int) -> np.ndarray:
+    """int64[n]: the partition by the first of the keys that a document has; one without any is put by its content."""
+    import polars as pl
+
+    names = [*(_halves(key)[0] for key in keys), "content"]
+    return frame.select(pl.coalesce(names) % partitions).to_series().cast(pl.Int64).to_numpy()
+
+
+def map_keys(task: _Shard) -> dict[str, Any]:
+    """Write `keys/<shard>.arrow`, one document of each hash, and `followers/<shard>.arrow`, the others."""
+    import polars as pl
+
+    policy = KeeperPolicy.parse(task.keep, ExactDedup.name)
+    needed = list(dict.fromkeys([*task.by, "text", COPIES, *policy.reads]))
+    schema = pq.read_schema(task.path)
+    needed = [name for name in needed if name in schema.names]
+    parts = [_rows(pa.schema([schema.field(n) for n in needed]).empty_table(), 0, task, policy)]
+    parts += [_rows(table, first, task, policy) for first, table in document_batches(task.path, needed)]
+    whole = pa.concat_tables(parts)
+    keys = pl.from_arrow(whole)
     assert isinstance(keys, pl.DataFrame)
-    by = ["text_hash", *(f"key{i}" for i in range(len(part.keep))), "id", "shard", "row"]
-    descending = [False, *(key.startswith("-") for key in part.keep), False, False, False]
-    losers = (
-        keys.sort(by, descending=descending, nulls_last=True)
-        .with_columns(
-            duplicate_of=pl.col("id").first().over("text_hash"),
-            first=pl.int_range(pl.len()).over("text_hash") == 0,
-        )
-        .filter(~pl.col("first"))
-        .select("shard", "row", "duplicate_of")
-        .sort("shard", "row")
+    winners, losers = _chosen(keys, task.by[0], policy)
+    winners = winners.sort("row")
+    followers = losers.sort("row").select(
+        "row",
+        pl.col("to_row").alias("leader"),
+        pl.col("to_id").alias("leader_id"),
+        pl.lit(reason(task.by[0])).alias("reason"),
     )
-    table = losers.to_arrow().cast(_LOSERS)
-    with parquet_shards((folder / "losers" / f"{part.index:05d}.parquet", _LOSERS)) as (out,):
-        out.write(table)
-        entry = out.close()
-    return {"files": [entry], "n_in": keys.height}
+    folder, name = Path(task.folder), f"{task.index:05d}.arrow"
+    partition = _partition_of(winners, task.by, task.partitions)
+    files = [
+        write_partitions(folder / "keys" / name, winners.to_arrow().cast(whole.schema), partition, task.partitions),
+        write_partitions(
+            folder / "followers" / name, followers.to_arrow().cast(FOLLOWERS), np.zeros(len(followers), np.int64), 1
+        ),
+    ]
+    return {"files": files, "n_in": keys.height}
 
 
-_LOSERS = pa.schema([("shard", pa.int32()), ("row", pa.int64()), ("duplicate_of", pa.string())])
+_PLACE = ["shard", "row"]
 
 
-def apply_losers(shard: _Shard) -> dict[str, Any]:
-    """Write the shard's `kept/` and `dropped/` files."""
+def _frame(folder: Path, partition: int, count: int) -> pl.DataFrame:
     import polars as pl
 
-    folder = Path(shard.folder)
-    losers = (
-        pl.scan_parquet(folder / "losers" / "*.parquet")
-        .filter(pl.col("shard") == shard.index)
-        .select("row", "duplicate_of")
-        .collect()
+    frame = pl.from_arrow(read_partition(files_in(folder, count), partition))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _verdicts(task: _Partition, winners: pl.DataFrame, lost: pl.DataFrame) -> dict[str, Any]:
+    """Write `verdicts/<partition>.arrow`: the documents that go, and those that now stand for several."""
+    import polars as pl
+
+    kept = winners.filter("joined").select(*_PLACE, COPIES)
+    verdicts = pl.concat([lost, kept], how="diagonal").sort(_PLACE)
+    table = verdicts.select([*(name for name, _ in VERDICT), "reason"]).to_arrow()
+    table = table.cast(pa.schema([*VERDICT, ("reason", pa.string())]))
+    return write_verdicts(Path(task.folder) / "verdicts" / f"{task.index:05d}.arrow", table, task.shards)
+
+
+def _lost(losers: pl.DataFrame, key: str) -> pl.DataFrame:
+    import polars as pl
+
+    return losers.select(*_PLACE, pl.col("to_id").alias("duplicate_of"), pl.lit(reason(key)).alias("reason"))
+
+
+def reduce_only(task: _Partition) -> dict[str, Any]:
+    """Choose by the only key, in one partition."""
+    keys = _frame(Path(task.folder) / "keys", task.index, task.shards)
+    winners, losers = _chosen(keys, task.by[0], KeeperPolicy.parse(task.keep, ExactDedup.name))
+    return {"files": [_verdicts(task, winners, _lost(losers, task.by[0]))], "n_in": keys.height}
+
+
+def reduce_first(task: _Partition) -> dict[str, Any]:
+    """Choose by the first of two keys: winners and losers go to files partitioned by the winner's second key."""
+    folder, name = Path(task.folder), f"{task.index:05d}.arrow"
+    keys = _frame(folder / "keys", task.index, task.shards)
+    winners, losers = _chosen(keys, task.by[0], KeeperPolicy.parse(task.keep, ExactDedup.name))
+    order = (task.by[1], task.by[0])
+    winners, losers = winners.sort(_PLACE), losers.sort(_PLACE)
+    to = losers.select("to_shard", "to_row").join(
+        winners, left_on=["to_shard", "to_row"], right_on=_PLACE, how="left", maintain_order="left"
     )
-    duplicate_of = dict(losers.iter_rows())
-    base = pq.read_schema(shard.path)
-    kept_schema = base if "text_hash" in base.names else base.append(pa.field("text_hash", pa.string()))
-    dropped_schema = kept_schema
-    for name in ("duplicate_of", DROP_FILTER, DROP_REASON):
-        dropped_schema = dropped_schema.append(pa.field(name, pa.string()))
-    name = f"{shard.index:05d}.parquet"
-    rows = 0
-    with parquet_shards((folder / "kept" / name, kept_schema), (folder / "dropped" / name, dropped_schema)) as (
-        kept_file,
-        dropped_file,
-    ):
-        for table in _batches(shard.path):
-            hashes = hash_column(table["text"])
-            if "text_hash" in table.column_names:
-                table = table.drop_columns(["text_hash"])
-            table = table.append_column("text_hash", hashes)
-            places = range(rows, rows + table.num_rows)
-            lost = pa.array([place in duplicate_of for place in places], pa.bool_())
-            other = pa.array([duplicate_of.get(place) for place in places], pa.string())
-            rows += table.num_rows
-            kept_file.write(table.filter(pc.invert(lost)))
-            gone = table.append_column("duplicate_of", other).filter(lost)
-            for column, value in ((DROP_FILTER, ExactDedup.name), (DROP_REASON, REASON)):
-                gone = gone.append_column(column, pa.array([value] * gone.num_rows, pa.string()))
-            dropped_file.write(gone)
-        files = [kept_file.close(), dropped_file.close()]
-    kept, dropped = files[0]["rows"], files[1]["rows"]
-    count = {
-        "stage": ExactDedup.name,
-        "n_in": rows,
-        "n_split": 0,
-        "n_kept": kept,
-        "dropped": {REASON: dropped} if dropped else {},
-    }
-    return {"files": files, "n_in": rows, "counts": [count]}
+    waiting = losers.select(*_PLACE, "to_shard", "to_row", "to_id")
+    files = [
+        write_partitions(
+            folder / "winners" / name,
+            winners.to_arrow(),
+            _partition_of(winners, order, task.partitions),
+            task.partitions,
+        ),
+        write_partitions(
+            folder / "waiting" / name, waiting.to_arrow(), _partition_of(to, order, task.partitions), task.partitions
+        ),
+    ]
+    return {"files": files, "n_in": keys.height}
+
+
+def reduce_second(task: _Partition) -> dict[str, Any]:
+    """Choose by the second key among the winners of the first; whose winner goes now is told of the one kept."""
+    import polars as pl
+
+    folder = Path(task.folder)
+    keys = _frame(folder / "winners", task.index, task.partitions)
+    winners, losers = _chosen(keys, task.by[1], KeeperPolicy.parse(task.keep, ExactDedup.name))
+    gone = losers.select(to_shard="shard", to_row="row", final="to_id")
+    waiting = _frame(folder / "waiting", task.index, task.partitions).join(gone, on=["to_shard", "to_row"], how="left")
+    waiting = waiting.with_columns(pl.coalesce("final", "to_id").alias("to_id"))
+    lost = pl.concat([_lost(losers, task.by[1]), _lost(waiting, task.by[0])])
+    return {"files": [_verdicts(task, winners, lost)], "n_in": keys.height}
+
+
+def add_text_hash(table: pa.Table) -> pa.Table:
+    """The documents with the column `text_hash`, in hex."""
+    from .hashing import text_hashes
+
+    if "text_hash" in table.column_names:
+        table = table.drop_columns(["text_hash"])
+    return table.append_column("text_hash", text_hashes(table["text"]).hex())
 
 
 @register_step
 @dataclass(frozen=True, kw_only=True)
 class ExactDedup(Step):
-    """Keeps one document of each text, over all shards."""
+    """Keeps one document of each text, or of each URL, over all shards."""
 
     name: ClassVar[str] = "exact_dedup"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("documents",)
 
-    keep: tuple[str, ...] = field(
-        default=("record.date",),
-        metadata={"help": "columns whose smallest value is kept, in this order (`-name` for the largest); then id"},
+    by: tuple[str, ...] = field(
+        default=("text",),
+        metadata={"help": "what makes documents equal: text, url, or both one after the other, in this order"},
     )
+    keep: tuple[str, ...] = field(default=("record.date",), metadata={"help": HELP})
 
     def check(self) -> None:
-        for key in self.keep:
-            if not re.fullmatch(r"-?[A-Za-z_][\w.]*", key):
-                raise ConfigError(f"step '{self.name}': keep '{key}' is not a column name")
+        where = f"step '{self.name}'"
+        for key in self.by:
+            if key not in KEYS:
+                raise ConfigError(f"{where}: by can't be '{key}'{nearest(key, KEYS)}; write text, url, or both")
+        if not self.by or len(set(self.by)) < len(self.by):
+            raise ConfigError(f"{where}: by must name text, url, or each of both once, not {list(self.by)}")
+        KeeperPolicy.parse(self.keep, where)
 
     def columns(self, have: set[str]) -> set[str]:
-        missing = [k for k in ("text", *(key.lstrip("-").split(".")[0] for key in self.keep)) if k not in have]
-        known = {f.name for f in RECORD}
-        missing += [k for k in self.keep if k.lstrip("-").startswith("record.") and k.split(".", 1)[1] not in known]
+        where = f"step '{self.name}'"
+        missing = [name for name in dict.fromkeys(("text", *self.by)) if name not in have]
         if missing:
-            raise SchemaError(f"step '{self.name}' reads {missing}, which no earlier step adds; there: {sorted(have)}")
-        return have | {"text_hash"}
+            raise SchemaError(f"{where} reads {missing}, which no earlier step adds; there: {sorted(have)}")
+        KeeperPolicy.parse(self.keep, where).check_columns(have, where)
+        return have | {COPIES} | ({"text_hash"} if "text" in self.by else set())
 
     def run(self, context: StepContext) -> dict[str, Any]:
         documents = context.inputs["documents"]
-        folder = str(context.folder.path)
-        partitions = max(1, -(-documents.rows // ROWS_PER_PARTITION))
+        folder, n = str(context.folder.path), len(documents.files)
+        partitions = partition_count(documents.rows, ROWS_PER_PARTITION)
         shards = [
-            _Shard(i, str(documents.path / file), folder, partitions, self.keep)
+            _Shard(i, str(documents.path / file), folder, partitions, self.by, self.keep)
             for i, file in enumerate(documents.files)
         ]
-        mapped = context.map(map_keys, [Task(f"map-{s.index:05d}", s) for s in shards], label=f"{context.step}: hash")
-        parts = [_Partition(p, len(shards), folder, self.keep) for p in range(partitions)] if shards else []
-        context.map(
-            reduce_partition, [Task(f"reduce-{p.index:05d}", p) for p in parts], label=f"{context.step}: choose"
+        context.map(map_keys, [Task(f"map-{s.index:05d}", s) for s in shards], label=f"{context.step}: hash")
+        parts = [_Partition(p, n, folder, partitions, self.by, self.keep) for p in range(partitions)] if n else []
+        two = len(self.by) == 2
+        for name, function in (
+            (("first", reduce_first), ("second", reduce_second)) if two else (("reduce", reduce_only),)
+        ):
+            tasks = [Task(f"{name}-{part.index:05d}", part) for part in parts]
+            context.map(function, tasks, label=f"{context.step}: choose")
+        manifest = split_all(
+            context,
+            documents,
+            step=self.name,
+            reason=reason(self.by[-1]),
+            adds=add_text_hash if "text" in self.by else None,
+            followers="followers",
         )
-        results = context.map(
-            apply_losers, [Task(f"apply-{s.index:05d}", s) for s in shards], label=f"{context.step}: split"
-        )
-        kept = [result["files"][0] for result in results]
-        return {
-            "artefact": [entry["file"] for entry in kept],
-            "rows": sum(entry["rows"] for entry in kept),
-            "files": [entry for result in results for entry in result["files"]],
-            "documents_read": sum(result["n_in"] for result in mapped),
-            "counts": add_counts(results),
-        }
+        remove(context.folder.path, "keys", "followers", "winners", "waiting", "verdicts")
+        return manifest

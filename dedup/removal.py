@@ -1,7 +1,9 @@
 """The last part of every dedup: each shard of documents split into kept and dropped ones.
 
 Reduce tasks leave verdicts, partitioned by shard: `shard, row, copies`, and of a dropped document `duplicate_of`, the
-id of the kept one, with whatever else the step knows of it. A document without a verdict is kept.
+id of the kept one ("" where that has none), with whatever else the step knows of it. A document without a verdict is
+kept. Map tasks may join equal documents of their shard before that and leave followers, a file a shard: `row, leader`
+(the leader's row), `leader_id, reason`. A follower goes with its leader's verdict, or for its leader if that is kept.
 Kept documents get `copies`: how many documents of the corpus they stand for, themselves included.
 """
 
@@ -22,7 +24,7 @@ from pipeline.stage import DROP_FILTER, DROP_REASON
 from pipeline.steps import Artefact, StepContext, add_counts
 from pipeline.store import parquet_shards
 
-from .shuffle import files_in, read_partition, write_partitions
+from .shuffle import document_batches, files_in, partition_tables, read_partition, write_partitions
 
 COPIES = "copies"
 DUPLICATE_OF = "duplicate_of"
@@ -64,6 +66,7 @@ class ShardSplit:
     reason: str
     extra: tuple[tuple[str, Any], ...] = ()
     adds: Adds | None = None
+    followers: str = ""
 
 
 def split_shard(task: ShardSplit) -> dict[str, Any]:
@@ -87,11 +90,9 @@ def split_shard(task: ShardSplit) -> dict[str, Any]:
         kept_file,
         dropped_file,
     ):
-        for batch in pq.ParquetFile(task.path).iter_batches(1024):
-            table = pa.Table.from_batches([batch])
-            if task.adds:
-                table = task.adds(table)
-            places = pa.array(np.arange(row, row + table.num_rows))
+        for first, batch in document_batches(task.path):
+            table = task.adds(batch) if task.adds else batch
+            places = pa.array(np.arange(first, first + table.num_rows))
             row += table.num_rows
             found = own.take(pc.index_in(places, value_set=own["row"]))
             lost = pc.is_valid(found[DUPLICATE_OF])
@@ -100,10 +101,11 @@ def split_shard(task: ShardSplit) -> dict[str, Any]:
             verdict = found.filter(lost)
             values = {n: verdict[n] for n in (DUPLICATE_OF, *(n for n, _ in task.extra))}
             values[DROP_FILTER] = pa.chunked_array([pa.repeat(task.step, gone.num_rows)], pa.string())
+            usual = pa.scalar(task.reason)
             values[DROP_REASON] = (
-                verdict["reason"]
+                pc.coalesce(verdict["reason"], usual)
                 if "reason" in verdict.column_names
-                else pa.chunked_array([pa.repeat(task.reason, gone.num_rows)], pa.string())
+                else pa.chunked_array([pa.repeat(usual, gone.num_rows)], pa.string())
             )
             for column, value in values.items():
                 gone = gone.drop_columns([column]) if column in gone.column_names else gone
@@ -116,12 +118,29 @@ def split_shard(task: ShardSplit) -> dict[str, Any]:
     return {"files": entries, "n_in": row, "counts": [count]}
 
 
+FOLLOWERS = pa.schema(
+    [("row", pa.int64()), ("leader", pa.int64()), ("leader_id", pa.string()), ("reason", pa.string())]
+)
+
+
 def _own(files: list[Path], task: ShardSplit) -> pa.Table:
-    if not files:
-        fields = [*VERDICT, *task.extra]
-        return pa.table({n: pa.array([], t) for n, t in fields})
-    table = read_partition(files, int(block_of(task.index, task.shards)))
-    return table.filter(pc.equal(table["shard"], task.index)).combine_chunks()
+    """The verdicts on a shard's documents, followers among them."""
+    own = pa.table({n: pa.array([], t) for n, t in [*VERDICT, *task.extra]})
+    if files:
+        block = partition_tables(files, int(block_of(task.index, task.shards)))
+        parts = [table.filter(pc.equal(table["shard"], task.index)) for table in block]
+        own = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
+    if not task.followers:
+        return own
+    followers = read_partition([Path(task.folder) / task.followers / f"{task.index:05d}.arrow"], 0)
+    place = pc.index_in(followers["leader"], value_set=own["row"])
+    columns = {
+        "shard": pa.repeat(pa.scalar(task.index, pa.int32()), followers.num_rows),
+        "row": followers["row"],
+        DUPLICATE_OF: pc.coalesce(own[DUPLICATE_OF].take(place), followers["leader_id"], pa.scalar("")),
+        "reason": followers["reason"],
+    }
+    return pa.concat_tables([own, pa.table(columns)], promote_options="permissive").combine_chunks()
 
 
 def _with_copies(table: pa.Table, copies: pa.ChunkedArray | None) -> pa.Table:
@@ -142,12 +161,25 @@ def split_all(
     verdicts: str = "verdicts",
     extra: Sequence[tuple[str, Any]] = (),
     adds: Adds | None = None,
+    followers: str = "",
 ) -> dict[str, Any]:
-    """Split all shards by the verdicts that lie in the step's folder `verdicts`; returns the step's manifest."""
+    """Split all shards by the verdicts that lie in the step's folder `verdicts`; returns the step's manifest.
+
+    `followers`: the folder where each shard has a file of followers, "" for none. Both folders may go afterwards.
+    """
     shards = len(documents.files)
     tasks = [
         ShardSplit(
-            i, shards, str(documents.path / file), str(context.folder.path), verdicts, step, reason, tuple(extra), adds
+            i,
+            shards,
+            str(documents.path / file),
+            str(context.folder.path),
+            verdicts,
+            step,
+            reason,
+            tuple(extra),
+            adds,
+            followers,
         )
         for i, file in enumerate(documents.files)
     ]

@@ -5,19 +5,34 @@ A file is Arrow IPC with one record batch a partition; a reader maps the file an
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.errors import StepFailed
 from pipeline.store import atomic_path, file_digest
 
 ROWS_PER_BATCH = 8192
-"""Documents that a map task looks at together."""
+"""Documents that a map task looks at together, at most."""
+BYTES_PER_BATCH = 32 << 20
+"""And about so many bytes of them at most, whatever their length."""
+
+
+def document_batches(path: str | Path, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
+    """(number of the first row, documents) of a shard, in batches of bounded size; nothing for an empty one."""
+    file = pq.ParquetFile(path)
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    per_row = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=1)
+    row = 0
+    for batch in file.iter_batches(min(ROWS_PER_BATCH, max(16, BYTES_PER_BATCH // max(1, per_row))), columns=columns):
+        yield row, pa.Table.from_batches([batch])
+        row += batch.num_rows
 
 
 def partition_count(rows: int, rows_per_partition: int) -> int:
@@ -71,3 +86,10 @@ def files_in(folder: Path, count: int | None = None) -> list[Path]:
     if count is not None and len(files) != count:
         raise StepFailed(f"{folder} holds {len(files)} of {count} files; delete the step's folder and run again")
     return files
+
+
+def remove(folder: Path, *names: str) -> None:
+    """Delete what map tasks left for reduce tasks, when the step needs it no more."""
+    for name in names:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
