@@ -129,7 +129,7 @@ SWITCHES = {
     name: ([], [name])
     for name in [
         "mojibake_repair", "mojibake", "placeholder", "refinedweb_lines", "c4_lines", "gopher_repetition",
-        "gopher_quality", "c4_documents", "fineweb_quality", "exact_dedup", "web_spam", "hate", "nsfw",
+        "gopher_quality", "c4_documents", "fineweb_quality", "exact_dedup", "perplexity", "web_spam", "hate", "nsfw",
         "mask_toxic", "quality", "pii",
     ]
 }  # fmt: skip

@@ -212,6 +212,7 @@ PLANTED_FATES: dict[str, tuple[str, str, str]] = {
     "flt-short-lines": _dropped("fineweb_quality", "max_short_line_share"),
     "en-spam-parked-domain": _dropped("fineweb_quality", "max_short_line_share"),
     "forum-rust-self-referential-struct": _dropped("fineweb_quality", "max_dup_line_char_share"),
+    "flt-keyboard-mash": _dropped("perplexity", "max_perplexity"),
     "flt-affiliate-mattress": _dropped("web_spam", "web_spam"),
     "en-toxic-parking-rant": _dropped("hate", "max_document"),
     "flt-adult-gallery": _dropped("nsfw", "max_document"),
