@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipeline.errors import ConfigError
 
 from .shingles import Shingling
-from .signatures import SCHEMES, Scheme, choose_bands
+from .signatures import choose_bands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class Preset:
     shingling: Shingling
     source: str
     note: str
-    scheme: Scheme = SCHEMES["native"]
+    scheme: str = "native"
+    """Its name in `signatures.SCHEMES`."""
     seed: int = 1
     spare: int = 0
     """Permutations that no band uses."""
@@ -93,7 +94,7 @@ PRESETS = {
             rows=25,
             spare=3,
             shingling=_FIVE_WORDS,
-            scheme=SCHEMES["datasketch"],
+            scheme="datasketch",
             source=_DATASKETCH_URL,
             note=f"{_DATASKETCH_NOTE} Bands and rows are those of its default threshold, .9.",
         ),
@@ -111,7 +112,7 @@ def datasketch_preset(threshold: float = 0.9, num_perm: int = 128, shingling: Sh
         rows=rows,
         spare=num_perm - bands * rows,
         shingling=shingling,
-        scheme=SCHEMES["datasketch"],
+        scheme="datasketch",
         source=_DATASKETCH_URL,
         note=_DATASKETCH_NOTE,
     )

@@ -71,8 +71,14 @@ class Scheme:
         return _no_hashfunc
 
 
-SCHEMES = {"native": Scheme(), "datasketch": Scheme(hash="sha1")}
-"""By name. `datasketch`: bit-identical with `datasketch.MinHash(num_perm, seed)` of datasketch 2.0.0."""
+SCHEMES = {
+    "native": Scheme(),
+    "datasketch": Scheme(hash="sha1"),
+    "datasketch_affine64": Scheme(hash="sha1", permutations="affine64"),
+    "datasketch_legacy": Scheme(hash="sha1", permutations="legacy"),
+}
+"""By name. `datasketch` is bit-identical with `datasketch.MinHash(num_perm, seed)` of datasketch 2.0.0, the two others
+with `MinHash(num_perm, seed, scheme=...)`; `datasketch_legacy` is what versions before 2.0 did."""
 
 
 def signatures(
