@@ -3,10 +3,12 @@
     python -m benchmarks.heuristics [--texts FOLDER] [--peer-documents N] [--runs N] [--no-write]
 
 Texts: every page of ../shared/data/html, extracted by our engine, in batches of 512 documents as in a run. Ours are
-the stages of STAGES, one after the other on each batch, to the reasons of drops; CPU seconds, so
-that a busy machine weighs less. datatrove runs its Gopher, C4 and FineWeb filters with spaCy in its own environment
-on each document of an evenly spread subset, of which each run of ours is timed too, in turn. `cold` is the first
-batch in a new process with an empty kernel cache, `warm` with a filled one; both with imports.
+the stages of STAGES, one after the other on each batch, to the reasons of drops, and `all` those of ALONE too.
+datatrove runs its Gopher, C4 and FineWeb filters with spaCy in its own environment on each document of an evenly
+spread subset; ours read the same subset in turn with it. All seconds are CPU seconds of the process, so that a busy
+machine weighs less; texts are copied before each run, so that nothing is remembered of the last one. Start-up is apart:
+`cold` is the first document in a new process with an empty kernel cache, `warm` with a filled one, both with imports.
+`decisions` is what `filter_parity` finds on the subset: with the same words, and with each system's own.
 Writes benchmarks/results/heuristics.json.
 """
 
@@ -28,6 +30,7 @@ import pyarrow as pa
 from pipeline.stage import DROP_REASON, Stage, make
 
 from .common import write
+from .filter_parity import compare, compare_c4, peer_decisions
 from .texts import FOLDER, PEER, real_texts, write_ipc
 
 STAGES: dict[str, dict[str, Any]] = {
@@ -36,7 +39,7 @@ STAGES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """In FineWeb's order, C4 without its rule of terminal punctuation. After `c4_lines` the text is another."""
 ALONE = ("mojibake", "mojibake_repair", "placeholder", "refinedweb_lines")
-"""Heuristics outside of FineWeb: measured one by one."""
+"""Heuristics outside of FineWeb."""
 BATCH = 512
 START = """
 import time
@@ -66,20 +69,36 @@ def run(docs: pa.Table, ours: list[Stage]) -> None:
 
 
 def timed(docs: pa.Table, ours: list[Stage]) -> float:
-    """CPU seconds of one pass."""
+    """CPU seconds of one pass over a copy."""
+    docs = docs.take(pa.array(range(docs.num_rows)))
     start = time.process_time()
     run(docs, ours)
     return time.process_time() - start
 
 
 def peer(docs: pa.Table, folder: Path) -> dict[str, Any]:
-    """datatrove once over the documents: {seconds, versions}."""
+    """datatrove once over the documents: {seconds, start_s, versions}."""
     path = folder / "texts.arrow"
     write_ipc(docs, path)
     script = Path(__file__).parent / "peers" / "datatrove_filters.py"
     done = subprocess.run([str(PEER), str(script), "time", str(path), "1"], capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def decisions(docs: pa.Table) -> dict[str, dict[str, int]]:
+    """Of each filter: documents, drops and other decisions than datatrove's."""
+    peer_found = peer_decisions(docs, PEER)
+    found = compare(docs, peer_found) | {"c4": compare_c4(docs, peer_found)}
+    return {
+        name: {
+            "documents": one["documents"],
+            "dropped_by_datatrove": one["dropped_by_datatrove"],
+            "other_with_same_words": one["same_words"]["other_decision"],
+            "other_with_own_words": one["own_words"]["other_decision"],
+        }
+        for name, one in found.items()
+    }
 
 
 def start_seconds() -> dict[str, dict[str, float]]:
@@ -100,45 +119,54 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=Path, default=FOLDER, help="where extracted texts are kept")
-    parser.add_argument("--peer-documents", type=int, default=300, help="documents that datatrove reads a run")
+    parser.add_argument("--peer-documents", type=int, default=200, help="documents that datatrove reads a run")
     parser.add_argument("--runs", type=int, default=5, help="alternating runs")
     parser.add_argument("--no-write", action="store_true", help="print, and leave the result file alone")
     options = parser.parse_args()
-    docs = real_texts(options.texts).select(["text", "lang"])
+    docs = real_texts(options.texts).select(["url", "text", "lang"])
     step = max(1, docs.num_rows // options.peer_documents)
     subset = docs.take(list(range(0, docs.num_rows, step))).combine_chunks()
     size, subset_size = (sum(len(t.encode()) for t in one["text"].to_pylist()) for one in (docs, subset))
     ours = stages()
-    alone = ours + [make(name, {}) for name in ALONE]
-    run(subset, alone)
-    seconds: dict[str, list[float]] = {"ours": [], "ours_on_subset": [], "datatrove_on_subset": []}
-    each: dict[str, list[float]] = {one.name: [] for one in alone}
+    outside = [make(name, {}) for name in ALONE]
+    every = [*outside[:3], *ours, *outside[3:]]
+    run(subset, every)
+    seconds: dict[str, list[float]] = {"ours": [], "all": [], "ours_on_subset": [], "datatrove_on_subset": []}
+    each: dict[str, list[float]] = {one.name: [] for one in every}
+    theirs_start = []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(options.runs):
             seconds["ours"].append(timed(docs, ours))
+            seconds["all"].append(timed(docs, every))
             seconds["ours_on_subset"].append(timed(subset, ours))
             theirs = peer(subset, Path(folder))
             seconds["datatrove_on_subset"] += theirs["seconds"]
-            for one in alone:
+            theirs_start.append(theirs["start_s"])
+            for one in every:
                 each[one.name].append(timed(docs, [one]))
     middle = {name: statistics.median(values) for name, values in (seconds | each).items()}
     ratios = [b / a for a, b in zip(seconds["ours_on_subset"], seconds["datatrove_on_subset"], strict=True)]
     result = {
         "stages": [one.name for one in ours],
+        "all_stages": [one.name for one in every],
         "documents": docs.num_rows,
         "megabytes": size / 1e6,
-        "ours": {"mb_per_s": size / 1e6 / middle["ours"], "documents_per_s": docs.num_rows / middle["ours"]},
-        "each_alone_mb_per_s": {one.name: size / 1e6 / middle[one.name] for one in alone},
-        "subset": {"documents": subset.num_rows, "megabytes": subset_size / 1e6},
-        "datatrove": {
-            "mb_per_s": subset_size / 1e6 / middle["datatrove_on_subset"],
-            "documents_per_s": subset.num_rows / middle["datatrove_on_subset"],
-            "versions": theirs["versions"],
+        "ours": {"mb_per_cpu_s": size / 1e6 / middle["ours"], "documents_per_cpu_s": docs.num_rows / middle["ours"]},
+        "all": {"mb_per_cpu_s": size / 1e6 / middle["all"], "documents_per_cpu_s": docs.num_rows / middle["all"]},
+        "each_alone_mb_per_cpu_s": {one.name: size / 1e6 / middle[one.name] for one in every},
+        "subset": {
+            "documents": subset.num_rows,
+            "megabytes": subset_size / 1e6,
+            "ours_mb_per_cpu_s": subset_size / 1e6 / middle["ours_on_subset"],
+            "datatrove_mb_per_cpu_s": subset_size / 1e6 / middle["datatrove_on_subset"],
         },
         "times_datatrove": statistics.median(ratios),
-        "start": start_seconds(),
-        "seconds": seconds,
-        "seconds_each_alone": each,
+        "ratios": ratios,
+        "decisions": decisions(subset),
+        "start": {**start_seconds(), "datatrove": {"cpu_s": statistics.median(theirs_start)}},
+        "peer_versions": theirs["versions"],
+        "cpu_seconds": seconds,
+        "cpu_seconds_each_alone": each,
     }
     print(json.dumps(result, indent=1))
     if not options.no_write:
