@@ -145,7 +145,13 @@ def settle(task: SettleTask) -> dict[str, Any]:
         partners, values = _verified(task, files, frame, comparison)
     else:
         comparison = Comparison(0.0, False, 0)
-        first = frame.select(pl.int_range(pl.len()).first().over("root")).to_series().to_numpy()
+        first = (
+            frame.with_row_index("rank")
+            .select(pl.col("rank").first().over("root"))
+            .to_series()
+            .to_numpy()
+            .astype(np.int64)
+        )
         partners = np.where(first == np.arange(len(first)), -1, first)
         values = np.full(len(first), np.nan)
     verdicts = _verdicts(frame, partners, values)
