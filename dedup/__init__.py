@@ -1,1 +1,1 @@
-"""Deduplication: exact text dedup across all shards (`dedup.exact`)."""
+"""Deduplication of a corpus: exact by URL and text, lines, substrings, and near-duplicates by MinHash."""

@@ -20,7 +20,7 @@ from .keeper import KeeperPolicy
 from .lsh import nodes_of, partition_of, shard_of
 from .minhash_parameters import MinhashParameters
 from .removal import COPIES, block_of, blocks
-from .shuffle import files_in, read_partition, write_partitions
+from .shuffle import document_batches, files_in, read_partition, write_partitions
 
 FLUSH_BYTES = 128 << 20
 """What a map task holds of sets and keys before it writes a file."""
@@ -103,18 +103,13 @@ def gather(task: GatherTask) -> dict[str, Any]:
 
 def _rows(task: GatherTask, nodes: NDArray[np.int64]) -> Iterator[tuple[slice, pa.Table]]:
     """The wanted documents of a shard, batch by batch, and which of `nodes` they are."""
-    file = pq.ParquetFile(task.path)
-    wanted = list(dict.fromkeys([*task.policy.reads, "text"]))
-    if COPIES in file.schema_arrow.names:
-        wanted.append(COPIES)
-    start = 0
-    for batch in file.iter_batches(1024, columns=[name for name in wanted if name in file.schema_arrow.names]):
-        places = nodes_of(task.index, np.array([start, start + batch.num_rows]))
+    names = pq.read_schema(task.path).names
+    wanted = [name for name in dict.fromkeys([*task.policy.reads, "text", COPIES]) if name in names]
+    for start, table in document_batches(task.path, wanted):
+        places = nodes_of(task.index, np.array([start, start + table.num_rows]))
         a, b = np.searchsorted(nodes, places)
         if b > a:
-            table = pa.Table.from_batches([batch])
             yield slice(a, b), table.take(pa.array(nodes[a:b] - places[0]))
-        start += batch.num_rows
 
 
 def _described(task: GatherTask, table: pa.Table, nodes: NDArray[np.int64], roots: NDArray[np.int64]) -> pa.Table:

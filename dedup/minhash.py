@@ -9,14 +9,12 @@ Reads `text` (and the policy's columns); kept rows get `copies`, dropped ones `d
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, SchemaError, nearest
 from pipeline.runner import Task
@@ -26,10 +24,10 @@ from . import lsh
 from .clusters import components
 from .groups import GatherTask, Labels, gather, label_nodes
 from .keeper import HELP, KeeperPolicy
-from .minhash_parameters import MinhashParameters
+from .minhash_parameters import MinhashParameters, with_shingles
 from .removal import split_all
 from .settle import BLOCK_BYTES, LARGEST, SIMILARITY, SettleTask, settle
-from .shuffle import partition_count
+from .shuffle import document_batches, partition_count, remove
 
 NODES_PER_FILE = 1 << 18
 """Documents whose band keys a map task holds."""
@@ -56,7 +54,7 @@ def sign(task: SignTask) -> dict[str, Any]:
     entries: list[dict[str, Any]] = []
     keys: list[Any] = []
     nodes: list[Any] = []
-    row = shingles = 0
+    row = size = 0
 
     def flush() -> None:
         if nodes:
@@ -65,17 +63,17 @@ def sign(task: SignTask) -> dict[str, Any]:
             keys.clear()
             nodes.clear()
 
-    for batch in pq.ParquetFile(task.path).iter_batches(1024, columns=["text"]):
-        made, hashes, offsets = task.parameters.described(pa.chunked_array([batch["text"]]))
-        some = np.flatnonzero(np.diff(offsets))
+    for first, table in document_batches(task.path, ["text"]):
+        made = task.parameters.keys(table["text"])
+        some = with_shingles(made)
         keys.append(made[some])
-        nodes.append(lsh.nodes_of(task.index, row + some))
-        row += batch.num_rows
-        shingles += len(hashes)
+        nodes.append(lsh.nodes_of(task.index, first + some))
+        row += table.num_rows
+        size += table["text"].nbytes
         if sum(map(len, nodes)) >= NODES_PER_FILE:
             flush()
     flush()
-    return {"intermediate": entries, "n_in": row, "shingles": shingles}
+    return {"intermediate": entries, "n_in": row, "text_bytes": size}
 
 
 @register_step
@@ -139,14 +137,14 @@ class MinhashDedup(Step):
 
         preset = PRESETS[self.preset]
         shingling = preset.shingling
-        given = {"unit": self.unit, "n": self.ngram}
-        shingling = dataclasses.replace(shingling, **{k: v for k, v in given.items() if v is not None})
+        shingling = dataclasses.replace(shingling, unit=self.unit or shingling.unit, n=self.ngram or shingling.n)
         return MinhashParameters(
             shingling=shingling,
             scheme=preset.scheme,
             seed=preset.seed if self.seed is None else self.seed,
             bands=self.bands or preset.bands,
             rows=self.rows or preset.rows,
+            spare=0 if self.bands or self.rows else preset.spare,
         )
 
     @property
@@ -172,10 +170,8 @@ class MinhashDedup(Step):
         report = self._find(context, documents)
         extra = ((SIMILARITY, pa.float32()),)
         manifest = split_all(context, documents, step=self.name, reason=REASON, extra=extra)
-        for name in WORK:
-            shutil.rmtree(context.folder.path / name, ignore_errors=True)
-        for left in context.folder.path.glob("*-[0-9][0-9]"):
-            shutil.rmtree(left, ignore_errors=True)
+        rounds = [path.name for path in context.folder.path.glob("*-[0-9][0-9]")]
+        remove(context.folder.path, *WORK, *rounds)
         return {**manifest, "report": report}
 
     def _find(self, context: StepContext, documents: Artefact) -> dict[str, Any]:
@@ -207,8 +203,8 @@ class MinhashDedup(Step):
             label=f"{context.step}: label",
         )
         nodes = sum(one["nodes"] for one in labels)
-        mean = 8 * sum(one["shingles"] for one in signed) // max(1, documents.rows) + 8 * parameters.bands
-        groups = partition_count(2 * nodes * mean, GROUP_BYTES)
+        size = 2 * sum(one["text_bytes"] for one in signed) // documents.rows + 8 * parameters.bands
+        groups = partition_count(2 * nodes * size, GROUP_BYTES)  # a set has 8 bytes a word; a node comes with its root
         policy = KeeperPolicy.parse(self.keep, f"step '{self.name}'")
         gathered = context.map(
             gather,
@@ -248,7 +244,6 @@ class MinhashDedup(Step):
         return {
             "documents": documents.rows,
             "signed": sum(one["n_in"] for one in signed),
-            "shingles": sum(one["shingles"] for one in signed),
             "band_keys": sum(one["keys"] for one in linked),
             "links": sum(one["links"] for one in linked),
             "bucket_sizes": lsh.add_histograms([one["bucket_sizes"] for one in linked]),
