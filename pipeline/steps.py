@@ -90,6 +90,7 @@ class Step:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ()
     makes: ClassVar[str] = "documents"
+    edits: ClassVar[bool] = False  # True: writes new text and `cut_spans`, as an `Editor` does (`inspect` shows them)
     optional: ClassVar[bool] = False  # True: may be skipped with a message (see `why_skipped`)
 
     def check(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Editor, Filter, Rule, Stage, registered
+from pipeline.steps import registered_steps
 from pipeline.store import read_json
 from pipeline.yaml_input import load_yaml
 
@@ -32,10 +33,11 @@ class StageRun:
 
     @property
     def kind(self) -> str:
-        """ "filter", "editor", "stage" (adds columns, may drop) or "step" (global, such as dedup)."""
+        """ "filter", "editor" (of a shard, or global), "stage" (adds columns, may drop) or "step" (global)."""
         cls = self.cls
         if cls is None:
-            return "step"
+            known = registered_steps().get(self.name)
+            return "editor" if known is not None and known.edits else "step"
         return "filter" if issubclass(cls, Filter) else "editor" if issubclass(cls, Editor) else "stage"
 
     @property
