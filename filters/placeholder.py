@@ -58,7 +58,7 @@ class Placeholder(RuleFilter):
 
         text = text_of(docs["text"])
         table = phrases()
-        room = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        room = np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(4096, np.int64)
         out = np.zeros((len(text), len(KINDS)), np.int64)
         covered(text.data, text.offsets, *table.tables, table.kinds, *tables.load(), *room, out)
         shares = out / np.maximum(np.diff(text.offsets), 1)[:, None]

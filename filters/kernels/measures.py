@@ -194,7 +194,7 @@ class StopWords:
         self._langs = {lang: number for number, lang in enumerate(words)}
         self._salts = (np.arange(len(words) + 1, dtype=np.uint64) * MIX) ^ (np.uint64(1) << np.uint64(63))
         slots = 16
-        while slots < 4 * n:
+        while slots < (64 * n if n < 64 else 4 * n):  # a short list's misses are seldom probed twice
             slots *= 2
         self._keys = np.zeros(slots, np.uint64)
         for key in hashes ^ self._salts[langs]:

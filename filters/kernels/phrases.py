@@ -15,7 +15,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kernels import kernel_part, plain_kernel
+from pipeline.kernels import kernel_part, plain_kernel, smaller
 
 from . import tables as t
 from .reading import char_bytes, properties
@@ -202,29 +202,40 @@ def find_phrase(data, i, start, end, fold, points, starts, entries, entry, first
     return -1
 
 
+HEADS = np.zeros(256, np.uint8)
+"""1: an ASCII letter or digit, in a word of which the first can begin a phrase; 2: begins a character beyond ASCII."""
+HEADS[[b for b in range(128) if chr(b).isalnum()]] = 1
+HEADS[0xC0:] = 2
+
+
 @plain_kernel
-def covered(data, offsets, fold, points, starts, keys, entries, kinds, first, blocks, found, step, out):
-    """out: int64[n, kinds]: bytes that phrases of each kind cover."""
+def covered(data, offsets, fold, points, starts, keys, entries, kinds, first, blocks, found, step, places, out):
+    """out: int64[n, kinds]: bytes that phrases of each kind cover. places: int64[...], room.
+
+    Where phrases may begin is collected without a branch first: the ends of words can't be guessed.
+    """
+    room = len(places)
     for d in range(len(offsets) - 1):
-        i = offsets[d]
+        low = offsets[d]
         end = offsets[d + 1]
-        while i < end:
-            ascii = data[i] < 128
-            if ascii and not blocks[data[i]] & (t.LETTER | t.NUMBER):
-                i += 1
-                continue
-            entry = entry_at(data, i, end, keys)
-            if entry >= 0:
-                number = find_phrase(
-                    data, i, offsets[d], end, fold, points, starts, entries, entry, first, blocks, found, step
-                )
-                if number >= 0:
-                    out[d, kinds[number]] += found[0] - i
-                    i = found[0]
-                    continue
-            if ascii:  # no phrase begins inside of a word
-                i += 1
-                while i < end and data[i] < 128 and blocks[data[i]] & (t.LETTER | t.NUMBER):
-                    i += 1
-            else:
-                i += char_bytes(data, i, end)
+        before = 0
+        read = low
+        while low < end:
+            high = smaller(low + room, end)
+            count = 0
+            for i in range(low, high):
+                head = HEADS[data[i]] + 0
+                places[count] = i
+                count += (head & ~before & 1) | head >> 1
+                before = head
+            low = high
+            for c in range(count):
+                i = places[c] + 0
+                entry = entry_at(data, i, end, keys) if i >= read else -1
+                if entry >= 0:
+                    number = find_phrase(
+                        data, i, offsets[d], end, fold, points, starts, entries, entry, first, blocks, found, step
+                    )
+                    if number >= 0:
+                        out[d, kinds[number]] += found[0] - i
+                        read = found[0]

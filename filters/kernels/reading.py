@@ -9,6 +9,7 @@ from pipeline.kernels import kernel_part
 _1, _2, _3, _4, _5, _6, _7 = (np.uint64(i) for i in range(1, 8))
 _8, _16, _24, _32, _40, _48, _56 = (np.uint64(8 * i) for i in range(1, 8))
 _TOPS, _ONES = np.uint64(0x8080808080808080), np.uint64(0x0101010101010101)
+_FEEDS = np.uint64(0x0A0A0A0A0A0A0A0A)
 
 
 @kernel_part
@@ -62,6 +63,19 @@ def characters(data, i, end):  # type: ignore[no-untyped-def]
         count -= 1 if data[i] & 0xC0 == 0x80 else 0
         i += 1
     return count
+
+
+@kernel_part
+def line_end(data, i, end):  # type: ignore[no-untyped-def]
+    """The position of the first line feed from i on, `end` if there is none."""
+    while i + 8 <= end:
+        eight = eight_bytes(data, i) ^ _FEEDS
+        if (eight - _ONES) & ~eight & _TOPS:
+            break
+        i += 8
+    while i < end and data[i] != 10:
+        i += 1
+    return i
 
 
 @kernel_part

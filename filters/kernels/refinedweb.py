@@ -8,7 +8,7 @@ from pipeline.kernels import kernel_part, plain_kernel
 from . import tables as t
 from .line_breaks import trim_left, trim_right
 from .phrases import entry_at, find_phrase
-from .reading import char_bytes, copied, properties
+from .reading import char_bytes, copied, line_end, properties
 
 KINDS = ("uppercase", "numbers", "counter", "one_word", "pattern")
 _NONE, UPPERCASE, NUMBERS, COUNTER, ONE_WORD, PATTERN = range(-1, 5)
@@ -31,19 +31,28 @@ def line_facts(data, i, end, first, blocks, facts):
     whole = False  # inside a word that white space parts
     before = False  # after a character of a script without spaces
     while i < end:
-        b = data[i]
+        if data[i] < 128 and not before:  # no branch to be guessed wrong at the ends of words
+            inside = 1 if whole else 0
+            run = i
+            while i < end and data[i] < 128:
+                word = blocks[data[i]] + 0
+                visible = 0 if word & t.SPACE else 1
+                words += visible & ~inside
+                inside = visible
+                spaces += 1 - visible
+                capitals += word & t.UPPER != 0
+                numbers += word & t.NUMBER != 0
+                i += 1
+            characters += i - run
+            whole = inside == 1
+            continue
         characters += 1
-        other = True
-        if b < 128:
-            word = blocks[b] + 0
-            i += 1
-        else:
-            size = char_bytes(data, i, end)
-            word = properties(data, i, size, first, blocks)
-            script = word >> t.SCRIPT_SHIFT & 15
-            other = script < 1 or script > t.LAST_SPACELESS
-            spaceless += not other
-            i += size
+        size = char_bytes(data, i, end)
+        word = properties(data, i, size, first, blocks)
+        script = word >> t.SCRIPT_SHIFT & 15
+        other = script < 1 or script > t.LAST_SPACELESS
+        spaceless += not other
+        i += size
         if word & t.SPACE:
             spaces += 1
             whole = False
@@ -115,9 +124,7 @@ def edit_lines(
         new_words = 0
         new_spaceless = 0
         while i < end:
-            stop = i
-            while stop < end and data[stop] != 10:
-                stop += 1
+            stop = line_end(data, i, end)
             after = stop + 1 if stop < end else end
             line = trim_left(data, i, stop, first, blocks)
             rest = trim_right(data, line, stop, first, blocks)
