@@ -18,7 +18,7 @@ from pipeline.errors import ConfigError
 
 UNITS = ("words", "characters")
 SPLITTERS = ("uax29", "whitespace", "alnum")
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 19
 """Text that is worked on at once; a longer document is a chunk of its own."""
 
 

@@ -114,17 +114,17 @@ def normalise(data, offsets, fast, entries, pool, out, out_offsets):
                 continue
             size = char_bytes(data, i, end)
             entry = entry_of(data, i, size, entries)
-            if entry & SPACE:
-                if not last:
-                    out[o] = 32
-                    o += 1
-                last = 1
-            elif entry & DIGIT:
+            if entry & DIGIT:  # before punctuation: CCNet's signs hold a full-width 1
                 out[o] = 48
                 o += 1
                 last = 0
                 i = number_end(data, i, end, entries)
                 continue
+            if entry & SPACE:
+                if not last:
+                    out[o] = 32
+                    o += 1
+                last = 1
             elif entry & CHANGED:
                 at = entry >> POOL_SHIFT
                 length = entry >> LENGTH_SHIFT & 15
