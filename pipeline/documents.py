@@ -2,14 +2,16 @@
 
 This is how a person uses one stage on files of their own. Reading wants a text column (`text` unless
 said otherwise); `id`, `url` and `record` are made where they are missing, other Parquet columns are
-carried along, other JSON keys travel in the column `extra` (a JSON object) and come back on writing.
-A line that can't be read is a counted skip with its line number, never an error.
+carried along. Of other JSON keys `lang` becomes a column, if one of the first documents has it; all others travel
+in the column `extra` (a JSON object) and come back on writing. A line that can't be read is a counted skip with its
+line number, never an error; so is a text in Parquet that is no UTF-8.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import os
 import zlib
@@ -21,14 +23,18 @@ from typing import IO, Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .columns import complete, text_column
 from .errors import ConfigError
 from .schema import DOCUMENT, RECORD, document_id
-from .stage import DROP_FILTER, DROP_REASON, STAGES_RUN
+from .stage import STAGES_RUN
 from .store import PARQUET_OPTIONS, atomic_path
 
 JSONL_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".ndjson", ".ndjson.gz")
 ENDINGS = (".parquet", *JSONL_ENDINGS)
 EXTRA = "extra"
+LANG = "lang"
+PEEK = 100
+"""Lines of a JSON file in which a `lang` makes the column `lang`; it stays in `extra` where it comes later."""
 
 
 @dataclass(frozen=True)
@@ -126,42 +132,6 @@ def _parquet(handle: Any, name: str) -> pq.ParquetFile:
         raise ConfigError(f"{name} is not a Parquet file: {error}") from error
 
 
-def _text_column(table: pa.Table, text_field: str, where: str) -> pa.Table:
-    if text_field not in table.column_names:
-        raise ConfigError(
-            f"{where} has no column '{text_field}'; it has {table.column_names}. Name the text column with --text-field"
-        )
-    if text_field != "text":
-        table = table.drop_columns(["text"]) if "text" in table.column_names else table
-        table = table.rename_columns(["text" if c == text_field else c for c in table.column_names])
-    index = table.column_names.index("text")
-    return table.set_column(index, "text", table["text"].cast(pa.large_string()))
-
-
-def _complete(table: pa.Table, name: str, first: int) -> pa.Table:
-    """Add `id`, `url`, `record` where they are missing; `first` is the number of the first row."""
-    rows = range(first, first + table.num_rows)
-    if "record" not in table.column_names or table.schema.field("record").type != RECORD:
-        record = pa.array([{"file": name, "offset": row} for row in rows], RECORD)
-        table = table.drop_columns(["record"]) if "record" in table.column_names else table
-        table = table.append_column("record", record)
-    if "id" not in table.column_names:
-        table = table.append_column("id", pa.array([document_id(name, str(row)) for row in rows], pa.string()))
-    else:
-        ids = table["id"].cast(pa.string())
-        if ids.null_count:
-            ids = pa.array(
-                [document_id(name, str(row)) if i is None else i for i, row in zip(ids.to_pylist(), rows, strict=True)],
-                pa.string(),
-            )
-        table = table.set_column(table.column_names.index("id"), "id", ids)
-    table = table.drop_columns([c for c in (DROP_FILTER, DROP_REASON) if c in table.column_names])
-    if "url" not in table.column_names:
-        table = table.append_column("url", pa.nulls(table.num_rows, pa.string()))
-    first_columns = list(DOCUMENT.names)
-    return table.select(first_columns + [c for c in table.column_names if c not in first_columns])
-
-
 def read_documents(
     split: DocumentSplit, *, text_field: str = "text", batch_rows: int = 1024
 ) -> Iterator[DocumentBatch]:
@@ -174,16 +144,27 @@ def read_documents(
             before = (
                 sum(file.metadata.row_group(g).num_rows for g in range(split.row_groups[0])) if split.row_groups else 0
             )
-            for batch in file.iter_batches(batch_rows, row_groups=list(split.row_groups) if split.row_groups else None):
-                table = _text_column(pa.Table.from_batches([batch]), text_field, split.name)
+            batches = file.iter_batches(batch_rows, row_groups=list(split.row_groups) if split.row_groups else None)
+            while (batch := _next(batches, split.name, before)) is not None:
+                table, bad = text_column(pa.Table.from_batches([batch]), text_field, split.name)
                 valid = table["text"].is_valid()
-                skips = [Skip("no_text", before + i) for i, ok in enumerate(valid.to_pylist()) if not ok]
-                table = _complete(table, split.name, before)
+                kinds = dict.fromkeys(bad, "bad_utf8")
+                skips = [Skip(kinds.get(i, "no_text"), before + i) for i, ok in enumerate(valid.to_pylist()) if not ok]
+                table = complete(table, split.name, before)
                 before += batch.num_rows
                 yield DocumentBatch(table.filter(valid) if skips else table, batch.num_rows, skips)
         return
+    schema = split_schema(split, text_field)
     with fsspec.open(split.path, "rb") as raw:
-        yield from _read_jsonl(raw, split, text_field, batch_rows)
+        yield from _read_jsonl(raw, split, text_field, batch_rows, schema)
+
+
+def _next(batches: Iterator[pa.RecordBatch], name: str, before: int) -> pa.RecordBatch | None:
+    """The next batch of a Parquet file, None after the last."""
+    try:
+        return next(batches, None)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(f"{name}: rows from {before:,} on can't be read, the file is damaged: {error}") from error
 
 
 def _open_jsonl(raw: IO[bytes], path: str) -> IO[bytes]:
@@ -204,7 +185,9 @@ def _clean(text: str) -> str:
 JSONL_SCHEMA = pa.schema([*DOCUMENT, pa.field(EXTRA, pa.string())])
 
 
-def _read_jsonl(raw: IO[bytes], split: DocumentSplit, text_field: str, batch_rows: int) -> Iterator[DocumentBatch]:
+def _read_jsonl(
+    raw: IO[bytes], split: DocumentSplit, text_field: str, batch_rows: int, schema: pa.Schema
+) -> Iterator[DocumentBatch]:
     import zstandard
 
     rows: list[dict[str, Any]] = []
@@ -230,16 +213,16 @@ def _read_jsonl(raw: IO[bytes], split: DocumentSplit, text_field: str, batch_row
         if not line.strip():
             continue
         records += 1
-        row = _row(line, number, split.name, text_field)
+        row = _row(line, number, split.name, text_field, LANG in schema.names)
         if isinstance(row, Skip):
             skips.append(row)
         else:
             rows.append(row)
         if len(rows) >= batch_rows:
-            yield DocumentBatch(pa.Table.from_pylist(rows, JSONL_SCHEMA), records, skips)
+            yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips)
             rows, skips, records = [], [], 0
     if records:
-        yield DocumentBatch(pa.Table.from_pylist(rows, JSONL_SCHEMA), records, skips)
+        yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips)
 
 
 def _fits(value: Any, kind: pa.DataType) -> bool:
@@ -249,7 +232,7 @@ def _fits(value: Any, kind: pa.DataType) -> bool:
     return isinstance(value, str)
 
 
-def _row(line: bytes, number: int, name: str, text_field: str) -> dict[str, Any] | Skip:
+def _row(line: bytes, number: int, name: str, text_field: str, with_lang: bool = False) -> dict[str, Any] | Skip:
     try:
         value = json.loads(line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
@@ -260,6 +243,7 @@ def _row(line: bytes, number: int, name: str, text_field: str) -> dict[str, Any]
     if not isinstance(text, str):
         return Skip("no_text" if text is None else "text_not_a_string", number)
     url, key, record = value.pop("url", None), value.pop("id", None), value.pop("record", None)
+    lang = value.pop(LANG) if with_lang and isinstance(value.get(LANG), str) else None
     known = {f.name: f.type for f in RECORD}
     kept_record: dict[str, Any] = {"file": name, "offset": number}
     if isinstance(record, dict):
@@ -270,6 +254,7 @@ def _row(line: bytes, number: int, name: str, text_field: str) -> dict[str, Any]
         "url": _clean(url) if isinstance(url, str) else None,
         "record": {k: _clean(v) if isinstance(v, str) else v for k, v in kept_record.items()},
         EXTRA: _clean(json.dumps(value, ensure_ascii=False)) if value else None,
+        **({LANG: None if lang is None else _clean(lang)} if with_lang else {}),
     }
 
 
@@ -277,11 +262,26 @@ def split_schema(split: DocumentSplit, text_field: str) -> pa.Schema:
     """The schema that `read_documents` gives for a split."""
     import fsspec
 
-    if not is_parquet(split.path):
-        return JSONL_SCHEMA
     with fsspec.open(split.path, "rb") as handle:
+        if not is_parquet(split.path):
+            lang = [pa.field(LANG, pa.string())] if _has_lang(handle, split.path, text_field) else []
+            return pa.schema([*JSONL_SCHEMA, *lang])
         table = _parquet(handle, split.name).schema_arrow.empty_table()
-    return _complete(_text_column(table, text_field, split.name), split.name, 0).schema
+    return complete(text_column(table, text_field, split.name)[0], split.name, 0).schema
+
+
+def _has_lang(raw: IO[bytes], path: str, text_field: str) -> bool:
+    """Whether one of the first documents says its language."""
+    import zstandard
+
+    try:
+        for line in itertools.islice(_open_jsonl(raw, path), PEEK):
+            row = _row(line, 0, "", text_field, True) if b'"lang"' in line else None
+            if isinstance(row, dict) and row[LANG] is not None:
+                return True
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError):
+        return False  # reading counts what can't be read
+    return False
 
 
 def export(shards: Sequence[Path], target: Path, stages: Sequence[Any] = ()) -> int:
@@ -323,7 +323,7 @@ def _with_extra(row: dict[str, Any]) -> dict[str, Any]:
         return row
     if not isinstance(extra, dict):
         return row
-    return {**{k: v for k, v in row.items() if k != EXTRA}, **{k: v for k, v in extra.items() if k not in row}}
+    return {**{k: v for k, v in row.items() if k != EXTRA}, **{k: v for k, v in extra.items() if row.get(k) is None}}
 
 
 def _jsonl_writer(raw: IO[bytes], name: str) -> Any:

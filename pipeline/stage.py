@@ -267,8 +267,10 @@ def check_columns(stages: list[Stage], have: set[str]) -> set[str]:
     for stage in stages:
         missing = [c for c in stage.reads if c not in have]
         if missing:
+            adding = [name for name, cls in registered().items() if set(cls.adds) & set(missing)]
             raise SchemaError(
                 f"stage '{stage.name}' reads {missing}, which no earlier step adds; there by then: {sorted(have)}"
+                + (f"; added by {', '.join(adding)}" if adding else "")
             )
         have |= set(stage.adds)
         if isinstance(stage, Filter):

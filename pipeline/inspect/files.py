@@ -91,7 +91,7 @@ def _as_parquet(split: DocumentSplit, target: Path) -> Path:
             rows = []
             for row in batch.table.to_pylist():
                 extra = json.loads(row.pop(EXTRA) or "{}")
-                rows.append({**row, **{k: _fit(extra.get(k), kinds[k]) for k in present}})
+                rows.append({**row, **{k: _fit(extra.get(k, row.get(k)), kinds[k]) for k in present}})
             writer.write_table(pa.Table.from_pylist(rows, schema))
     return target
 
@@ -99,6 +99,7 @@ def _as_parquet(split: DocumentSplit, target: Path) -> Path:
 def _keys(split: DocumentSplit) -> set[str]:
     found: set[str] = set()
     for batch in read_documents(split):
+        found |= set(batch.table.column_names)
         for extra in batch.table[EXTRA].to_pylist():
             found |= set(json.loads(extra or "{}"))
     return found
