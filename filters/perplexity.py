@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError, nearest
 from pipeline.stage import DROP_REASON, Rule, register
@@ -20,6 +21,7 @@ from pipeline.stage import DROP_REASON, Rule, register
 from .rules import RuleFilter
 
 BUCKET = "perplexity_bucket"
+BUCKETS = ("head", "middle", "tail")
 BATCH_BYTES = 4 << 20
 
 
@@ -31,7 +33,8 @@ class Perplexity(RuleFilter):
     Per document 10 ** (-s / n): s sums the log10 probabilities of all tokens and of the end of each unit, n counts
     both. Text is normalised as CCNet does it: small letters, no accents, digits to 0, plain punctuation. A unit is a
     line that is not blank; `unit: document` glues the lines together as CCNet's released pipeline does, whose cutoffs
-    are made for that. CCNet's models: `model: lm/{lang}.arpa.bin`, `tokenizer: lm/{lang}.sp.model`.
+    are made for that. CCNet's own: `model: lm/{lang}.arpa.bin`, `tokenizer: lm/{lang}.sp.model`, `by_language: ccnet`
+    for its cutoffs. `gristmill cutoffs` takes cutoffs from a corpus of your own.
 
     The bundled model `characters` (14 languages, some 100 kB of text each) counts characters. Its perplexity tells
     writing from gibberish (random letters, keyboard mash, wrong bytes), not good text from bad; the thresholds of
@@ -52,6 +55,7 @@ class Perplexity(RuleFilter):
         Rule("max_perplexity", "", "<="),
     )
     cutoffs: ClassVar[tuple[str, ...]] = ("head", "tail")
+    decides: ClassVar[tuple[str, ...]] = ("keep_buckets",)
 
     model: str = field(
         default="characters",
@@ -79,6 +83,9 @@ class Perplexity(RuleFilter):
     max_perplexity: float | None = field(default=None, metadata={"help": "drop above this perplexity"})
     head: float | None = field(default=None, metadata={"help": "bucket `head` below this perplexity"})
     tail: float | None = field(default=None, metadata={"help": "bucket `tail` from this perplexity on"})
+    keep_buckets: tuple[str, ...] = field(
+        default=(), metadata={"help": "drop documents of other buckets than these; empty = keep all"}
+    )
 
     @property
     def reads(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -104,6 +111,13 @@ class Perplexity(RuleFilter):
             raise ConfigError(f"perplexity: max_chars must be at least 0, not {self.max_chars}")
         if (self.head is None) != (self.tail is None) or (self.head or 0) > (self.tail or 0):
             raise ConfigError(f"perplexity: head ({self.head}) and tail ({self.tail}) go together, head not above tail")
+        for one in self.keep_buckets:
+            if one not in BUCKETS:
+                raise ConfigError(
+                    f"perplexity: keep_buckets must be of {', '.join(BUCKETS)}, not '{one}'{nearest(one, BUCKETS)}"
+                )
+        if self.keep_buckets and self.head is None and not self.by_language:
+            raise ConfigError("perplexity: keep_buckets needs cutoffs: head and tail, or by_language")
         model.kenlm()
         for path, tokenizer in self._served().values():
             model.load(path)
@@ -159,6 +173,19 @@ class Perplexity(RuleFilter):
         at = docs.column_names.index(DROP_REASON)
         return docs.add_column(at, BUCKET, self.buckets(docs))
 
+    def decide(self, docs: pa.Table) -> pa.Array:
+        """As `Filter.decide`: the thresholds, then `keep_buckets`."""
+        return pc.and_(super().decide(docs), self._in_kept_bucket(docs)) if self.keep_buckets else super().decide(docs)
+
+    def reason(self, docs: pa.Table) -> pa.Array:
+        """The option that a document fails."""
+        found = super().reason(docs)
+        return pc.if_else(pc.equal(found, ""), "keep_buckets", found) if self.keep_buckets else found
+
+    def _in_kept_bucket(self, docs: pa.Table) -> pa.Array:
+        found = self.buckets(docs)
+        return pc.or_(pc.is_null(found), pc.is_in(found, pa.array(self.keep_buckets)))
+
     def buckets(self, docs: pa.Table) -> pa.Array:
         """The bucket of each document of a scored table."""
         column = docs[self.score_column].combine_chunks()
@@ -166,15 +193,13 @@ class Perplexity(RuleFilter):
             return pa.array([], pa.string())
         score = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
         head, tail = (self.thresholds(docs, option) for option in self.cutoffs)
-        names = np.select([score < head, score < tail], ["head", "middle"], "tail").astype(object)
+        names = np.select([score < head, score < tail], BUCKETS[:2], BUCKETS[2]).astype(object)
         names[np.isnan(score) | np.isnan(head) | np.isnan(tail)] = None
         return pa.array(names, pa.string())
 
 
 def _batches(column: pa.ChunkedArray, rows: list[int]) -> list[list[int]]:
     """Rows in lots of some megabytes of text."""
-    import pyarrow.compute as pc
-
     sizes = pc.fill_null(pc.binary_length(column.take(pa.array(rows))), 0).to_numpy()
     lot = np.cumsum(sizes) // BATCH_BYTES
     ends = np.flatnonzero(np.diff(lot)) + 1

@@ -41,7 +41,7 @@ class RuleFilter(Filter):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.decides = (*cls.numbers(), "by_language")
+        cls.decides = tuple(dict.fromkeys((*cls.numbers(), *cls.decides, "by_language")))
 
     @classmethod
     def numbers(cls) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cli_classifier, cli_extract, cli_inspect
+from . import cli_classifier, cli_cutoffs, cli_extract, cli_inspect
 from .options import add_options, given_options, option_classes
 
 EPILOG = """
@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     pack.set_defaults(function=_pack)
 
     cli_classifier.add_commands(sub)
+    cli_cutoffs.add_commands(sub)
 
     pretrain = sub.add_parser("pretrain", help="train a small model on packs and print its loss")
     pretrain.add_argument("packs", type=Path, help="a pack folder, or a run's folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import random
@@ -10,6 +11,7 @@ import time
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from filters.lm import cutoffs, model, training
 from filters.perplexity import Perplexity
+from pipeline.cli import main
 from pipeline.errors import ConfigError
 from pipeline.stage import configured
 
@@ -110,16 +113,72 @@ def test_another_threshold_does_not_score_again():
     assert not Perplexity(unit="document").has_score(docs)
 
 
-def test_ccnets_percentiles_make_a_file_for_by_language(tmp_path):
-    found = cutoffs.cutoffs(["en"] * 11 + ["xx", None], [*map(float, range(0, 110, 10)), None, 5.0])
-    assert found == {"en": {"perplexity": {"head": 30.0, "tail": 60.0}}}
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(found))
-    docs = table([GOOD, MASH, SENTENCES["de"]], "en")
-    assert cutoffs.cutoffs_of(docs, Perplexity(), head=0, tail=100)["en"]["perplexity"] == {
-        "head": min(scores(docs["text"].to_pylist())),
-        "tail": max(scores(docs["text"].to_pylist())),
-    }
-    assert make(by_language=str(tmp_path / "c.yaml"))(docs)["perplexity_bucket"].to_pylist() == ["head", "tail", "head"]
+def test_percentiles_of_a_corpus_make_a_file_for_by_language(tmp_path, capsys):
+    docs = table([GOOD, MASH, SENTENCES["de"], GOOD, ""], ["en", "en", "en", None, "en"])
+    pq.write_table(make()(docs).drop_columns(["drop_reason"]), tmp_path / "scored.parquet")
+    command = ["cutoffs", str(tmp_path / "scored.parquet"), "-o", str(tmp_path / "own.yaml")]
+    assert main([*command, "--head", "0", "--tail", "100", "--drop-above", "50"]) == 0
+    low, middle, high = sorted(scores([GOOD, MASH, SENTENCES["de"]]))
+    own = {"en": {"perplexity": {"head": low, "tail": high, "max_perplexity": middle}}}
+    assert yaml.safe_load((tmp_path / "own.yaml").read_text()) == own
+    out = make(by_language=str(tmp_path / "own.yaml"))(docs)
+    assert out["perplexity_bucket"].to_pylist() == ["middle", "tail", "middle", None, None]
+    assert out["drop_reason"].to_pylist() == [None, "max_perplexity", None, None, None]
+    assert main(command) == 0
+    assert yaml.safe_load((tmp_path / "own.yaml").read_text())["en"]["perplexity"] == pytest.approx(
+        {"head": low + 0.6 * (middle - low), "tail": middle + 0.2 * (high - middle)}
+    )
+    capsys.readouterr()
+    pq.write_table(docs, tmp_path / "scored.parquet")
+    for more, message in (
+        ([], "no column perplexity"),
+        (["-o", str(tmp_path / "own.txt")], "must end in .yaml"),
+    ):
+        assert main([*command, *more]) != 0
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("percentiles", [{"head": 61}, {"tail": 101}, {"head": -1}, {"drop_above": 100.5}])
+def test_percentiles_that_cannot_be(percentiles):
+    with pytest.raises(ConfigError, match="percentiles"):
+        cutoffs.cutoffs(["en"], [1.0], **percentiles)
+    with pytest.raises(ConfigError, match="no document"):
+        cutoffs.cutoffs(["en", None], [None, 2.0])
+
+
+def test_only_some_buckets_are_kept():
+    low, high = scores([GOOD, MASH])
+    docs = table([GOOD, MASH, "", GOOD], ["en", "en", "en", "xx"])
+    cuts = {"head": low + 0.1, "tail": high}
+    for kept, reasons in (
+        (["head"], [None, "keep_buckets", None, None]),
+        (["tail", "middle"], ["keep_buckets", None, None, None]),
+        (["head", "middle", "tail"], [None] * 4),
+        ([], [None] * 4),
+    ):
+        assert make(keep_buckets=kept, **cuts)(docs)["drop_reason"].to_pylist() == reasons
+    out = make(keep_buckets=["head"], max_perplexity=low + 1, **cuts)(docs)
+    assert out["drop_reason"].to_pylist()[1] == "max_perplexity"
+    assert Perplexity(keep_buckets=("head",), **cuts).has_score(Perplexity().scored(docs))
+
+
+def test_ccnets_cutoffs_sort_its_own_documents_as_it_did(shared_data):
+    """100 documents of ChineseWebText carry CCNet's perplexity and bucket."""
+    with gzip.open(shared_data / "quality" / "chinesewebtext_sample.jsonl.gz", "rt", encoding="utf-8") as lines:
+        found = [one for one in map(json.loads, lines) if "bucket" in one]
+    docs = pa.table({"lang": ["zh"] * len(found), "perplexity": [one["perplexity"] for one in found]})
+    assert Perplexity(by_language="ccnet").buckets(docs).to_pylist() == [one["bucket"] for one in found]
+    assert len(found) == 100  # all of the middle: from 1 460 to 1 950 in Chinese
+    values = [one["perplexity"] for one in found]
+    assert min(values) < 1500 and max(values) > 1900
+
+
+def test_ccnets_cutoffs():
+    docs = pa.table(
+        {"lang": ["en", "en", "en", "en", "no", "sv"], "perplexity": [339.9, 340.0, 519.9, 520.0, 1.0, 1.0]}
+    )
+    made = make(by_language="ccnet", unit="document")
+    assert made.buckets(docs).to_pylist() == ["head", "middle", "middle", "tail", "head", None]
 
 
 @pytest.fixture
@@ -191,6 +250,8 @@ def test_a_models_content_is_part_of_the_fingerprint(own_models):
         ({"head": 3.0}, "head .* and tail"),
         ({"head": 3.0, "tail": 2.0}, "head not above tail"),
         ({"max_perplexity": "high"}, "must be a number"),
+        ({"keep_buckets": ["haed"], "head": 1.0, "tail": 2.0}, "did you mean 'head'"),
+        ({"keep_buckets": ["head"]}, "needs cutoffs"),
         ({"model": "charcters"}, "did you mean 'characters'"),
         ({"model": "nowhere/{lang}.arpa"}, "there is no file"),
         ({"model": "nowhere.arpa"}, "there is no file"),
@@ -251,8 +312,6 @@ def test_hostile_texts_slices_and_chunks():
 
 
 def test_real_pages_hardly_ever_look_like_gibberish(shared_data):
-    import gzip
-
     gold = ("daniel_waddle", "wcxb")
     texts, langs = [], []
     for name in gold:
