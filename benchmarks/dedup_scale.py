@@ -112,7 +112,9 @@ def child(source: Path, target: Path, workers: int) -> None:
     folder.begin("scale", {})
     with RayRunner(workers=workers) as runner:
         documents = Artefact("documents", source, "scale", files, rows)
-        context = StepContext("minhash", folder, {"documents": documents}, runner, Progress(quiet=True, stream=io.StringIO()))
+        context = StepContext(
+            "minhash", folder, {"documents": documents}, runner, Progress(quiet=True, stream=io.StringIO())
+        )
         start = time.perf_counter()
         manifest = MinhashDedup().run(context)
         seconds = time.perf_counter() - start

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from .hashing import raw_hashes
+from .index import Index
 from .keeper import KeeperPolicy
 from .lsh import nodes_of, partition_of, shard_of
 from .minhash_parameters import MinhashParameters
@@ -59,6 +62,7 @@ class GatherTask:
 
     index: int
     shards: int
+    """Those of the indexes among them."""
     path: str
     folder: str
     labels: int
@@ -67,6 +71,8 @@ class GatherTask:
     policy: KeeperPolicy
     parameters: MinhashParameters
     verify: bool
+    against: str = ""
+    """The index that the shard is a file of; "" for documents."""
 
 
 def gather(task: GatherTask) -> dict[str, Any]:
@@ -103,9 +109,13 @@ def gather(task: GatherTask) -> dict[str, Any]:
 
 def _rows(task: GatherTask, nodes: NDArray[np.int64]) -> Iterator[tuple[slice, pa.Table]]:
     """The wanted documents of a shard, batch by batch, and which of `nodes` they are."""
-    names = pq.read_schema(task.path).names
-    wanted = [name for name in dict.fromkeys([*task.policy.reads, "text", COPIES]) if name in names]
-    for start, table in document_batches(task.path, wanted):
+    if task.against:
+        batches = Index.open(Path(task.against)).read(Path(task.path), ["bands", "shingles", COPIES])
+    else:
+        names = pq.read_schema(task.path).names
+        wanted = [name for name in dict.fromkeys([*task.policy.reads, "text", COPIES]) if name in names]
+        batches = document_batches(task.path, wanted)
+    for start, table in batches:
         places = nodes_of(task.index, np.array([start, start + table.num_rows]))
         a, b = np.searchsorted(nodes, places)
         if b > a:
@@ -113,8 +123,19 @@ def _rows(task: GatherTask, nodes: NDArray[np.int64]) -> Iterator[tuple[slice, p
 
 
 def _described(task: GatherTask, table: pa.Table, nodes: NDArray[np.int64], roots: NDArray[np.int64]) -> pa.Table:
-    columns: dict[str, Any] = {"node": nodes, "root": roots, "id": table["id"], **task.policy.values(table)}
-    columns[COPIES] = table[COPIES] if COPIES in table.column_names else pa.array(np.ones(len(nodes), np.int64))
+    n = len(nodes)
+    columns: dict[str, Any] = {"node": nodes, "root": roots, "id": table["id"], "against": pa.nulls(n, pa.string())}
+    columns[COPIES] = table[COPIES] if COPIES in table.column_names else pa.array(np.ones(n, np.int64))
+    if task.against:
+        columns["against"] = pa.repeat(task.against, n)
+        columns.update({name: pa.nulls(n) for name in task.policy.names})
+        columns["content"] = pa.array(np.zeros(n, np.uint64))
+        if task.verify:
+            columns.update({"bands": table["bands"], "shingles": table["shingles"]})
+            columns["size"] = pc.list_value_length(table["shingles"]).cast(pa.int64())
+        return pa.table(columns)
+    columns.update(task.policy.values(table))
+    columns["content"] = raw_hashes(table["text"])
     if task.verify:
         keys, hashes, offsets = task.parameters.described(table["text"])
         bands = pa.array(keys.reshape(-1))

@@ -66,13 +66,15 @@ class Buckets:
     """How many files of band keys there are."""
     partitions: int
     """Of the links, by node."""
+    given: int = MAX_SHARDS
+    """Shards from this one on are an index's: buckets that hold no other documents make no links."""
 
 
 def link_buckets(task: Buckets) -> dict[str, Any]:
     """Write `links/<partition>.arrow`: `node, to` of all documents that share a bucket with a smaller node."""
     folder = Path(task.folder)
     table = read_partition(files_in(folder / "bands", task.files), task.index)
-    nodes, to, sizes = bucket_links(table["key"].to_numpy(), table["node"].to_numpy())
+    nodes, to, sizes = bucket_links(table["key"].to_numpy(), table["node"].to_numpy(), task.given)
     links = pa.table({"node": nodes, "to": to})
     # both ends must see a link: what a partition holds of it depends on the end that was hashed
     entry = write_links(folder / "links" / f"{task.index:05d}.arrow", links, task.partitions)
@@ -86,11 +88,18 @@ def link_buckets(task: Buckets) -> dict[str, Any]:
 
 
 def bucket_links(
-    keys: NDArray[np.uint64], nodes: NDArray[np.int64]
+    keys: NDArray[np.uint64], nodes: NDArray[np.int64], given: int = MAX_SHARDS
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(node, smallest node of its bucket), each pair once, and the sizes of all buckets of two or more."""
+    """(node, smallest node of its bucket), each pair once, and the sizes of all buckets of two or more.
+
+    Buckets with nothing but nodes of shards from `given` on are left out.
+    """
     order = np.lexsort((nodes, keys))
     keys, nodes = keys[order], nodes[order]
+    if given < MAX_SHARDS and len(keys):
+        starts = np.concatenate([[True], keys[1:] != keys[:-1]])
+        some = (shard_of(nodes[starts]) < given)[np.cumsum(starts) - 1]  # a bucket's first node is its smallest
+        keys, nodes = keys[some], nodes[some]
     starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.zeros(0, np.int64)
     counts = np.diff(np.append(starts, len(keys)))
     first = np.repeat(nodes[starts], counts)

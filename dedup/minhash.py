@@ -9,12 +9,15 @@ Reads `text` (and the policy's columns); kept rows get `copies`, dropped ones `d
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, SchemaError, nearest
 from pipeline.runner import Task
@@ -23,10 +26,11 @@ from pipeline.steps import Artefact, Step, StepContext, register_step
 from . import lsh
 from .clusters import components
 from .groups import GatherTask, Labels, gather, label_nodes
+from .index import Index
 from .keeper import HELP, KeeperPolicy
 from .minhash_parameters import MinhashParameters, with_shingles
 from .removal import split_all
-from .settle import BLOCK_BYTES, LARGEST, SIMILARITY, SettleTask, settle
+from .settle import BLOCK_BYTES, EXTRA, LARGEST, SettleTask, settle
 from .shuffle import document_batches, partition_count, remove
 
 NODES_PER_FILE = 1 << 18
@@ -39,13 +43,28 @@ REASON = "near_duplicate"
 
 @dataclass(frozen=True)
 class SignTask:
-    """One shard to sign."""
+    """One shard to sign; `against` is the index that it is a file of, "" for documents."""
 
     index: int
     path: str
     folder: str
     partitions: int
     parameters: MinhashParameters
+    against: str = ""
+
+
+def _keys(task: SignTask) -> Iterator[tuple[pa.Table, NDArray[np.int64], NDArray[np.uint64]]]:
+    """(documents, rows that have keys, their keys uint64[n, bands]), batch by batch."""
+    if task.against:
+        for first, table in Index.open(Path(task.against)).read(Path(task.path), ["bands"]):
+            some = np.flatnonzero(table["id"].is_valid().to_numpy())
+            flat = table["bands"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            yield table, first + some, flat.reshape(table.num_rows, -1)[some]
+    else:
+        for first, table in document_batches(task.path, ["text"]):
+            made = task.parameters.keys(table["text"])
+            some = with_shingles(made)
+            yield table, first + some, made[some]
 
 
 def sign(task: SignTask) -> dict[str, Any]:
@@ -63,13 +82,11 @@ def sign(task: SignTask) -> dict[str, Any]:
             keys.clear()
             nodes.clear()
 
-    for first, table in document_batches(task.path, ["text"]):
-        made = task.parameters.keys(table["text"])
-        some = with_shingles(made)
-        keys.append(made[some])
-        nodes.append(lsh.nodes_of(task.index, first + some))
+    for table, rows, made in _keys(task):
+        keys.append(made)
+        nodes.append(lsh.nodes_of(task.index, rows))
         row += table.num_rows
-        size += table["text"].nbytes
+        size += 0 if task.against else table["text"].nbytes
         if sum(map(len, nodes)) >= NODES_PER_FILE:
             flush()
     flush()
@@ -106,6 +123,9 @@ class MinhashDedup(Step):
     measure: str = field(
         default="jaccard", metadata={"help": "of shingle sets: `jaccard`, or `containment` in the smaller one"}
     )
+    against: tuple[str, ...] = field(
+        default=(), metadata={"help": "indexes (`gristmill dedup index build`) whose documents go before all others"}
+    )
     max_compared: int = field(
         default=1000, metadata={"help": "kept documents that one is compared with at most, likeliest first"}
     )
@@ -129,6 +149,12 @@ class MinhashDedup(Step):
         if self.unit not in (None, "words", "characters"):
             raise ConfigError(f"{where}: unit must be words or characters, not '{self.unit}'")
         KeeperPolicy.parse(self.keep, where)
+        for path in self.against:
+            other = Index.open(Path(path)).parameters
+            if other != self.parameters:
+                raise ConfigError(
+                    f"{where}: index '{path}' was built with {other}, but this step has {self.parameters}"
+                )
 
     @property
     def parameters(self) -> MinhashParameters:
@@ -154,7 +180,13 @@ class MinhashDedup(Step):
         return self.threshold if self.threshold is not None else (1 / parameters.bands) ** (1 / parameters.rows)
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "parameters": self.parameters.config(), "least_similarity": self.least_similarity}
+        indexes = [Index.open(Path(path)).revision for path in self.against]
+        return {
+            **super().config(),
+            "indexes": indexes,
+            "parameters": self.parameters.config(),
+            "least_similarity": self.least_similarity,
+        }
 
     def columns(self, have: set[str]) -> set[str]:
         if "text" not in have:
@@ -168,30 +200,37 @@ class MinhashDedup(Step):
         if len(documents.files) > lsh.MAX_SHARDS:
             raise ConfigError(f"step '{self.name}': more than {lsh.MAX_SHARDS:,} shards; write larger ones")
         report = self._find(context, documents)
-        extra = ((SIMILARITY, pa.float32()),)
-        manifest = split_all(context, documents, step=self.name, reason=REASON, extra=extra)
+        manifest = split_all(context, documents, step=self.name, reason=REASON, extra=EXTRA)
         rounds = [path.name for path in context.folder.path.glob("*-[0-9][0-9]")]
         remove(context.folder.path, *WORK, *rounds)
         return {**manifest, "report": report}
 
     def _find(self, context: StepContext, documents: Artefact) -> dict[str, Any]:
         """Leave verdicts in the step's folder; returns what the report says of them."""
-        parameters, folder, shards = self.parameters, str(context.folder.path), len(documents.files)
-        paths = [str(documents.path / file) for file in documents.files]
-        partitions = partition_count(documents.rows * parameters.bands, lsh.KEYS_PER_PARTITION)
+        parameters, folder = self.parameters, str(context.folder.path)
+        inputs = [(str(documents.path / file), "") for file in documents.files]
+        given = len(inputs)
+        inputs += [(str(file), path) for path in self.against for file in Index.open(Path(path)).files()]
+        shards = len(inputs)
+        rows = documents.rows + sum(pq.read_metadata(path).num_rows for path, index in inputs if index)
+        partitions = partition_count(rows * parameters.bands, lsh.KEYS_PER_PARTITION)
         signed = context.map(
             sign,
-            [Task(f"sign-{i:05d}", SignTask(i, path, folder, partitions, parameters)) for i, path in enumerate(paths)],
+            [
+                Task(f"sign-{i:05d}", SignTask(i, path, folder, partitions, parameters, index))
+                for i, (path, index) in enumerate(inputs)
+            ],
             label=f"{context.step}: sign",
         )
         files = sum(len(one["intermediate"]) for one in signed)
-        if not files:
-            return {"documents": documents.rows, "without_shingles": documents.rows}
+        if not documents.rows or not files:
+            return {"documents": documents.rows, "signed": documents.rows, "removed": 0}
         # a document's bands fall into different partitions: at most so many links
-        spread = partition_count(documents.rows * parameters.bands // 4, lsh.LINKS_PER_PARTITION)
+        spread = partition_count(rows * parameters.bands // 4, lsh.LINKS_PER_PARTITION)
+        own = given if given < shards else lsh.MAX_SHARDS
         linked = context.map(
             lsh.link_buckets,
-            [Task(f"link-{p:05d}", lsh.Buckets(p, folder, files, spread)) for p in range(partitions)],
+            [Task(f"link-{p:05d}", lsh.Buckets(p, folder, files, spread, own)) for p in range(partitions)],
             unit="keys",
             label=f"{context.step}: link",
         )
@@ -206,39 +245,20 @@ class MinhashDedup(Step):
         size = 2 * sum(one["text_bytes"] for one in signed) // documents.rows + 8 * parameters.bands
         groups = partition_count(2 * nodes * size, GROUP_BYTES)  # a set has 8 bytes a word; a node comes with its root
         policy = KeeperPolicy.parse(self.keep, f"step '{self.name}'")
+        shared = (folder, spread, groups, policy, parameters, self.verify)
         gathered = context.map(
             gather,
             [
-                Task(
-                    f"gather-{i:05d}",
-                    GatherTask(i, shards, path, folder, spread, groups, policy, parameters, self.verify),
-                )
-                for i, path in enumerate(paths)
+                Task(f"gather-{i:05d}", GatherTask(i, shards, path, *shared, index))
+                for i, (path, index) in enumerate(inputs)
             ],
             label=f"{context.step}: gather",
         )
         parts = sum(len(one["intermediate"]) for one in gathered)
-        threshold, contained = self.least_similarity, self.measure == "containment"
+        compared = (self.verify, self.least_similarity, self.measure == "containment", self.max_compared, BLOCK_BYTES)
         settled = context.map(
             settle,
-            [
-                Task(
-                    f"settle-{g:05d}",
-                    SettleTask(
-                        g,
-                        folder,
-                        parts,
-                        shards,
-                        policy,
-                        self.verify,
-                        threshold,
-                        contained,
-                        self.max_compared,
-                        BLOCK_BYTES,
-                    ),
-                )
-                for g in range(groups)
-            ],
+            [Task(f"settle-{g:05d}", SettleTask(g, folder, parts, given, policy, *compared)) for g in range(groups)],
             label=f"{context.step}: compare",
         )
         return {

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 384 << 20
 """Sets and band keys that a task holds of one block; two are in memory at a time."""
 SIMILARITY = "similarity"
+DUPLICATE_IN = "duplicate_in"
 LARGEST = 20
 """Components that a report names."""
 
@@ -127,7 +128,7 @@ def settle(task: SettleTask) -> dict[str, Any]:
 
     folder = Path(task.folder)
     files = files_in(folder / "groups", task.files)
-    light = ["node", "root", "id", *task.policy.names, COPIES, *(["size"] if task.verify else [])]
+    light = ["node", "root", "id", "against", "content", *task.policy.names, COPIES, *(["size"] if task.verify else [])]
     parts = [
         read_partition([file], task.index, light).append_column("file", pa.array(np.full(rows, number)))
         for number, file in enumerate(files)
@@ -139,7 +140,10 @@ def settle(task: SettleTask) -> dict[str, Any]:
     table = pa.concat_tables(parts, promote_options="permissive")
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
-    frame = task.policy.sorted(frame.with_row_index("place"), last=("node",))
+    frame = frame.with_row_index("place").with_columns(own=pl.col("against").is_null())
+    frame = task.policy.sorted(
+        frame, first=("own",), last=("content", "node")
+    )  # an index's documents before all others
     if task.verify:
         comparison = Comparison(task.threshold, task.containment, task.max_compared)
         partners, values = _verified(task, files, frame, comparison)
@@ -152,7 +156,8 @@ def settle(task: SettleTask) -> dict[str, Any]:
             .to_numpy()
             .astype(np.int64)
         )
-        partners = np.where(first == np.arange(len(first)), -1, first)
+        stays = (first == np.arange(len(first))) | ~frame["own"].to_numpy()
+        partners = np.where(stays, -1, first)
         values = np.full(len(first), np.nan)
     verdicts = _verdicts(frame, partners, values)
     return {
@@ -169,7 +174,7 @@ def _verified(
     task: SettleTask, files: list[Path], frame: pl.DataFrame, comparison: Comparison
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Partner (a place in the frame, -1: kept) and similarity of each document, in the frame's order."""
-    n = frame.height
+    n, given = frame.height, int((~frame["own"]).sum())
     partners, values = np.full(n, -1), np.full(n, np.nan)
     width = 8 * (frame["size"].to_numpy() + 32)
     block = np.cumsum(width) // task.block_bytes
@@ -178,21 +183,21 @@ def _verified(
     spill = Path(task.folder) / "spill" / f"{task.index:05d}"
     with _Blocks(files, task.index, frame["place"].to_numpy(), list(zip(bounds, ends, strict=True)), spill) as stored:
         for k, (a, b) in enumerate(zip(bounds.tolist(), ends.tolist(), strict=True)):
-            sets = stored[k]
+            sets, fixed = stored[k], min(max(given - a, 0), b - a)
             for j in range(k):
                 kept = np.flatnonzero(partners[bounds[j] : ends[j]] == -1)
                 if not len(kept):
                     continue
                 before = stored[j].taken(kept)
-                own = np.concatenate([np.full(before.n, -1), partners[a:b]])
+                own = np.concatenate([np.full(before.n, -1), np.full(fixed, 0), partners[a + fixed : b]])
                 likeness = np.concatenate([np.zeros(before.n), values[a:b]])
                 comparison.decide(before.joined(sets), before.n, False, own, likeness)
-                new = np.flatnonzero((partners[a:b] == -1) & (own[before.n :] >= 0))
+                new = fixed + np.flatnonzero((partners[a + fixed : b] == -1) & (own[before.n + fixed :] >= 0))
                 partners[a + new] = bounds[j] + kept[own[before.n + new]]
                 values[a + new] = likeness[before.n + new]
             own = np.where(partners[a:b] == -1, -1, 0)
             likeness = values[a:b].copy()
-            comparison.decide(sets, 0, True, own, likeness)
+            comparison.decide(sets, fixed, True, own, likeness)
             new = np.flatnonzero((partners[a:b] == -1) & (own >= 0))
             partners[a + new] = a + own[new]
             values[a + new] = likeness[new]
@@ -254,13 +259,14 @@ class _Blocks:
         shutil.rmtree(self._spill, ignore_errors=True)
 
 
-_EXTRA = ((SIMILARITY, pa.float32()),)
+EXTRA = ((SIMILARITY, pa.float32()), (DUPLICATE_IN, pa.string()))
+"""What dropped documents get beside `duplicate_of`: the true similarity, and the index that holds the kept one."""
 
 
 def _no_verdicts() -> pa.Table:
     from .removal import VERDICT
 
-    return pa.table({name: pa.array([], kind) for name, kind in (*VERDICT, *_EXTRA)})
+    return pa.table({name: pa.array([], kind) for name, kind in (*VERDICT, *EXTRA)})
 
 
 def _verdicts(frame: pl.DataFrame, partners: NDArray[np.int64], values: NDArray[np.float64]) -> pa.Table:
@@ -269,9 +275,11 @@ def _verdicts(frame: pl.DataFrame, partners: NDArray[np.int64], values: NDArray[
     gone = np.flatnonzero(partners >= 0)
     np.add.at(copies, partners[gone], frame[COPIES].to_numpy()[gone])
     heirs = np.unique(partners[gone])
+    heirs = heirs[frame["own"].to_numpy()[heirs]]
     rows = np.concatenate([gone, heirs])
     ids = pc.fill_null(frame["id"].to_arrow().cast(pa.string()), "")
     names = pa.chunked_array([ids.take(pa.array(partners[gone])), pa.nulls(len(heirs), pa.string())])
+    places = frame["against"].to_arrow().cast(pa.string()).take(pa.array(partners[gone]))
     similar = np.concatenate([values[gone], np.full(len(heirs), np.nan)]).astype(np.float32)
     return pa.table(
         {
@@ -280,6 +288,7 @@ def _verdicts(frame: pl.DataFrame, partners: NDArray[np.int64], values: NDArray[
             COPIES: pa.array(copies[rows]),
             DUPLICATE_OF: names,
             SIMILARITY: pa.array(similar, from_pandas=True),
+            DUPLICATE_IN: pa.chunked_array([places, pa.nulls(len(heirs), pa.string())]),
         }
     )
 

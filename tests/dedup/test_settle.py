@@ -50,6 +50,8 @@ def settled(tmp, documents, files=2, threshold=0.5, contained=False, block_bytes
                 "root": np.zeros(len(rows), np.int64),
                 "id": pa.array([documents[i][0] for i in rows], pa.string()),
                 "key0": pa.array(rows, pa.int64()),
+                "against": pa.nulls(len(rows), pa.string()),
+                "content": np.zeros(len(rows), np.uint64),
                 "copies": np.ones(len(rows), np.int64),
                 "bands": pa.FixedSizeListArray.from_arrays(pa.array(bands, pa.uint64()), WIDTH),
                 "shingles": pa.array(sets, pa.large_list(pa.uint64())),
