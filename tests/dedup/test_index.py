@@ -26,7 +26,8 @@ def built(folder: Path, rows: list[dict], shards: int = 2) -> Index:
 
 def against(folder: Path, rows: list[dict], **options):
     step = MinhashDedup(against=(str(folder / "index"),), **options)
-    return run_step(step, folder / "out", corpus(folder / "new", [rows[::2], rows[1::2]]))
+    out = folder / f"out-{Index.open(folder / 'index').revision}"
+    return run_step(step, out, corpus(folder / "new", [rows[::2], rows[1::2]]))
 
 
 def greedy_after(old: list[dict], new: list[dict], step: MinhashDedup) -> dict[str, str]:
@@ -79,7 +80,7 @@ def test_adding_what_was_kept_and_removing_it_again(tmp_path):
     [found] = index.find(["a", "nobody"])
     assert (found["id"], found["url"], found["copies"]) == ("a", "https://a.example/", 1)
 
-    out = tmp_path / "out" / "kept"
+    out = tmp_path / f"out-{index.revision}" / "kept"
     index = index.add(sorted(out.glob("*.parquet")))
     assert index.documents() == 2
     later = [{"id": "d", "text": " ".join(changed(rng, second, 2))}]
