@@ -72,14 +72,17 @@ def longer_grams(ids, a, n, size, position, gram, counts, slots, keys, used):
     and the last word's id: exact, as ids are. A slot holds `used` and the number of a key and 1; up to `used` it is
     free.
     """
-    mask = slots_for(size)
     into = 0
+    for j in range(size - 1):  # which words follow each other can't be guessed: no branch
+        k = position[j] + 0
+        follows = 1 if position[j + 1] == k + 1 else 0
+        position[into] = k
+        gram[into] = gram[j]
+        into += follows
+    mask = slots_for(into)
     found = 0
-    for j in range(size - 1):
-        k = position[j]
-        if position[j + 1] != k + 1:
-            continue
-        key = np.uint64(gram[j]) << HIGH | np.uint64(ids[a + k + n - 1])
+    for j in range(into):
+        key = np.uint64(gram[j]) << HIGH | np.uint64(ids[a + position[j] + n - 1])
         slot = np.int64((key * MIX) >> HIGH) & mask
         which = slots[slot] - used
         while which > 0 and keys[which - 1] != key:
@@ -92,9 +95,7 @@ def longer_grams(ids, a, n, size, position, gram, counts, slots, keys, used):
             which = found
             slots[slot] = used + found
         counts[which - 1] += 1
-        position[into] = k
-        gram[into] = which - 1
-        into += 1
+        gram[j] = which - 1
     return into, found
 
 
