@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import ConfigError
 from pipeline.stage import SPAN, Editor, Rule, register
@@ -95,12 +96,18 @@ class MojibakeRepair(Editor):
         rows = np.flatnonzero((counts[:, 1] > 0) & (counts[:, 1] > self.min_broken * counts[:, 0]))
         texts = docs["text"].fill_null("").cast(pa.large_string())
         spans: list[list[dict[str, object]]] = [[] for _ in range(len(texts))]
-        if len(rows) == 0:
-            return texts.combine_chunks(), pa.array(spans, pa.list_(SPAN))
-        mended = texts.to_pylist()
-        for row in rows:
-            mended[row], spans[row] = self._mended(mended[row])
-        return pa.array(mended, pa.large_string()), pa.array(spans, pa.list_(SPAN))
+        texts = texts.combine_chunks()
+        changed, mended = [], []
+        for row, text in zip(rows.tolist(), texts.take(pa.array(rows)).to_pylist(), strict=True):
+            fixed, spans[row] = self._mended(text)
+            if spans[row]:
+                changed.append(row)
+                mended.append(fixed)
+        if changed:
+            mask = np.zeros(len(texts), np.bool_)
+            mask[changed] = True
+            texts = pc.replace_with_mask(texts, pa.array(mask), pa.array(mended, pa.large_string()))
+        return texts, pa.array(spans, pa.list_(SPAN))
 
     def _mended(self, text: str) -> tuple[str, list[dict[str, object]]]:
         from ftfy import TextFixerConfig, fix_text
