@@ -1,6 +1,7 @@
 """How far the hate and NSFW models can be trusted: ROC-AUC on held-out sets with intervals, beside logistic regression
-on character n-grams of the same split; English sets crossed; false positives on plain text, by language and by
-identity term; NSFW on held-out words and sentences; speed.
+on character n-grams of the same split; each set scored by a model that never saw it; false positives on clean web pages
+of sources that neither trained nor set a threshold, by language and by identity term; NSFW on held-out words and
+sentences; speed.
 
     make bench-toxicity       or: python -m benchmarks.toxicity [--data FOLDER] [--quick]
 """
@@ -11,6 +12,7 @@ import argparse
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import pyarrow as pa
 from benchmarks.common import SHARED, alternate, medians, write
 from filters.classifier.bundle import toxicity_build as build
 from filters.classifier.bundle import toxicity_weak as weak
+from filters.classifier.bundle import toxicity_web as web
 from filters.classifier.bundle.toxicity_texts import Example, labelled_sets
 from filters.classifier.filter import model_path
 from filters.classifier.metrics import bootstrap_auc, roc_auc
@@ -60,15 +63,20 @@ class Baseline:
         return found
 
 
-def held_out(model: Classifier, sets: list[Example], threshold: float) -> dict[str, Any]:
-    """By set: the bundled model, the baseline trained on the same split of that set, recall at the threshold."""
+Limits = dict[str, float]
+"""Thresholds of a model by what they are for: `threshold`, `mask_threshold`."""
+
+
+def held_out(model: Classifier, sets: list[Example], limits: Limits) -> dict[str, Any]:
+    """By set: the bundled model, the baseline trained on the same split of that set, recall at the thresholds."""
     found: dict[str, Any] = {}
     baselines: dict[str, Baseline] = {}
     for name in SETS:
         test = [e for e in sets if e.source == name and e.test]
         truth, scores = [e.toxic for e in test], scores_of(model, test)
         found[name] = interval(scores, truth, [e.group for e in test])
-        found[name]["recall_at_threshold"] = round(float(np.mean(scores[np.array(truth)] >= threshold)), 4)
+        for key, limit in limits.items():
+            found[name][f"recall_at_{key}"] = round(float(np.mean(scores[np.array(truth)] >= limit)), 4)
         own = LANGUAGE.get(name)
         if own:
             if own not in baselines:
@@ -89,14 +97,21 @@ def crossed(sets: list[Example]) -> dict[str, Any]:
     return plain
 
 
-def without(
-    sets: list[Example], texts: tuple[list[Example], list[Example]], data: Path, left_out: tuple[str, ...]
-) -> dict[str, float]:
-    """Our model made without some labelled sets, on the English test parts and on their own."""
-    fitted = build.fit(build.hate_material(sets, texts, data, leave_out=left_out), "hate")
-    names = dict.fromkeys((*ENGLISH, *left_out))
-    tests = {s: [e for e in sets if e.source == s and e.test] for s in names}
-    return {s: round(roc_auc(fitted.logits(t), [e.toxic for e in t]), 4) for s, t in tests.items() if t}
+def never_seen(sets: list[Example], texts: tuple[list[Example], list[Example]], data: Path) -> dict[str, Any]:
+    """ROC-AUC on the test part of each set by models that were made without that set (all of MLMA is one).
+
+    Made as the bundled one is, but for the second fit with the worst web sentences, which no labelled set enters.
+    """
+    found: dict[str, Any] = {}
+    for left_out in (("davidson",), ("cold",), ("kocohub",), ("mlma_fr", "mlma_ar")):
+        material = build.hate_material(sets, texts, data, leave_out=(*build.LEFT_OUT, *left_out))
+        fitted = build.fit(replace(material, pool=[]), "hate")
+        scored = {"davidson": ENGLISH, "cold": ("cold", "cold_test")}.get(left_out[0], left_out)
+        tests = {s: [e for e in sets if e.source == s and e.test] for s in scored}
+        found[f"without {' and '.join(left_out)}"] = {
+            s: round(roc_auc(fitted.logits(t), [e.toxic for e in t]), 4) for s, t in tests.items()
+        }
+    return found
 
 
 def rates(scores: np.ndarray, keys: Sequence[str], threshold: float) -> dict[str, Any]:
@@ -105,15 +120,51 @@ def rates(scores: np.ndarray, keys: Sequence[str], threshold: float) -> dict[str
     return {k: {"rate": round(above[k] / n[k], 4), "texts": n[k]} for k in sorted(n)}
 
 
-def plain_rates(model: Classifier, held: list[Example], threshold: float) -> dict[str, Any]:
-    """False positives on held-out plain sentences that set no threshold, by source and by language (Leipzig)."""
-    held = [e for e in held if not build.calibrates(e)]
+def plain_rates(model: Classifier, held: list[Example], limits: Limits) -> dict[str, Any]:
+    """False positives on held-out plain sentences that set no threshold; their sources trained with other sentences."""
+    held = [e for e in held if not (e.source == "leipzig" and build.calibrates(e))]
     scores = scores_of(model, held)
     leipzig = [i for i, e in enumerate(held) if e.source == "leipzig"]
     return {
-        "by_source": rates(scores, [e.source for e in held], threshold),
-        "leipzig_by_language": rates(scores[leipzig], [held[i].lang for i in leipzig], threshold),
+        key: {
+            "by_source": rates(scores, [e.source for e in held], limit),
+            "leipzig_by_language": rates(scores[leipzig], [held[i].lang for i in leipzig], limit),
+        }
+        for key, limit in limits.items()
     }
+
+
+def web_rates(model: Classifier, pages: list[web.Page], data: Path, limits: Limits) -> dict[str, Any]:
+    """False positives on sentences of web pages whose sources neither trained nor set a threshold.
+
+    Sentences with a word of the public lists are not surely clean and stand apart. `upper` is the upper end of the
+    95 % interval (Wilson).
+    """
+    listed = web.Listed(data)
+    found = web.sentences(pages)
+    unsure = np.array([listed(e.text) for e in found])
+    scores = scores_of(model, found)
+    langs = np.array([e.lang if e.lang in web.LANGUAGES else "other" for e in found])
+    sources = np.array([e.source.removeprefix("web_") for e in found])
+    out: dict[str, Any] = {}
+    for key, limit in limits.items():
+        clean = scores[~unsure] >= limit
+        out[key] = {
+            "clean": {**_share(clean), "upper": _upper(int(clean.sum()), len(clean))},
+            "by_language": rates(scores[~unsure], langs[~unsure].tolist(), limit),
+            "by_source": rates(scores[~unsure], sources[~unsure].tolist(), limit),
+            "with_a_listed_word": _share(scores[unsure] >= limit),
+        }
+    return out
+
+
+def _share(flagged: np.ndarray) -> dict[str, Any]:
+    return {"rate": round(float(np.mean(flagged)), 6), "flagged": int(flagged.sum()), "texts": len(flagged)}
+
+
+def _upper(k: int, n: int, z: float = 1.96) -> float:
+    middle, spread = k + z * z / 2, z * (k * (n - k) / n + z * z / 4) ** 0.5
+    return round((middle + spread) / (n + z * z), 6)
 
 
 def identity_rates(model: Classifier, threshold: float) -> dict[str, Any]:
@@ -145,8 +196,7 @@ def nsfw_rates(model: Classifier, data: Path, held: list[Example], threshold: fl
     """Held-out written sentences and held-out words in held-out plain sentences, by language; hard negatives."""
     words = weak.list_words(data, "test", sexual=True)
     written = weak.nsfw_written("test", words)
-    held = [e for e in held if not build.calibrates(e)]
-    background = [e for e in held if e.source == "leipzig"]
+    background = [e for e in held if e.source == "leipzig" and not build.calibrates(e)]
     listed = weak.with_words(background, words, "nsfw_lists", 0.5, 17)
     addresses = weak.addresses(data, "test")
     out: dict[str, Any] = {}
@@ -164,50 +214,33 @@ def nsfw_rates(model: Classifier, data: Path, held: list[Example], threshold: fl
     return out
 
 
-def documents(data: Path) -> dict[str, pa.Table]:
-    """Whole documents: articles of WCXB whose hosts were held out, WikiText's test articles."""
-    from filters.classifier.bundle.toxicity_texts import rows
-    from filters.classifier.split import draw
-
-    articles = []
-    for r in rows(data / "html" / "gold" / "wcxb.jsonl.gz"):
-        host = r["url"].split("/")[2] if r["url"].count("/") > 1 else r["id"]
-        if draw(6, host.removeprefix("www.")) < 0.2 * 2**64:
-            articles.append(r["text"])
+def documents(data: Path, pages: list[web.Page]) -> dict[str, pa.Table]:
+    """Whole documents that never trained: web pages by source, WikiText's test articles."""
     wiki: list[list[str]] = []
     for line in (data / "quality" / "wikitext2_test.txt").read_text(encoding="utf-8").split("\n"):
         if line.startswith(" = ") and not line.startswith(" = = "):
             wiki.append([])
         elif wiki:
             wiki[-1].append(line.replace(" @-@ ", "-").replace("<unk>", ""))
-    found = {"wcxb_articles": articles, "wikitext_articles": ["\n".join(w) for w in wiki if len(w) > 2]}
-    found |= {"debian_docs": debian(data)}
-    return {k: pa.table({"text": pa.array(v, pa.large_string())}) for k, v in found.items()}
+    articles = [web.Page("\n".join(w), "en", "wikitext_articles", "") for w in wiki if len(w) > 2]
+    by_source: dict[str, list[web.Page]] = defaultdict(list)
+    for page in [*pages, *articles]:
+        by_source[page.source].append(page)
+        if page.source != "wikitext_articles":
+            by_source["all web pages"].append(page)
+    return {
+        name: pa.table({"text": pa.array([p.text for p in own], pa.large_string()), "lang": [p.lang for p in own]})
+        for name, own in by_source.items()
+    }
 
 
-def debian(data: Path, limit: int = 400) -> list[str]:
-    """Texts of Debian's handbook and of LibreOffice's help, in all their languages: never trained on."""
-    from fastwarc.warc import ArchiveIterator
-    from resiliparse.extract.html2text import extract_plain_text
-
-    texts: list[str] = []
-    for name in ("debian_handbook", "debian_libreoffice_help"):
-        with open(data / "html" / f"{name}.warc.gz", "rb") as handle:
-            for n, record in enumerate(ArchiveIterator(handle, parse_http=True)):
-                if n >= limit:
-                    break
-                page = record.reader.read().decode("utf-8", "replace")
-                texts.append(extract_plain_text(page, main_content=True))
-    return [t for t in texts if len(t) > 200]
-
-
-def document_rates(data: Path) -> dict[str, Any]:
+def document_rates(data: Path, pages: list[web.Page]) -> dict[str, Any]:
     """Share of whole documents that the stages drop with their defaults, and what the editor takes."""
     from filters.toxicity import Hate, MaskToxic, Nsfw
     from pipeline.stage import CUT_SPANS, DROP_REASON
 
     out: dict[str, Any] = defaultdict(dict)
-    for name, table in documents(data).items():
+    for name, table in documents(data, pages).items():
         for stage in (Hate(), Nsfw(), MaskToxic()):
             done = stage(table)
             reasons = Counter(r for r in done[DROP_REASON].to_pylist() if r)
@@ -236,7 +269,7 @@ def speed(data: Path, runs: int) -> dict[str, Any]:
 
     def fresh() -> pa.Table:
         columns._kept.clear()
-        return pa.table({"text": pa.array(texts, pa.large_string())})
+        return pa.table({"text": pa.array(texts, pa.large_string()), "lang": ["en"] * len(texts)})
 
     def both() -> None:
         table = fresh()
@@ -261,31 +294,34 @@ def main() -> None:
     began = time.perf_counter()
     sets, texts = labelled_sets(options.data), build.plain_of(options.data)
     hate, nsfw = (load(model_path(name, "benchmark")) for name in ("hate", "nsfw"))
-    limits = {"hate": hate.card.threshold or 0.5, "nsfw": nsfw.card.threshold or 0.5}
+    limits: dict[str, Limits] = {
+        m.card.name: {"threshold": m.card.threshold or 0.5, "mask_threshold": m.card.mask_threshold or 0.5}
+        for m in (hate, nsfw)
+    }
     neutral = weak.identity("neutral", "test")
+    pages = web.pages(options.data, web.REPORT)
     found: dict[str, Any] = {
         "what": "test parts share no text, no 8 words in a row (12 letters in Chinese) and no group with training",
         "thresholds": limits,
+        "languages_served": {m.card.name: list(m.card.languages) for m in (hate, nsfw)},
         "model_bytes": {m.card.name: m.path.stat().st_size for m in (hate, nsfw)},
         "model_sha256": {m.card.name: m.card.sha256 for m in (hate, nsfw)},
         "held_out": held_out(hate, sets, limits["hate"]),
         "english_sets_crossed": crossed(sets),
-        "false_positives": {
-            "hate": plain_rates(hate, texts[1], limits["hate"]), "nsfw": plain_rates(nsfw, texts[1], limits["nsfw"]),
+        "clean_web_sentences": {
+            m.card.name: web_rates(m, pages, options.data, limits[m.card.name]) for m in (hate, nsfw)
         },
+        "plain_sentences": {m.card.name: plain_rates(m, texts[1], limits[m.card.name]) for m in (hate, nsfw)},
         "identity_sentences": {
-            "hate": identity_rates(hate, limits["hate"]),
-            "nsfw": rates(scores_of(nsfw, neutral), ["neutral"] * len(neutral), limits["nsfw"])["neutral"],
+            "hate": {key: identity_rates(hate, limit) for key, limit in limits["hate"].items()},
+            "nsfw": rates(scores_of(nsfw, neutral), ["neutral"] * len(neutral), limits["nsfw"]["threshold"])["neutral"],
         },
-        "nsfw": nsfw_rates(nsfw, options.data, texts[1], limits["nsfw"]),
-        "documents": document_rates(options.data),
+        "nsfw": {key: nsfw_rates(nsfw, options.data, texts[1], limit) for key, limit in limits["nsfw"].items()},
+        "documents": document_rates(options.data, pages),
         "speed": speed(options.data, 1 if options.quick else 5),
     }  # fmt: skip
     if not options.quick:
-        found["english_sets_crossed"]["ours without davidson"] = without(
-            sets, texts, options.data, ("mlma_en", "davidson")
-        )
-        found["english_sets_crossed"]["ours with mlma_en"] = without(sets, texts, options.data, ())
+        found["sets_never_seen"] = never_seen(sets, texts, options.data)
     found["seconds"] = round(time.perf_counter() - began)
     write("toxicity", found, ("fasttext-community", "scikit-learn", "alt-profanity-check", "numba"))
 

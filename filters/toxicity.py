@@ -1,9 +1,12 @@
 """Hate and offence, and NSFW: scored by document and by sentence; filters that drop, and an editor that masks.
 
-All read `text`. `hate` and `nsfw` add a struct of their name: `document` (float64, the probability for the whole text),
-`max_sentence` (that of its worst sentence), `share` (of the text's bytes, in sentences from the sentence threshold on)
-and `sentences` (int64, how many those are). `mask_toxic` writes a new `text` and adds to `cut_spans`.
-Sentences are UAX #29's. The bundled models and what they can't do: filters/models/{hate,nsfw}.json.
+All read `text`, and `lang` where a model serves some languages only. `hate` and `nsfw` add a struct of their name:
+`document` (float64, the score of the whole text), `max_sentence` (that of its worst sentence), `share` (of the text's
+bytes, in sentences from the sentence threshold on) and `sentences` (int64, how many those are); null, and so kept, in a
+language that the model does not serve. `mask_toxic` writes a new `text` and adds to `cut_spans`.
+Sentences are UAX #29's; those with less than four words or twelve letters are not judged by themselves (a letter of a
+script without spaces, or a Korean syllable, is half a word and two letters).
+The bundled models and what they can't do: filters/models/{hate,nsfw}.json.
 """
 
 from __future__ import annotations
@@ -25,8 +28,6 @@ from .classifier.filter import model_path
 from .rules import RuleFilter
 
 DOLMA = "after Dolma's toxicity taggers (Soldaini et al. 2024, section 5.3; https://arxiv.org/abs/2402.00159)"
-MIN_SENTENCE_BYTES = 12
-"""Shorter sentences are not judged by themselves: a word or two tell too little. They count in `document`."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,29 @@ class Judged:
     starts: np.ndarray  # int64, bytes in `data`
     ends: np.ndarray
     offsets: np.ndarray  # int64[n + 1]: the sentences of document i are numbers offsets[i] to offsets[i + 1]
-    scores: np.ndarray  # float64, 0 for sentences too short to be judged
-    documents: np.ndarray  # float64[n], 0 for a text without a known feature
+    scores: np.ndarray  # float64, 0 for sentences with too few words to be judged
+    documents: np.ndarray  # float64[n], 0 for a text with too few words
     sizes: np.ndarray  # int64[n]: bytes in sentences
 
 
-def model_card(path: Path, where: str, threshold: float | None) -> tuple[Card, float]:
-    """(card, sentence threshold) of a model. Raises ConfigError where neither the option nor the card has one."""
+def model_card(path: Path, where: str, threshold: float | None, mask: bool = False) -> tuple[Card, float]:
+    """(card, sentence threshold) of a model: the one given, or the card's (for masks its stricter one, if it has one).
+
+    Raises ConfigError where there is none.
+    """
     card = read_card(path) or Card()
-    if threshold is None and card.threshold is None:
+    own = card.mask_threshold if mask and card.mask_threshold is not None else card.threshold
+    if threshold is None and own is None:
         raise ConfigError(f"{where}: neither the options nor the card of '{path}' have a threshold for sentences")
-    return card, float(card.threshold if threshold is None else threshold)  # type: ignore[arg-type]
+    return card, float(own if threshold is None else threshold)  # type: ignore[arg-type]
+
+
+def unserved(docs: pa.Table, languages: tuple[str, ...]) -> np.ndarray:
+    """bool[n]: which documents are in a language that is not among `languages`; none where that is empty."""
+    if not languages:
+        return np.zeros(docs.num_rows, bool)
+    known = pc.fill_null(pc.is_in(docs["lang"], pa.array(languages, docs["lang"].type)), False)
+    return ~np.asarray(known.to_numpy(), bool)
 
 
 def check_threshold(value: Any, where: str) -> None:
@@ -59,6 +72,7 @@ def judge(column: Any, path: Path, positive: str) -> Judged:
     """Score the sentences of a column of texts, and each text as the sum of its sentences; once for a column."""
     from .classifier.model import load
     from .kernels.columns import remembered, text_of
+    from .kernels.evidence import enough, evidence
     from .kernels.segments import sentences
 
     text = text_of(column)
@@ -70,11 +84,14 @@ def judge(column: Any, path: Path, positive: str) -> Judged:
         sums, counts = classifier.sums(text.data, spans.starts, spans.ends)
         scores = _positive(classifier.from_sums(sums, counts), at)
         size = spans.ends - spans.starts
-        scores[size < MIN_SENTENCE_BYTES] = 0
+        words = evidence(text.data, spans.starts, spans.ends)
+        scores[~enough(words)] = 0
         owner = np.repeat(np.arange(len(text)), spans.counts)
         whole = np.stack([np.bincount(owner, part, len(text)) for part in sums.T], axis=1).astype(np.float64)
         rows = np.bincount(owner, counts, len(text)).astype(np.int64)
         documents = _positive(classifier.from_sums(whole, rows), at)
+        in_all = np.stack([np.bincount(owner, part, len(text)) for part in words.T], axis=1)
+        documents[~enough(in_all)] = 0
         sizes = np.bincount(owner, size, len(text)).astype(np.int64)
         return Judged(spans.starts, spans.ends, spans.offsets, scores, documents, sizes)
 
@@ -104,6 +121,9 @@ class ToxicityFilter(RuleFilter):
     model: str = field(default="", metadata={"help": "a bundled model's name, a .ftz or .bin file, or an address"})
     model_sha256: str = field(default="", metadata={"help": "SHA-256 that the model's file must have"})
     positive: str = field(default="", metadata={"help": "the label that is scored (default: the card's)"})
+    languages: tuple[str, ...] | None = field(
+        default=None, metadata={"help": "only these are scored, the others pass (default: the card's); none = all"}
+    )
     sentence_threshold: float | None = field(
         default=None, metadata={"help": "score from which on a sentence counts (default: the card's threshold)"}
     )
@@ -119,6 +139,17 @@ class ToxicityFilter(RuleFilter):
     def path(self) -> Path:
         """The model's file; fetches an address."""
         return model_path(self.model, self.name, sha256=self.model_sha256)
+
+    def served(self) -> tuple[str, ...]:
+        """The languages that are scored; none = all."""
+        if self.languages is not None:
+            return self.languages
+        return (read_card(self.path()) or Card()).languages if self.model else ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The text, and the language where the model serves some only."""
+        return ("text", "lang") if self.by_language or self.served() else ("text",)
 
     def check(self) -> None:
         """As `Stage.check`."""
@@ -140,11 +171,12 @@ class ToxicityFilter(RuleFilter):
             "positive": (self.positive or card.positive).removeprefix(LABEL),
             "normalisation": card.normalisation.card(),
             "sentence_threshold": threshold,
+            "languages": list(self.served()),
         }
         return {k: v for k, v in super().config().items() if k != "model_sha256"} | own
 
     def score(self, docs: pa.Table) -> pa.StructArray:
-        """The four measures; all 0 for an empty text."""
+        """The four measures; all 0 for an empty text, null in a language that is not served."""
         path = self.path()
         _, threshold = model_card(path, self.name, self.sentence_threshold)
         found = judge(docs["text"], path, self.positive)
@@ -160,7 +192,8 @@ class ToxicityFilter(RuleFilter):
             size / np.maximum(found.sizes, 1),
             np.bincount(owner[counted], minlength=n).astype(np.int64),
         ]
-        return pa.StructArray.from_arrays([pa.array(c) for c in columns], fields=list(self.measures))
+        mask = unserved(docs, self.served())
+        return pa.StructArray.from_arrays([pa.array(c, mask=mask) for c in columns], fields=list(self.measures))
 
 
 @register
@@ -173,6 +206,7 @@ class Hate(ToxicityFilter):
     """
 
     name: ClassVar[str] = "hate"
+    version: ClassVar[int] = 2
     score_column: ClassVar[str] = "hate"
     sources: ClassVar[tuple[str, ...]] = (DOLMA, "our own model and thresholds; its data: filters/models/hate.json")
 
@@ -189,12 +223,13 @@ class Nsfw(ToxicityFilter):
     """
 
     name: ClassVar[str] = "nsfw"
+    version: ClassVar[int] = 2
     score_column: ClassVar[str] = "nsfw"
     sources: ClassVar[tuple[str, ...]] = (DOLMA, "our own model and thresholds; its data: filters/models/nsfw.json")
 
     model: str = field(default="nsfw", metadata={"help": "a bundled model's name, a .ftz or .bin file, or an address"})
     max_document: float | None = field(
-        default=0.9, metadata={"help": "drop from this score of the whole document on; null = off"}
+        default=0.75, metadata={"help": "drop from this score of the whole document on; null = off"}
     )
 
 
@@ -203,24 +238,33 @@ class Nsfw(ToxicityFilter):
 class MaskToxic(Editor):
     """Takes sentences out that either model minds, or puts a replacement in their place; drops what is mostly such.
 
+    Thresholds are the cards' stricter ones, for what is taken out is lost.
     Each span is one sentence (with the spaces behind it, if nothing stands in its place), its kind `hate` or `nsfw`;
     where both mind it, the higher score names it.
     """
 
     name: ClassVar[str] = "mask_toxic"
+    version: ClassVar[int] = 2
     sources: ClassVar[tuple[str, ...]] = (DOLMA,)
 
     hate_model: str = field(default="hate", metadata={"help": "model for hate: name, file or address; empty = none"})
     nsfw_model: str = field(default="nsfw", metadata={"help": "model for NSFW: name, file or address; empty = none"})
-    hate_threshold: float | None = field(default=None, metadata={"help": "sentences from this score on (the card's)"})
-    nsfw_threshold: float | None = field(default=None, metadata={"help": "sentences from this score on (the card's)"})
+    hate_threshold: float | None = field(
+        default=None, metadata={"help": "sentences from this score on (the card's for masks)"}
+    )
+    nsfw_threshold: float | None = field(
+        default=None, metadata={"help": "sentences from this score on (the card's for masks)"}
+    )
+    languages: tuple[str, ...] | None = field(
+        default=None, metadata={"help": "only texts in these are changed (default: the cards'); none = all"}
+    )
     replacement: str = field(default="", metadata={"help": "what stands in a sentence's place, such as [removed]"})
     max_share: float | None = field(
         default=0.5, metadata={"help": "drop documents of which more than this share was taken; null = none"}
     )
 
-    def models(self) -> list[tuple[str, Path, float]]:
-        """(kind, file, threshold) of the models in use."""
+    def models(self) -> list[tuple[str, Path, float, tuple[str, ...]]]:
+        """(kind, file, threshold, languages served; none = all) of the models in use."""
         found = []
         for kind, model, given in (
             ("hate", self.hate_model, self.hate_threshold),
@@ -228,8 +272,14 @@ class MaskToxic(Editor):
         ):
             if model:
                 path = model_path(model, self.name)
-                found.append((kind, path, model_card(path, self.name, given)[1]))
+                card, threshold = model_card(path, self.name, given, mask=True)
+                found.append((kind, path, threshold, card.languages if self.languages is None else self.languages))
         return found
+
+    @property
+    def reads(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The text, and the language where a model serves some only."""
+        return ("text", "lang") if any(served for *_, served in self.models()) else ("text",)
 
     def check(self) -> None:
         """As `Stage.check`."""
@@ -240,16 +290,17 @@ class MaskToxic(Editor):
         models = self.models()
         if not models:
             raise ConfigError("mask_toxic: name a model, hate_model or nsfw_model")
-        for _, path, _ in models:
+        for _, path, _, _ in models:
             load(path).positive()
 
     def config(self) -> dict[str, Any]:
         """The options; models enter by their content."""
         own: dict[str, Any] = {}
-        for kind, path, threshold in self.models():
+        for kind, path, threshold, served in self.models():
             card = read_card(path) or Card()
             own[f"{kind}_model"] = [file_digest(path), card.positive, card.normalisation.card()]
             own[f"{kind}_threshold"] = threshold
+            own[f"{kind}_languages"] = list(served)
         return super().config() | own
 
     def edit(self, docs: pa.Table) -> tuple[pa.Array | pa.ChunkedArray, pa.Array]:
@@ -260,10 +311,11 @@ class MaskToxic(Editor):
         spans: list[list[dict[str, Any]]] = [[] for _ in range(len(text))]
         texts = pc.fill_null(docs["text"], "").cast(pa.large_string())
         kinds, excess, found = [], [], None
-        for kind, path, threshold in self.models():
+        for kind, path, threshold, served in self.models():
             found = judge(docs["text"], path, "")
             kinds.append(kind)
-            excess.append(np.where(found.scores >= threshold, found.scores, -1.0))
+            spared = np.repeat(unserved(docs, served), np.diff(found.offsets))
+            excess.append(np.where((found.scores >= threshold) & ~spared, found.scores, -1.0))
         if found is None or not len(found.starts) or not (np.max(excess, axis=0) >= 0).any():
             return texts, pa.array(spans, pa.list_(SPAN))
         worst = np.argmax(excess, axis=0)

@@ -30,6 +30,7 @@ class Card:
     description: str = ""
     positive: str = ""  # the label whose probability is the score, without __label__
     threshold: float | None = None  # recommended, for the score
+    mask_threshold: float | None = None  # a stricter one, from which on a sentence may be taken out of a text
     quantiles: dict[str, float] = field(default_factory=dict)  # "0.9": the score that a tenth of the corpus reaches
     languages: tuple[str, ...] = ()  # that the model serves; none = all
     normalisation: Normalisation = field(default_factory=Normalisation)
@@ -83,9 +84,9 @@ def read_card(model: Path) -> Card | None:
         if not isinstance(given.get(key, []), list):
             raise ConfigError(f"{where}: `{key}` must be a list")
         given[key] = tuple(given.get(key, []))
-    numbers = [given.get("threshold"), *_values(given.get("quantiles", {}), where)]
+    numbers = [given.get("threshold"), given.get("mask_threshold"), *_values(given.get("quantiles", {}), where)]
     if not all(n is None or (isinstance(n, (int, float)) and not isinstance(n, bool)) for n in numbers):
-        raise ConfigError(f"{where}: `threshold` and `quantiles` must be numbers")
+        raise ConfigError(f"{where}: `threshold`, `mask_threshold` and `quantiles` must be numbers")
     return Card(**given)
 
 

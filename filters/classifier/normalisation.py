@@ -45,6 +45,9 @@ class Normalisation:
     plain_punctuation: bool = field(
         default=False, metadata={"help": "curly quotation marks, dashes and the ellipsis as in ASCII"}
     )
+    letters_only: bool = field(
+        default=False, metadata={"help": "digits, punctuation and symbols to spaces: only letters and marks are read"}
+    )
     max_bytes: int = field(default=0, metadata={"help": "only so many bytes of a text, at a character; 0 = all"})
 
     def card(self) -> dict[str, Any]:
@@ -73,7 +76,7 @@ class Normalisation:
         """The bits that the kernel takes."""
         rewritten = self.lowercase or self.plain_punctuation
         split = self.split_punctuation << 2 | self.split_cjk << 3
-        return rewritten | self.digits_to_zero << 1 | split | self.mark_capitals << 4
+        return rewritten | self.digits_to_zero << 1 | split | self.mark_capitals << 4 | self.letters_only << 5
 
     def apply(self, data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Spans:
         """The texts data[starts[i]:ends[i]] normalised: (bytes, starts, ends), read-only; no copy if nothing is done.

@@ -13,7 +13,7 @@ from pipeline.kernels import kernel_part, plain_kernel
 
 K_DIGIT, K_PUNCTUATION, K_CJK, K_MARK, K_SPACE, K_ALPHA, K_UPPER, K_NOT_UPPER = (1 << i for i in range(8))
 SIGMA, FINAL_SIGMA = 0x3A3, 0x3C2
-LOWERCASE, DIGITS_TO_ZERO, SPLIT_PUNCTUATION, SPLIT_CJK, MARK_CAPITALS = 1, 2, 4, 8, 16
+LOWERCASE, DIGITS_TO_ZERO, SPLIT_PUNCTUATION, SPLIT_CJK, MARK_CAPITALS, LETTERS_ONLY = 1, 2, 4, 8, 16, 32
 
 
 @kernel_part
@@ -94,6 +94,8 @@ def normalise(data, starts, ends, kinds, lower, flags, out, out_starts, out_ends
                     o += 2
                 word_before = word_before if point == 32 else point > 32 and not sign
             kind = np.int64(kinds[point]) if point < len(kinds) else (K_CJK if 0x20000 <= point < 0x40000 else 0)
+            if flags & LETTERS_ONLY and kind & (K_DIGIT | K_PUNCTUATION):
+                point, kind = 32, 0
             if kind & K_DIGIT and flags & DIGITS_TO_ZERO:
                 point = 48
             elif flags & LOWERCASE and point < len(lower):

@@ -34,12 +34,12 @@ NAMING = [
 ]
 
 
-def table(*texts: str | None) -> pa.Table:
-    return pa.table({"text": pa.array(texts, pa.large_string())})
+def table(*texts: str | None, lang: str = "en") -> pa.Table:
+    return pa.table({"text": pa.array(texts, pa.large_string()), "lang": pa.array([lang] * len(texts), pa.string())})
 
 
-def reasons(stage: Hate | Nsfw | MaskToxic, *texts: str | None) -> list[str | None]:
-    found: list[str | None] = stage(table(*texts))[DROP_REASON].to_pylist()
+def reasons(stage: Hate | Nsfw | MaskToxic, *texts: str | None, lang: str = "en") -> list[str | None]:
+    found: list[str | None] = stage(table(*texts, lang=lang))[DROP_REASON].to_pylist()
     return found
 
 
@@ -54,8 +54,9 @@ def test_bundled_card_agrees_with_the_file(name: str) -> None:
     card = read_card(path)
     assert card is not None
     assert card.sha256 == sha256(path)
-    assert card.threshold is not None and 0 < card.threshold < 1
-    assert path.stat().st_size < 6 << 20
+    assert card.threshold is not None and card.mask_threshold is not None
+    assert 0 < card.threshold < card.mask_threshold < 1
+    assert card.languages and path.stat().st_size < 3 << 20
     assert card.limits and all(source["license"] for source in card.data)
     assert not any("OLID" in s["source"] or "ETHOS" in s["source"] for s in card.data)
 
@@ -142,9 +143,66 @@ def test_a_sentence_exactly_at_the_threshold_counts() -> None:
         assert measures(Hate(sentence_threshold=above), INSULT)[0]["sentences"] == 0
 
 
-def test_short_sentences_are_not_judged_alone() -> None:
-    assert measures(Hate(), "You idiot.")[0]["sentences"] == 0
-    assert measures(Hate(), "You idiot!!!!!")[0]["max_sentence"] > 0.5
+def test_sentences_of_few_words_are_not_judged() -> None:
+    for text in ("You stupid idiot.", "Fuck you, asshole!!!!!!!!!!!!!!!!!!!!!!!", "U r a s h i t"):
+        assert set(measures(Hate(), text)[0].values()) == {0}
+    found = measures(Hate(), "You stupid idiot. " * 2)[0]
+    assert found["sentences"] == 0 < found["document"]
+    assert measures(Hate(), "You stupid fucking idiot.")[0]["max_sentence"] > 0.5
+
+
+FRAGMENTS = [
+    "2021-09-14 Contact", "Packed size | 38 x 13 cm", "12:30 | 14.09.2021 | 3 / 7 | +44 20 7946 0000",
+    "The machine takes 4 of these and 2 of those.", "Who has the other half of the map?",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", [Hate(), Nsfw()], ids=["hate", "nsfw"])
+def test_dates_and_table_cells_count_nothing(stage: Hate | Nsfw) -> None:
+    assert [m["sentences"] for m in measures(stage, *FRAGMENTS)] == [0] * len(FRAGMENTS)
+    signs = "38 x 13 cm | $ 12.50 *** 2021-09-14 +44 #7 @ % 🎉 "
+    plain, dressed = (measures(stage, t)[0]["max_sentence"] for t in (INSULT, INSULT.replace(" ", " 4 * 7 🎉 ")))
+    assert plain == dressed
+    assert measures(stage, signs * 20)[0]["document"] <= 0.5
+
+
+def test_languages_that_are_not_served_pass_without_a_score() -> None:
+    assert reasons(Hate(), INSULT, lang="sw") == [None]
+    scored = Hate()(table(INSULT, PLAIN, lang="sw"))[Hate.score_column].to_pylist()
+    assert scored == [dict.fromkeys(m.name for m in Hate.measures)] * 2
+    assert reasons(Hate(languages=("sw",)), INSULT, lang="sw") != [None]
+    assert reasons(Hate(languages=("sw",)), INSULT) == [None]
+    everything = Hate(languages=())
+    assert everything.reads == ("text",)
+    assert everything(table(INSULT).select(["text"]))[DROP_REASON].to_pylist() != [None]
+    assert Hate().reads == ("text", "lang") == MaskToxic().reads
+    assert Hate().fingerprint() != everything.fingerprint()
+
+
+def test_masks_by_language_and_by_the_stricter_threshold() -> None:
+    assert MaskToxic()(table(INSULT, lang="sw"))["text"].to_pylist() == [INSULT]
+    assert MaskToxic(languages=("sw",), max_share=None)(table(INSULT, lang="sw"))["text"].to_pylist() == [""]
+    assert MaskToxic(languages=()).reads == ("text",)
+    for kind, path, threshold, served in MaskToxic().models():
+        card = read_card(path)
+        assert card is not None and threshold == card.mask_threshold and served == card.languages, kind
+    assert [t for _, _, t, _ in MaskToxic(hate_threshold=0.3).models()][0] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "letters"),
+    [
+        ("", 0, 0), ("2021-09-14 Contact", 1, 7), ("You stupid idiot, shut up.", 5, 20), ("don't", 2, 4),
+        ("Ла\u0301мпа", 1, 5), ("你这个白痴", 2.5, 10), ("你 a好b", 3, 6), ("병신 같은", 2, 8), ("\U00020000", 0.5, 2),
+    ],
+)  # fmt: skip
+def test_evidence(text: str, words: float, letters: int) -> None:
+    from filters.kernels.evidence import evidence
+
+    raw = text.encode()
+    data = np.frombuffer(b"x y" + raw + b"z", np.uint8)
+    found = evidence(data, np.array([3]), np.array([3 + len(raw)]))
+    assert found.tolist() == [[2 * words, letters]]
 
 
 @pytest.mark.parametrize("before", ["Größe zählt nicht überall. ", "日本語の文です。", "😀 «Ёлки» стоят здесь. ", ""])
@@ -184,9 +242,9 @@ def test_null_empty_slices_and_chunks() -> None:
     assert MaskToxic()(table()).num_rows == 0
     texts = table(PLAIN, INSULT, None, PLAIN, INSULT)["text"]
     chunked = pa.chunked_array([texts.chunk(0)[1:3], texts.chunk(0)[3:]])
-    done = Hate()(pa.table({"text": chunked}))[DROP_REASON].to_pylist()
+    done = Hate()(pa.table({"text": chunked, "lang": ["en"] * 4}))[DROP_REASON].to_pylist()
     assert [r is not None for r in done] == [True, False, False, True]
-    edited = MaskToxic(max_share=None)(pa.table({"text": chunked}))["text"].to_pylist()
+    edited = MaskToxic(max_share=None, languages=())(pa.table({"text": chunked}))["text"].to_pylist()
     assert edited == ["", "", PLAIN, ""]
 
 

@@ -32,14 +32,12 @@ class LinearSettings:
 
     minn: int = 1
     maxn: int = 4
-    bucket: int = 1 << 20
+    bucket: int = 1 << 19
     words: int = 20_000
     min_texts: int = 2  # a feature in fewer texts weighs nothing
     c: float = 0.5  # inverse of the L2 penalty
-    iterations: int = 100
-    normalisation: Normalisation = Normalisation(
-        lowercase=True, digits_to_zero=True, split_punctuation=True, plain_punctuation=True
-    )
+    iterations: int = 60
+    normalisation: Normalisation = Normalisation(lowercase=True, letters_only=True)
 
 
 def normalised(texts: Sequence[str], normalisation: Normalisation) -> list[str]:

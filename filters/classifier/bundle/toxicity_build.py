@@ -18,23 +18,26 @@ from numpy.typing import NDArray
 from ..card import Card, card_path, sha256
 from ..metrics import roc_auc
 from . import toxicity_weak as weak
+from . import toxicity_web as web
 from .linear import POSITIVE, Features, LinearSettings, fit_weights, write
 from .toxicity_texts import Example, labelled_sets, plain_sentences
 
-FALSE_POSITIVES = {"hate": 0.004, "nsfw": 0.002}
-"""The threshold is where so many of the calibration half of the held-out plain sentences lie above."""
+FALSE_POSITIVES = {"threshold": (0.002, 0.01), "mask_threshold": (0.0002, 0.0015)}
+"""Thresholds leave so many of the calibration sentences above: of all, and in each language of `web.LANGUAGES`."""
+MASK_LOGIT = 3.0
+"""Weights are scaled so that the mask's threshold lies here (.9526), or scores would crowd at 1."""
 LEFT_OUT = ("mlma_en",)
 """Labels that agree with no other English set and lower the figures on all."""
 SHARES = {
     "hate": {
         "davidson": 12.0, "cold": 36.0, "kocohub": 36.0, "mlma_ar": 4.0, "mlma_fr": 3.0, "taught": 8.0, "lists": 8.0,
-        "identity_neutral": 24.0, "identity_hostile": 14.0, "written": 3.0, "leipzig": 36.0, "wikitext": 4.0,
-        "wcxb": 8.0, "openstax": 2.0, "eld_tweets": 4.0,
+        "identity_neutral": 24.0, "identity_hostile": 14.0, "written": 12.0, "leipzig": 36.0, "wikitext": 4.0,
+        "openstax": 2.0, "eld_tweets": 4.0, "web": 60.0, "hard": 20.0, "fragments": 4.0,
     },
     "nsfw": {
         "nsfw_written": 25.0, "nsfw_lists": 12.0, "ut1": 4.0, "nsfw_safe": 6.0, "identity_neutral": 6.0,
-        "davidson": 1.0, "cold": 2.0, "kocohub": 2.0, "leipzig": 20.0, "wikitext": 4.0, "wcxb": 10.0,
-        "openstax": 2.0, "eld_tweets": 2.0,
+        "davidson": 1.0, "cold": 2.0, "kocohub": 2.0, "leipzig": 20.0, "wikitext": 4.0,
+        "openstax": 2.0, "eld_tweets": 2.0, "web": 60.0, "hard": 20.0, "fragments": 4.0,
     },
 }  # fmt: skip
 """What each source weighs together, in thousands; half of it a label where it has both."""
@@ -54,9 +57,12 @@ SOURCES = [
     {"source": "sentences written for Gristmill", "license": "Apache-2.0", "models": ["hate", "nsfw"]},
     {"source": "Leipzig sentences by lingua (75 languages), harmless", "license": "CC-BY", "models": ["hate", "nsfw"]},
     {"source": "WikiText-2 valid, harmless", "license": "CC-BY-SA", "models": ["hate", "nsfw"]},
-    {"source": "WCXB articles, harmless", "license": "CC-BY-4.0", "models": ["hate", "nsfw"]},
     {"source": "OpenStax biology and physics, harmless", "license": "CC-BY", "models": ["hate", "nsfw"]},
     {"source": "ELD tweets, taken as harmless", "license": "Apache-2.0", "models": ["hate", "nsfw"]},
+    *(
+        {"source": f"web pages of {name}, harmless", "license": license, "models": ["hate", "nsfw"]}
+        for name, license in web.TRAIN.items()
+    ),
 ]
 ABOUT = {
     "hate": "Hate and offence by sentence: insults, slurs, contempt for groups",
@@ -67,31 +73,41 @@ LANGUAGES = {
     "nsfw": {},
 }
 """How much more plain sentences of a language weigh: those with sets of their own, whose letters alone would tell."""
+ENGLISH_WEB = 0.2
+"""The share of English web sentences that trains from the start; the worst of the others come in by `worst`."""
+HARD = 8000
 PENALTY = {"hate": 2.0, "nsfw": 20.0}
+SERVED = {
+    "hate": ("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "zh"),
+    "nsfw": ("ar", "de", "en", "es", "fr", "it", "ko", "nl", "pl", "pt", "zh"),
+}
+"""Languages with 300 clean sentences or more that neither trained nor set a threshold, at most .3 % of them masked, and
+half or more of the held-out toxic sentences found at the sentence threshold (benchmarks/toxicity.py). Hindi has too few
+clean sentences; of NSFW, Japanese and Russian are not found."""
 LIMITS = {
     "hate": (
         "Words, not intentions: quoted or reported insults can score as insults, and hate in harmless words passes. "
-        "Good on the kinds of text it was made from (English tweets, Chinese posts, Korean comments), ROC-AUC .75 and "
-        ".68 on English sets it never saw; weak in French and Arabic. Elsewhere it knows insults from written "
-        "sentences and lists, and misses most contempt for groups (Spanish, Italian, Polish, Russian, Hindi, Japanese)."
-        " Up to 8 % of plain sentences are flagged in single languages (Hindi, Finnish, Persian, Chinese), so judge by "
-        "shares of a text, not by one sentence. Figures: benchmarks/results/toxicity.json."
+        "Validated on labelled sets in English, Chinese and Korean, weakly in Arabic and French; in German, Spanish, "
+        "Italian, Japanese, Dutch, Polish, Portuguese and Russian on five written insults each, and nearly all "
+        "contempt for groups is missed there. False positives in each language: on pages of sources that neither "
+        "trained nor set a threshold. Other languages are not scored. The mask's threshold leaves more than half of the insults in the "
+        "labelled sets standing, so that it hardly ever cuts clean text. Figures: benchmarks/results/toxicity.json."
     ),
     "nsfw": (
         "No labelled set exists: made from word lists, addresses and written sentences, and measured on held-out ones "
-        "of the same kinds. At the threshold it finds about 70 % of written adult sentences (nearly all in English, "
-        "German, French, Dutch, Polish, Turkish, Arabic, Chinese; few or none in Japanese, Korean, Hindi, Russian) and "
-        "16 % of plain sentences with a listed word that it never saw. It tells listings of adult sites from plain "
-        "text; literature, euphemisms and real adult pages are not measured."
+        "of the same kinds, of which it finds most at the sentence threshold in the languages it serves; Japanese, "
+        "Russian, Hindi and others are not scored. It tells listings of adult sites from plain text; literature, "
+        "euphemisms and real adult pages are not measured. Figures: benchmarks/results/toxicity.json."
     ),
 }
 
 
 @dataclass(frozen=True)
 class Material:
-    """Texts for training, and held-out plain sentences to set the threshold by."""
+    """Texts for training, harmless ones whose worst are taken again, and held-out ones to set thresholds by."""
 
     train: list[Example]
+    pool: list[Example]
     calibration: list[Example]
 
 
@@ -104,7 +120,7 @@ def plain_of(data: Path) -> tuple[list[Example], list[Example]]:
     """(train, held out) plain sentences; tweets with a listed word are left out of training."""
     plain = plain_sentences(data)
     listed = {w for part in ("train", "test") for words in weak.list_words(data, part).values() for w in words}
-    train = [e for e in plain if not e.test and (e.source != "wcxb" or weak.chance(e.text, 14) < 0.3)]
+    train = [e for e in plain if not e.test]
     train = [e for e in train if e.source != "eld_tweets" or listed.isdisjoint(e.text.lower().split())]
     return train, [e for e in plain if e.test]
 
@@ -113,27 +129,37 @@ def hate_material(
     sets: list[Example],
     plain: tuple[list[Example], list[Example]],
     data: Path,
-    leave_out: tuple[str, ...] = ("mlma_en",),
+    leave_out: tuple[str, ...] = LEFT_OUT,
 ) -> Material:
     """What the hate model is made of; `leave_out` names labelled sets."""
-    train, held = plain
+    train, _ = plain
     texts = [e for e in sets if not e.test and e.source not in leave_out] + train
     texts += weak.identity("neutral", "train") + weak.identity("hostile", "train") + weak.written("train")
     texts += weak.Teacher().taught(train, 11, 0.35)
     others = [e for e in train if e.lang != "en" and e.source == "leipzig"]
     texts += weak.with_words(others, weak.list_words(data, "train"), "lists", 0.1, 12)
-    return Material(texts, [e for e in held if calibrates(e)])
+    return _with_web(texts, plain, data)
+
+
+def _with_web(texts: list[Example], plain: tuple[list[Example], list[Example]], data: Path) -> Material:
+    """Web text and fragments beside `texts`; English web text in part, and all of it in the pool."""
+    train, held = plain
+    pages = list(web.of_role(data, tuple(web.TRAIN)))
+    chosen = [replace(e, source="web") for e in pages if e.lang != "en" or weak.chance(e.text, 21) < ENGLISH_WEB]
+    calibration = [*web.of_role(data, web.CALIBRATE), *(e for e in held if e.source == "leipzig" and calibrates(e))]
+    pool = pages + [e for e in train if e.source == "leipzig"]
+    return Material(texts + chosen + web.fragments(), pool, calibration)
 
 
 def nsfw_material(sets: list[Example], plain: tuple[list[Example], list[Example]], data: Path) -> Material:
     """What the NSFW model is made of."""
-    train, held = plain
+    train, _ = plain
     words = weak.list_words(data, "train", sexual=True)
     texts = [e for e in sets if not e.test and not e.toxic and e.source in SHARES["nsfw"]] + train
     texts += weak.identity("neutral", "train") + weak.nsfw_written("train", words) + weak.addresses(data, "train")
-    background = [e for e in train if e.source == "leipzig" or e.source == "wcxb" and weak.chance(e.text, 15) < 0.1]
-    texts += [e for e in weak.with_words(background, words, "nsfw_lists", 0.2, 16)]
-    return Material(texts, [e for e in held if calibrates(e)])
+    background = [e for e in train if e.source == "leipzig"]
+    texts += weak.with_words(background, words, "nsfw_lists", 0.2, 16)
+    return _with_web(texts, plain, data)
 
 
 def sample_weights(texts: list[Example], name: str) -> NDArray[np.float64]:
@@ -149,11 +175,11 @@ def sample_weights(texts: list[Example], name: str) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model's features, weights and threshold (a logit)."""
+    """A model's features, weights and thresholds (logits by their names in the card)."""
 
     features: Features
     weights: NDArray[np.float32]
-    threshold: float
+    thresholds: dict[str, float]
 
     def logits(self, texts: list[Example]) -> NDArray[np.float32]:
         """float32[n]."""
@@ -162,14 +188,41 @@ class Fitted:
 
 
 def fit(material: Material, name: str, settings: LinearSettings | None = None) -> Fitted:
-    """Weights by the sources' shares, the threshold by the calibration sentences."""
-    texts = [e.text for e in material.train]
-    features = Features(texts, settings or LinearSettings(c=PENALTY[name]))
-    labels = np.array([e.toxic for e in material.train])
-    weights = sample_weights(material.train, name)
-    fitted = Fitted(features, fit_weights(features.matrix(texts), labels, weights, features.settings), 0.0)
-    above = np.quantile(fitted.logits(material.calibration), 1 - FALSE_POSITIVES[name])
-    return replace(fitted, threshold=float(above))
+    """Weights by the sources' shares, once more with the pool's worst sentences; thresholds by the calibration's."""
+    from scipy.sparse import vstack
+
+    texts = list(material.train)
+    features = Features([e.text for e in texts], settings or LinearSettings(c=PENALTY[name]))
+    x = features.matrix([e.text for e in texts])
+    first = fit_weights(x, np.array([e.toxic for e in texts]), sample_weights(texts, name), features.settings)
+    weights = first
+    if material.pool:
+        hard = worst(material.pool, features.matrix([e.text for e in material.pool]) @ first)
+        x, texts = vstack([x, features.matrix([e.text for e in hard])]).tocsr(), texts + hard
+        weights = fit_weights(x, np.array([e.toxic for e in texts]), sample_weights(texts, name), features.settings)
+    scores = features.matrix([e.text for e in material.calibration]) @ weights
+    limits = {key: limit(scores, material.calibration, *shares) for key, shares in FALSE_POSITIVES.items()}
+    scale = MASK_LOGIT / limits["mask_threshold"]
+    return Fitted(features, (weights * scale).astype(np.float32), {k: v * scale for k, v in limits.items()})
+
+
+def worst(pool: list[Example], scores: NDArray[np.float32]) -> list[Example]:
+    """The harmless sentences that a model minds most: HARD of all, and a tenth of it from each language."""
+    found: dict[str, Example] = {}
+    by_language: Counter[str] = Counter()
+    for rank, i in enumerate(np.argsort(-scores, kind="stable").tolist()):
+        e = pool[i]
+        by_language[e.lang] += 1
+        if rank < HARD or e.lang in web.LANGUAGES and by_language[e.lang] <= HARD // 10:
+            found.setdefault(e.text, replace(e, source="hard"))
+    return list(found.values())
+
+
+def limit(scores: NDArray[np.float32], texts: list[Example], overall: float, single: float) -> float:
+    """The score that at most a share `overall` of the texts lies above, and `single` in each language."""
+    langs = np.array([e.lang for e in texts])
+    parts = [(scores, overall), *((scores[langs == lang], single) for lang in web.LANGUAGES if lang in langs)]
+    return float(max(np.quantile(part, 1 - share) for part, share in parts))
 
 
 def evaluated(fitted: Fitted, name: str, sets: list[Example], data: Path) -> dict[str, Any]:
@@ -200,15 +253,23 @@ def save(fitted: Fitted, material: Material, name: str, folder: Path, evaluation
     }  # fmt: skip
     card = Card(
         name=name, description=ABOUT[name], positive=POSITIVE,
-        threshold=round(float(1 / (1 + np.exp(-fitted.threshold))), 4),
+        threshold=_probability(fitted.thresholds["threshold"]),
+        mask_threshold=_probability(fitted.thresholds["mask_threshold"]), languages=SERVED[name],
         normalisation=settings.normalisation, sha256=sha256(path),
         data=tuple({k: v for k, v in s.items() if k != "models"} for s in SOURCES if name in s["models"]),
         training=training,
-        calibration={"false_positives": FALSE_POSITIVES[name], "sentences": len(material.calibration)},
+        calibration={
+            "false_positives": {k: {"overall": a, "in_a_language": b} for k, (a, b) in FALSE_POSITIVES.items()},
+            "sentences": dict(sorted(Counter(e.source for e in material.calibration).items())),
+        },
         evaluation=evaluation, limits=LIMITS[name],
     )  # fmt: skip
     card.write(card_path(path))
     return path
+
+
+def _probability(logit: float) -> float:
+    return round(float(1 / (1 + np.exp(-logit))), 4)
 
 
 def main(arguments: list[str] | None = None) -> None:
