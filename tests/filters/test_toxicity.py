@@ -127,9 +127,8 @@ def test_a_long_neutral_document_with_one_insult_stays() -> None:
 def test_boundary_of_max_share() -> None:
     text = " ".join([PLAIN] * 3 + [INSULT])
     share = measures(Hate(), text)[0]["share"]
-    off = {"max_document": None}
-    assert reasons(Hate(max_share=share, **off), text) == [None]
-    assert reasons(Hate(max_share=float(np.nextafter(share, 0)), **off), text) == ["max_share"]
+    assert reasons(Hate(max_share=share, max_document=None), text) == [None]
+    assert reasons(Hate(max_share=float(np.nextafter(share, 0)), max_document=None), text) == ["max_share"]
     document = measures(Hate(), text)[0]["document"]
     assert reasons(Hate(max_document=document, max_share=None), text) == ["max_document"]
     assert reasons(Hate(max_document=float(np.nextafter(document, 1)), max_share=None), text) == [None]

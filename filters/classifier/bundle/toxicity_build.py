@@ -86,18 +86,19 @@ half or more of the held-out toxic sentences found at the sentence threshold (be
 clean sentences; of NSFW, Japanese and Russian are not found."""
 LIMITS = {
     "hate": (
-        "Words, not intentions: quoted or reported insults can score as insults, and hate in harmless words passes. "
-        "Validated on labelled sets in English, Chinese and Korean, weakly in Arabic and French; in German, Spanish, "
-        "Italian, Japanese, Dutch, Polish, Portuguese and Russian on five written insults each, and nearly all "
-        "contempt for groups is missed there. False positives in each language: on pages of sources that neither "
-        "trained nor set a threshold. Other languages are not scored. The mask's threshold leaves more than half of the insults in the "
-        "labelled sets standing, so that it hardly ever cuts clean text. Figures: benchmarks/results/toxicity.json."
+        "Words, not intentions: quoted or reported insults can score as insults, and hate in harmless words "
+        "passes. Validated on labelled sets in English, Chinese and Korean, weakly in Arabic and French; in "
+        "German, Spanish, Italian, Japanese, Dutch, Polish, Portuguese and Russian on five written insults each, "
+        "and nearly all contempt for groups is missed there. False positives in each language: on pages of "
+        "sources that neither trained nor set a threshold. Other languages are not scored. The mask's threshold "
+        "leaves more than half of the insults in the labelled sets standing, so that it hardly ever cuts clean "
+        "text. Figures: benchmarks/results/toxicity.json."
     ),
     "nsfw": (
-        "No labelled set exists: made from word lists, addresses and written sentences, and measured on held-out ones "
-        "of the same kinds, of which it finds most at the sentence threshold in the languages it serves; Japanese, "
-        "Russian, Hindi and others are not scored. It tells listings of adult sites from plain text; literature, "
-        "euphemisms and real adult pages are not measured. Figures: benchmarks/results/toxicity.json."
+        "No labelled set exists: made from word lists, addresses and written sentences, and measured on held-out "
+        "ones of the same kinds, of which it finds most at the sentence threshold in the languages it serves; "
+        "Japanese, Russian, Hindi and others are not scored. It tells listings of adult sites from plain text; "
+        "literature, euphemisms and real adult pages are not measured. Figures: benchmarks/results/toxicity.json."
     ),
 }
 
