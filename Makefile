@@ -72,7 +72,7 @@ train-models: setup  ## The bundled quality, toxicity and web-spam models anew, 
 bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out benchmarks/common.py benchmarks/__init__.py,$(wildcard benchmarks/*.py)))  ## All measurements
 
 bench-%: setup  ## One measurement, e.g. bench-loader; results in benchmarks/results/
-	$(BIN)/python -m benchmarks.$*
+	$(BIN)/python -m benchmarks.$(subst -,_,$*)
 
 peers: .venv-peers/.stamp  ## An environment with the tools that we measure against
 
