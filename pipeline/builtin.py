@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 
 import dedup.exact
+import dedup.lines
 import dedup.minhash
 import filters
 import pipeline.extract.stage
