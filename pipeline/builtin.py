@@ -6,6 +6,7 @@ import pkgutil
 import dedup.exact
 import dedup.lines
 import dedup.minhash
+import dedup.substrings
 import filters
 import pipeline.extract.stage
 import pipeline.funnel
