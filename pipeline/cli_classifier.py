@@ -273,6 +273,10 @@ def _eval(args: argparse.Namespace) -> int:
 
     if args.draws < 1:
         raise ConfigError("--draws must be at least 1")
+    if args.seed < 0:
+        raise ConfigError(f"classifier eval: --seed must be 0 or more, not {args.seed}")
+    if args.threshold is not None and not 0 <= args.threshold <= 1:
+        raise ConfigError(f"classifier eval: --threshold must lie in [0, 1], not {args.threshold}")
     classifier = _loaded(args, args.model, "classifier eval")
     other = _loaded(args, args.against, "classifier eval --against") if args.against else None
     table = read_labelled(args.inputs, _fields(args), Progress(quiet=args.quiet))

@@ -177,8 +177,8 @@ def _open_jsonl(raw: IO[bytes], path: str) -> IO[bytes]:
     return raw
 
 
-def _clean(text: str) -> str:
-    """No lone surrogates: they can't be UTF-8."""
+def without_surrogates(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, which JSON can hold and UTF-8 can't."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -249,12 +249,12 @@ def _row(line: bytes, number: int, name: str, text_field: str, with_lang: bool =
     if isinstance(record, dict):
         kept_record = {k: v for k, v in record.items() if k in known and _fits(v, known[k])}
     return {
-        "id": _clean(str(key)) if key is not None else document_id(name, str(number)),
-        "text": _clean(text),
-        "url": _clean(url) if isinstance(url, str) else None,
-        "record": {k: _clean(v) if isinstance(v, str) else v for k, v in kept_record.items()},
-        EXTRA: _clean(json.dumps(value, ensure_ascii=False)) if value else None,
-        **({LANG: None if lang is None else _clean(lang)} if with_lang else {}),
+        "id": without_surrogates(str(key)) if key is not None else document_id(name, str(number)),
+        "text": without_surrogates(text),
+        "url": without_surrogates(url) if isinstance(url, str) else None,
+        "record": {k: without_surrogates(v) if isinstance(v, str) else v for k, v in kept_record.items()},
+        EXTRA: without_surrogates(json.dumps(value, ensure_ascii=False)) if value else None,
+        **({LANG: None if lang is None else without_surrogates(lang)} if with_lang else {}),
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ def read_card(model: Path) -> Card | None:
     where = f"model card '{path}'"
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ConfigError(f"{where} can't be read: it nests too deep") from error
     except (ValueError, OSError) as error:
         raise ConfigError(f"{where} can't be read: {error}") from error
     if not isinstance(value, dict):
@@ -85,7 +88,9 @@ def read_card(model: Path) -> Card | None:
             raise ConfigError(f"{where}: `{key}` must be a list")
         given[key] = tuple(given.get(key, []))
     numbers = [given.get("threshold"), given.get("mask_threshold"), *_values(given.get("quantiles", {}), where)]
-    if not all(n is None or (isinstance(n, (int, float)) and not isinstance(n, bool)) for n in numbers):
+    if not all(
+        n is None or (isinstance(n, (int, float)) and not isinstance(n, bool) and math.isfinite(n)) for n in numbers
+    ):
         raise ConfigError(f"{where}: `threshold`, `mask_threshold` and `quantiles` must be numbers")
     return Card(**given)
 

@@ -41,13 +41,20 @@ class Settings:
         for name, low, high in (
             ("word_ngrams", 1, 8), ("dim", 1, 2000), ("epoch", 1, 10_000), ("min_count", 1, 1 << 30), ("minn", 0, 16),
             ("maxn", 0, 16), ("bucket", 1, 50_000_000), ("cutoff", 0, 1 << 30), ("dsub", 1, self.dim),
-            ("lr", 1e-9, 100),
+            ("lr", 1e-9, 100), ("seed", 0, (1 << 31) - 1),
         ):  # fmt: skip
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"classifier train: {name} must lie in [{low}, {high}], not {value}")
         if self.loss not in ("softmax", "hs", "ova"):
             raise ConfigError(f"classifier train: loss must be softmax, hs or ova, not '{self.loss}'")
+        quantile = self.threshold_quantile
+        if quantile is not None and not 0 <= quantile <= 1:
+            raise ConfigError(f"classifier train: threshold_quantile must lie in [0, 1], not {quantile}")
+        if self.normalisation.max_bytes < 0:
+            raise ConfigError(
+                f"classifier train: max_bytes must be 0 (no limit) or more, not {self.normalisation.max_bytes}"
+            )
         if self.minn > self.maxn > 0:
             raise ConfigError(f"classifier train: minn {self.minn} is above maxn {self.maxn}")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from pipeline.documents import ENDINGS, is_parquet
+from pipeline.documents import ENDINGS, is_parquet, without_surrogates
 from pipeline.errors import ConfigError, nearest
 from pipeline.progress import Progress
 
@@ -96,11 +97,11 @@ def _table(inputs: Sequence[str], fields: Fields, label: str, progress: Progress
                 raise ConfigError(f"'{file}' holds no document that can be used")
             bar.advance(1, len(rows) - before)
     return labelled(
-        [r.text for r in rows],
-        [r.label for r in rows],
-        groups=[r.group for r in rows],
-        sources=[r.source for r in rows],
-        languages=[r.lang for r in rows],
+        [without_surrogates(r.text) for r in rows],
+        [without_surrogates(r.label) for r in rows],
+        groups=[without_surrogates(r.group) for r in rows],
+        sources=[without_surrogates(r.source) for r in rows],
+        languages=[without_surrogates(r.lang) for r in rows],
     )
 
 
@@ -165,6 +166,8 @@ def site(url: str) -> str:
 
 
 def _others(record: Mapping[str, Any], wanted: str) -> str:
+    if wanted in record:
+        return f", but {reprlib.repr(record[wanted])}"
     return f"; it has {', '.join(map(repr, list(record)[:12]))}{nearest(wanted, list(record))}"
 
 
@@ -207,6 +210,8 @@ def _parquet_records(file: str, fields: Fields, label: str) -> Iterator[tuple[st
                 for record in batch.to_pylist():
                     number += 1
                     yield f"'{file}', row {number}", record
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"'{file}', in the rows from {number + 1} on: a text is no UTF-8: {error.reason}") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise ConfigError(f"'{file}' can't be read: {error}") from error
 

@@ -82,10 +82,18 @@ def train(
 
     shown = progress or Progress(quiet=True)
     _check(table, output, settings, positive, test_share)
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ConfigError(f"classifier train: --threshold must lie in [0, 1], not {threshold}")
     texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
     keys = [text_key(text) for text in texts]
     split = split_groups(labels, table["group"].to_pylist(), keys, test_share=test_share, seed=settings.seed)
     chosen = np.flatnonzero(split.side == TRAIN)
+    left = {labels[i] for i in chosen}
+    if len(left) < 2 or positive not in left:
+        raise ConfigError(
+            f"classifier train: {split.copies:,} documents are copies of others, and what is left to train on has only "
+            f"the labels {sorted(left)}: equal texts stay once, whatever their label"
+        )
     order = sorted(chosen, key=lambda i: (draw(settings.seed, keys[i]), i))
     shown.say(f"train: {len(order):,} documents, {(split.side == TEST).sum():,} held out, {split.copies:,} copies")
     fit([texts[i] for i in order], [labels[i] for i in order], output, settings, verbose=not shown.quiet)
