@@ -64,12 +64,13 @@ docs: setup  ## The pages in docs/ that are made from the code
 	mkdir -p docs
 	$(BIN)/gristmill filters --markdown > docs/filters.md
 
-train-models: setup  ## The bundled quality, toxicity and web-spam models anew, from DATA (default ../shared/data)
+train-models: setup  ## The bundled quality, toxicity, web-spam and character models anew, from DATA (default ../shared/data)
 	$(BIN)/python -m filters.classifier.bundle.quality --data $(or $(DATA),../shared/data)
 	$(BIN)/python -m filters.classifier.bundle.web_spam --data $(or $(DATA),../shared/data)
 	$(BIN)/python -m filters.classifier.bundle.toxicity_build $(or $(DATA),../shared/data) filters/models
+	$(BIN)/python -m filters.lm.bundle $(or $(DATA),../shared/data)
 
-bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out benchmarks/common.py benchmarks/__init__.py,$(wildcard benchmarks/*.py)))  ## All measurements
+bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out $(addprefix benchmarks/,__init__.py common.py gibberish.py texts.py),$(wildcard benchmarks/*.py)))  ## All measurements
 
 bench-%: setup  ## One measurement, e.g. bench-loader; results in benchmarks/results/
 	$(BIN)/python -m benchmarks.$(subst -,_,$*)
