@@ -9,13 +9,13 @@ A filter takes its own part of its document's language; a language that is not l
 from __future__ import annotations
 
 import functools
-import math
 import reprlib
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, nearest
+from pipeline.option_types import is_number
 from pipeline.stage import registered
 from pipeline.store import digest
 from pipeline.yaml_input import load_yaml
@@ -65,8 +65,7 @@ def _parsed(content: bytes, name_or_path: str, stage: str, options: tuple[str, .
         for key, value in own.items():
             if key not in options:
                 raise ConfigError(f"{where}, {lang}: {stage} has no threshold '{key}'{nearest(str(key), options)}")
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            if value is not None and not number:
+            if value is not None and not is_number(value):
                 raise ConfigError(
                     f"{where}, {lang}: {stage}.{key} must be a number, or null for off, not {reprlib.repr(value)}"
                 )

@@ -231,9 +231,24 @@ def _check_output(args: argparse.Namespace) -> None:
         raise ConfigError(f"--output and --dropped are both '{args.output}'")
 
 
+def _check_inputs(args: argparse.Namespace) -> None:
+    """Raise ConfigError for an output that is an input, or would be one the next time; nothing may be lost."""
+    from .documents import list_files
+    from .errors import ConfigError
+
+    files = {Path(path.removeprefix("file://")).resolve() for path, _, _ in list_files(args.inputs)}
+    folders = [Path(one).resolve() for one in args.inputs if Path(one).is_dir()]
+    for target in (args.output, getattr(args, "dropped", None)):
+        if target is not None and target.resolve() in files:
+            raise ConfigError(f"output '{target}' is one of the inputs and would be lost: name another file")
+        if target is not None and any(target.resolve().is_relative_to(folder) for folder in folders):
+            raise ConfigError(f"output '{target}' lies in an input folder and would be read with it: choose another")
+
+
 def _documents_source(args: argparse.Namespace) -> dict[str, Any]:
     from .sources import DocumentsSource
 
+    _check_inputs(args)
     return {"documents": {"inputs": list(args.inputs), **given_options(args, DocumentsSource)}}
 
 

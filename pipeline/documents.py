@@ -76,6 +76,8 @@ def list_files(inputs: Sequence[str]) -> list[tuple[str, str, int]]:
     found: dict[str, tuple[str, str, int]] = {}
     paths_seen: set[str] = set()
     for pattern in inputs:
+        if not pattern.strip() or "\0" in pattern:
+            raise ConfigError(f"an input can't be called {pattern!r}")
         try:
             fs, root = fsspec.core.url_to_fs(pattern)
         except (ImportError, ValueError) as error:
@@ -295,7 +297,12 @@ def export(shards: Sequence[Path], target: Path, stages: Sequence[Any] = ()) -> 
     rows = 0
     with atomic_path(target) as temporary:
         if is_parquet(name):
-            schema = pa.unify_schemas([pq.read_schema(s) for s in shards], promote_options="permissive")
+            try:
+                schema = pa.unify_schemas([pq.read_schema(s) for s in shards], promote_options="permissive")
+            except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+                raise ConfigError(
+                    f"output '{target}': the inputs' columns don't go together in Parquet, write .jsonl: {error}"
+                ) from error
             if stages:
                 schema = schema.with_metadata({**(schema.metadata or {}), STAGES_RUN: json.dumps(list(stages))})
             with pq.ParquetWriter(temporary, schema, **PARQUET_OPTIONS) as writer:

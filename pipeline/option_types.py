@@ -21,7 +21,8 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < MAX_WHOLE
 
 
-def _number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number that float64 holds exactly (and no bool)."""
     return _whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 
@@ -32,7 +33,7 @@ def _texts(value: Any) -> bool:
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "bool": (lambda value: isinstance(value, bool), "true or false"),
     "int": (_whole, "a whole number"),
-    "float": (_number, "a number"),
+    "float": (is_number, "a number"),
     "str": (lambda value: isinstance(value, str), "a text"),
     "tuple[str, ...]": (_texts, "a list of texts"),
 }

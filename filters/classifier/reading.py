@@ -57,6 +57,8 @@ def find_files(inputs: Sequence[str]) -> list[str]:
 
     found: list[str] = []
     for pattern in inputs:
+        if not pattern.strip() or "\0" in pattern:
+            raise ConfigError(f"an input can't be called {pattern!r}")
         try:
             fs, root = fsspec.core.url_to_fs(pattern)
         except (ImportError, ValueError) as error:

@@ -114,3 +114,38 @@ def test_without_a_language_the_way_out_is_named(tmp_path: Path, capsys: pytest.
     assert main(["filter", "quality", str(tmp_path / "a.jsonl"), "-o", str(tmp_path / "o.jsonl")]) == 2
     error = capsys.readouterr().err
     assert "reads ['lang']" in error and "added by language" in error
+
+
+@pytest.mark.parametrize("option", ["-o", "--dropped"])
+@pytest.mark.parametrize("named", ["in.jsonl", "../data/./in.jsonl", "*.jsonl", "."])
+def test_an_input_is_never_overwritten(
+    option: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path / "data")
+    content = '{"text": "dropped by the filter"}\n'
+    Path("in.jsonl").write_text(content)
+    outputs = {"-o": str(tmp_path / "o.jsonl"), "--dropped": str(tmp_path / "d.jsonl"), option: "in.jsonl"}
+    words = [word for pair in outputs.items() for word in pair]
+    assert main(["filter", "gopher_quality", named, *words]) == 2
+    assert "is one of the inputs" in capsys.readouterr().err
+    assert Path("in.jsonl").read_text() == content
+    assert main(["filter", "gopher_quality", str(tmp_path / "data"), "-o", "new.jsonl"]) == 2
+    assert "lies in an input folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\0b"])
+def test_an_input_needs_a_name(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["filter", "c4_documents", name, "-o", str(tmp_path / "o.jsonl")]) == 2
+    assert main(["classifier", "eval", "quality-en", name]) == 2
+    assert capsys.readouterr().err.count("an input can't be called") == 2
+
+
+def test_columns_that_do_not_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pq.write_table(pa.table({"text": ["a"], "x": [1]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": ["b"], "x": ["s"]}), tmp_path / "b.parquet")
+    files = [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")]
+    assert main(["filter", "mojibake", *files, "-o", str(tmp_path / "o.parquet"), "--quiet"]) == 2
+    assert "don't go together" in capsys.readouterr().err
+    assert main(["filter", "mojibake", *files, "-o", str(tmp_path / "o.jsonl"), "--quiet"]) == 0
+    assert [json.loads(line)["x"] for line in (tmp_path / "o.jsonl").read_text().splitlines()] == [1, "s"]

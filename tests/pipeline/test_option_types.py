@@ -75,6 +75,7 @@ def test_languages_that_yaml_takes_for_false_stay_texts(tmp_path: Path, capsys: 
         ("no: {gopher_quality: {min_words: 5}}", "the language False must be a text"),
         ("en: {gopher_quality: [1]}", "must be a mapping"),
         ("en: {gopher_quality: {min_words: .nan}}", "must be a number, or null"),
+        (f"en: {{gopher_quality: {{min_words: {'9' * 399}}}}}", "must be a number, or null"),
         ("en: {gopher_quality: {min_wrds: 5}}", "did you mean 'min_words'"),
         ("- en", "must map languages"),
         ("en: {", "can't be read as YAML"),
