@@ -6,7 +6,7 @@ shingle of all it has; a text of none has none. All is done on Arrow's buffers, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -102,19 +102,15 @@ def hash_chunks(column: Column, shingling: Shingling) -> Iterator[tuple[NDArray[
     from .kernels import shingling as kernels
 
     power = np.uint64(pow(int(kernels.BASE), shingling.n, 1 << 64))
+    hashed = _unit_hasher(shingling)
+    space, units = _Space(np.uint8), _Space(np.uint64)
     for text in _chunks(text_of(column)):
-        cut = normalised(text, shingling)
-        if shingling.unit == "characters":
-            units = np.empty(_size(cut), np.uint64)
-            unit_offsets = np.zeros(len(cut) + 1, np.int64)
-            kernels.hash_characters(cut.data, cut.offsets, units, unit_offsets)
-        else:
-            starts, ends, unit_offsets = _words(cut, shingling.splitter)
-            units = np.empty(len(starts), np.uint64)
-            kernels.hash_spans(cut.data, starts, ends, units)
+        cut = normalised(text, shingling, space)
+        unit_offsets = np.zeros(len(cut) + 1, np.int64)
+        hashed(cut, units.of(_size(cut) + 1), unit_offsets)
         offsets = _shingle_offsets(unit_offsets, shingling.n)
         hashes = np.empty(offsets[-1], np.uint64)
-        kernels.roll(units, unit_offsets, shingling.n, power, offsets, hashes)
+        kernels.roll(units.of(0), unit_offsets, shingling.n, power, offsets, hashes)
         yield hashes, offsets
 
 
@@ -145,7 +141,39 @@ def byte_chunks(
         yield data, starts[first], ends[last], offsets
 
 
-def normalised(text: Text, shingling: Shingling) -> Text:
+class _Space:
+    """Room that is used again for one chunk after the other."""
+
+    def __init__(self, kind: type[np.generic]) -> None:
+        self._array: NDArray[Any] = np.empty(0, kind)
+
+    def of(self, size: int) -> NDArray[Any]:
+        """An array of at least `size`; what was in it may be gone if it was smaller."""
+        if len(self._array) < size:
+            self._array = np.empty(size, self._array.dtype)
+        return self._array
+
+
+def _unit_hasher(shingling: Shingling) -> Callable[[Text, NDArray[np.uint64], NDArray[np.int64]], None]:
+    """What fills the units' hashes and their offsets by text."""
+    from filters.kernels import tables
+
+    from .kernels import words
+    from .kernels.shingling import hash_characters
+
+    if shingling.unit == "characters":
+        return lambda text, out, offsets: hash_characters(text.data, text.offsets, out, offsets)
+    first, blocks = tables.load()
+    given = words.byte_classes(shingling.splitter)
+    if shingling.splitter == "uax29":
+        ascii = words.ascii_table(blocks)
+        return lambda text, *out: words.hash_words(text.data, text.offsets, *given, ascii, first, blocks, *out)
+    alnum = shingling.splitter == "alnum"
+    flags = (tables.LETTER | tables.NUMBER if alnum else tables.SPACE), alnum
+    return lambda text, *out: words.hash_runs(text.data, text.offsets, *given, *flags, first, blocks, *out)
+
+
+def normalised(text: Text, shingling: Shingling, space: _Space | None = None) -> Text:
     """The texts as the shingling reads them; the same object where nothing is to be changed."""
     if not shingling.normalises:
         return text
@@ -159,9 +187,9 @@ def normalised(text: Text, shingling: Shingling) -> Text:
         shingling.collapse_space,
         shingling.strip_accents,
     )
-    out = np.empty(_size(text) * kernels.LARGEST_GROWTH + 8, np.uint8)
+    out = (space or _Space(np.uint8)).of(_size(text) * kernels.LARGEST_GROWTH)
     offsets = np.zeros(len(text) + 1, np.int64)
-    kernels.normalise(text.data, text.offsets, table.fast, table.entries, table.pool, out, offsets)
+    kernels.normalise(text.data, text.offsets, table.fast, table.entries, table.pool, table.simple, out, offsets)
     return Text(out, offsets, text.array)
 
 

@@ -31,6 +31,7 @@ class Folding:
     fast: NDArray[np.uint16]
     entries: NDArray[np.uint32]
     pool: NDArray[np.uint8]
+    simple: bool
 
 
 @functools.lru_cache(maxsize=8)
@@ -67,7 +68,8 @@ def folding(
             pool += b" "
     if collapse_space:
         flag([10, *(i for i, char in enumerate(chars) if char.isspace() and numbers[i] == ord(char))], k.SPACE)
-    return Folding(_fast(entries, pool), entries, np.frombuffer(bytes(pool) or b"\0", np.uint8))
+    simple = lowercase and not (numbers_to_zero or strip_punctuation or collapse_space)
+    return Folding(_fast(entries, pool), entries, np.frombuffer(bytes(pool) or b"\0", np.uint8), simple)
 
 
 def _spelled(chars: list[str], lowercase: bool, strip_accents: bool) -> list[str]:

@@ -6,10 +6,13 @@ One pass over UTF-8: small letters, zeros for numbers, spaces for punctuation, s
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
 
+import numpy as np
+
 from filters.kernels.normalise import decode
-from filters.kernels.reading import char_bytes
+from filters.kernels.reading import char_bytes, eight_bytes
 from pipeline.kernels import kernel_part, plain_kernel
 
+TOPS = np.uint64(0x8080808080808080)
 SPACE, DIGIT, SEPARATOR, SIGMA, CASED, IGNORABLE, CHANGED = (1 << i for i in range(7))
 """Bits of a table's entry: white space that collapses; decimal digit; sign that may stand inside of a number; capital
 sigma; cased letter; sign that the case of others passes over; has another spelling. Bits 8 to 11: bytes of that
@@ -90,12 +93,30 @@ def is_final(data, start, i, end, entries):
     return True
 
 
+@kernel_part
+def ascii_end(data, i, end):
+    """The end of the ASCII from i on, counted by eights."""
+    while i + 8 <= end and not eight_bytes(data, i) & TOPS:
+        i += 8
+    return i
+
+
+@kernel_part
+def lower_ascii(data, i, size, out, o):
+    """Write ASCII with small letters for capitals; the machine does many bytes at once."""
+    start = np.uint64(i)
+    to = np.uint64(o)
+    for j in range(np.uint64(size)):
+        b = np.uint8(data[start + j])
+        out[to + j] = np.uint8(b | np.uint8((np.uint8(b - 65) < 26) << 5))
+
+
 @plain_kernel
-def normalise(data, offsets, fast, entries, pool, out, out_offsets):
+def normalise(data, offsets, fast, entries, pool, simple, out, out_offsets):
     """Write each text anew to `out`, which has room for LARGEST_GROWTH times the bytes.
 
     `fast` is uint16[256]: the new byte of an ASCII character that needs no look at its neighbours, with SPACE at bit
-    8 where white space collapses; 0xFFFF for all others.
+    8 where white space collapses; 0xFFFF for all others. `simple`: ASCII has its capitals made small and no more.
     """
     o = 0
     for d in range(len(offsets) - 1):
@@ -104,6 +125,13 @@ def normalise(data, offsets, fast, entries, pool, out, out_offsets):
         begin = o
         last = 1  # the last character written is a space, or there is none
         while i < end:
+            if simple:
+                stop = ascii_end(data, i, end)
+                lower_ascii(data, i, stop - i, out, o)
+                o += stop - i
+                i = stop
+                if i == end:
+                    break
             code = fast[data[i]] + 0
             if code != 0xFFFF:
                 space = code >> 8

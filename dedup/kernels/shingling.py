@@ -1,4 +1,4 @@
-"""Kernels that hash words and characters and roll the hashes of n of them in a row into one."""
+"""Kernels that roll the hashes of n units in a row into one, and that find characters and runs as spans of bytes."""
 
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations
@@ -6,51 +6,14 @@ from __future__ import annotations
 import numpy as np
 
 from filters.kernels.normalise import decode
-from filters.kernels.reading import char_bytes, eight_bytes, properties
+from filters.kernels.reading import char_bytes, properties
 from filters.kernels.tables import LETTER, NUMBER
-from pipeline.kernels import kernel_part, plain_kernel
+from pipeline.kernels import plain_kernel
 
 from .mixing import fmix64
 
 BASE = np.uint64(0x9E3779B97F4A7C15 | 1)
 """Of the polynomial whose coefficients are the units' hashes, modulo 2^64."""
-STEP = np.uint64(0xD6E8FEB86659FD93)
-S29, S3 = np.uint64(29), np.uint64(3)
-ONE, SIXTY_FOUR, ALL = np.uint64(1), np.uint64(64), np.uint64(0xFFFFFFFFFFFFFFFF)
-
-
-@kernel_part
-def span_hash(data, i, end, safe):
-    """64-bit hash of bytes i to end, eight at a time; equal for equal bytes alone if they are eight at most.
-
-    `safe`: up to there eight bytes may be read at once.
-    """
-    h = np.uint64(end - i) * BASE
-    while i + 8 <= end:
-        h = (h ^ eight_bytes(data, i)) * STEP
-        h ^= h >> S29
-        i += 8
-    if i < end:
-        rest = np.uint64(0)
-        if i <= safe:
-            rest = eight_bytes(data, i) & (ALL >> (SIXTY_FOUR - (np.uint64(end - i) << S3)))
-        else:
-            shift = np.uint64(0)
-            while i < end:
-                rest |= np.uint64(data[i]) << shift
-                shift += np.uint64(8)
-                i += 1
-        h = (h ^ rest) * STEP
-        h ^= h >> S29
-    return fmix64(h)
-
-
-@plain_kernel
-def hash_spans(data, starts, ends, out):
-    """out[k]: hash of data[starts[k]:ends[k]]."""
-    safe = len(data) - 8
-    for k in range(len(starts)):
-        out[k] = span_hash(data, starts[k], ends[k], safe)
 
 
 @plain_kernel

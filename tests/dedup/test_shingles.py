@@ -113,6 +113,24 @@ def test_as_in_plain_python(s: Shingling, texts: list[str]) -> None:
             assert len(a & b) == len(set(expected[i]) & set(expected[j]))
 
 
+WORD_BREAKS = st.text(
+    st.sampled_from("aZ1_'.,:;\"\u00b7\u2019\u0301\u200d\u00ad \t\n\r\x0b\x00\x85\u3000カ文א🇩🏽€-éñ"), max_size=40
+)
+"""What the rules of UAX #29 look at, in every neighbourhood."""
+
+
+@pytest.mark.parametrize("splitter", ["uax29", "whitespace", "alnum"])
+@settings(max_examples=500, deadline=None)
+@given(texts=st.lists(WORD_BREAKS, min_size=1, max_size=3))
+def test_cut_and_hashed_at_once(splitter: str, texts: list[str]) -> None:
+    """The kernels that hash words cut where those cut that give spans."""
+    s = Shingling(n=1, splitter=splitter, lowercase=False)
+    strings = [one for text in shingle_strings(column(*texts), s) for one in text]
+    hashes = [one for part, _ in shingles.hash_chunks(column(*texts), s) for one in part.tolist()]
+    assert len(strings) == len(hashes)
+    assert len(set(zip(strings, hashes, strict=True))) == len(set(strings)) == len(set(hashes))
+
+
 @pytest.mark.parametrize("chosen", range(32))
 @settings(max_examples=25, deadline=None)
 @given(texts=st.lists(TEXT, min_size=1, max_size=4))
@@ -228,6 +246,11 @@ def test_hashes_are_of_good_quality() -> None:
     for sample in (hashes, chars):
         bits = sample[:, None] >> np.arange(64, dtype=np.uint64) & np.uint64(1)
         assert np.all(np.abs(bits.mean(0) - 0.5) < 5 * 0.5 / np.sqrt(len(sample)))
+    triples = [chr(97 + i % 26) + chr(97 + i // 26 % 26) + chr(97 + i // 676) for i in range(26**3)]
+    small = column(
+        " ".join(triples), " ".join(map(str, range(300_000))), " ".join(chr(i) for i in range(0xAC00, 0xD7A4))
+    )
+    assert len(shingle_hashes(small, Shingling(n=1, splitter="whitespace"))[0]) == 26**3 + 300_000 + 0xD7A4 - 0xAC00
     a, b = (
         shingle_hashes(column(*(f"{w}{i} two three" for i in range(2000))), Shingling(n=3))[0].reshape(-1) for w in "xz"
     )
