@@ -28,15 +28,20 @@ def real_texts(folder: Path = FOLDER) -> pa.Table:
     """The pages of ../shared/data/html (url, text, lang), extracted by our engine once; kept in `folder`."""
     made = folder / "texts.arrow"
     if not made.is_file():
+        write_ipc(real_pages(folder, ["url", "text", "lang"]).combine_chunks(), made)
+    return read_ipc(made)
+
+
+def real_pages(folder: Path = FOLDER, columns: list[str] | None = None) -> pa.Table:
+    """The same pages with all that extraction knows of them (`id`, `record` ...), in the same order."""
+    if not (folder / "run" / "02-language" / "manifest.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         recipe = folder / "texts.yaml"
         recipe.write_text(RECIPE.replace("PAGES", str(SHARED / "html")))
         command = [sys.executable, "-m", "pipeline.cli", "run", str(recipe), "--output", str(folder / "run"), "--quiet"]
         subprocess.run([*command, "--inline"], check=True, cwd=ROOT)
-        files = sorted((folder / "run").glob("02-*/kept/*.parquet"))
-        table = pa.concat_tables([pq.read_table(f, columns=["url", "text", "lang"]) for f in files])
-        write_ipc(table.combine_chunks(), made)
-    return read_ipc(made)
+    files = sorted((folder / "run").glob("02-*/kept/*.parquet"))
+    return pa.concat_tables([pq.read_table(f, columns=columns) for f in files], promote_options="permissive")
 
 
 def write_ipc(table: pa.Table, path: Path) -> None:
