@@ -12,7 +12,7 @@ percentiles by language: cutoffs of CCNet's buckets head, middle and tail. The f
 
 _EPILOG = """
 examples:
-  gristmill cutoffs runs/mine/04-pii/kept -o own.yaml
+  gristmill cutoffs runs/mine/05-pii/kept -o own.yaml
   gristmill cutoffs scored.parquet --head 33 --tail 67 --drop-above 95 -o own.yaml
 """
 

@@ -162,8 +162,8 @@ def test_what_the_commands_made(place):
             "01-extract/",
             "02-fineweb_quality/",
             "03-exact_dedup/",
-            "04-pii/",
-            "07-pack/packset/",
+            "05-pii/",
+            "08-pack/packset/",
             "report.json",
         ]:
             assert f"`{name}`" in readme

@@ -95,7 +95,7 @@ def test_records_add_up(sample_run):
 
 def test_the_sample_is_as_large_and_varied_as_it_should_be(sample_run):
     texts = set()
-    for file in (sample_run / "04-pii" / "kept").glob("*.parquet"):
+    for file in (sample_run / "05-pii" / "kept").glob("*.parquet"):
         texts.update(pq.read_table(file, columns=["text"])["text"].to_pylist())
     assert len(texts) >= 300
     manifest = json.loads((find_packs(sample_run) / "manifest.json").read_text())
@@ -129,8 +129,8 @@ SWITCHES = {
     name: ([], [name])
     for name in [
         "mojibake_repair", "mojibake", "placeholder", "refinedweb_lines", "c4_lines", "gopher_repetition",
-        "gopher_quality", "c4_documents", "fineweb_quality", "exact_dedup", "perplexity", "web_spam", "hate", "nsfw",
-        "mask_toxic", "quality", "pii",
+        "gopher_quality", "c4_documents", "fineweb_quality", "exact_dedup", "minhash_dedup", "perplexity", "web_spam",
+        "hate", "nsfw", "mask_toxic", "quality", "pii",
     ]
 }  # fmt: skip
 """How each stage is switched off: (settings, steps left out)."""
@@ -156,7 +156,7 @@ def test_a_stage_switched_off_is_noticed(tmp_path, sample_run, step):
 
 def test_marks_that_reserve_nothing_stay_on_kept_documents(sample_run):
     rows = []
-    for file in (sample_run / "04-pii" / "kept").glob("*.parquet"):
+    for file in (sample_run / "05-pii" / "kept").glob("*.parquet"):
         rows += pq.read_table(file, columns=["record", "consent", "license"]).to_pylist()
     noindex = [r for r in rows if r["record"]["x_robots_tag"] == "googlebot: noindex, noarchive"]
     assert noindex and all({one["says"] for one in r["consent"]} == {"noindex", "noarchive"} for r in noindex)

@@ -219,6 +219,7 @@ PLANTED_FATES: dict[str, tuple[str, str, str]] = {
     "flt-insult-masked": _edited("mask_toxic", "hate"),
     "en-boiler-empty-shop": _dropped("quality", "quality"),
     "en-boiler-cookie-wall": _dropped("quality", "quality"),
+    "prod-split-keyboard+wet": ("kept", "", ""),  # without the tables that most of its page is
     "zh-cheng-shi-guan-niao+wet": _dropped("fineweb_quality", "min_terminal_line_share"),
     "flt-pii-letter": _edited("pii", "card,email,ip:v4"),
     "flt-pii-list": _dropped("pii", "max_per_document"),
@@ -242,11 +243,9 @@ def planned() -> list[list[Record]]:
         out[target].append(_html_record(page, hosts, record, mark.meta))
     unmarked = [page for page in ordinary if page.key not in marks]
     for number, page in enumerate(unmarked[3::23]):  # the same page again, later, under another URL
-        form = ("?utm_source=feed", "?print=1", "#comments")[number % 3]
+        form, why = COPIES[number % len(COPIES)]
         url = f"https://{page.host}{page.path}" + (form if "?" not in page.path else form.replace("?", "&"))
-        copy = Record(
-            f"{page.key}+copy", "", _when(page.key, 2026), "dropped", "exact_dedup", "duplicate_text", "exact copy"
-        )
+        copy = Record(f"{page.key}+copy", "", _when(page.key, 2026), "dropped", "exact_dedup", why, "exact copy")
         out[number % 2].append(_html_record(page, hosts, copy, url=url))
     articles = [page for page in ordinary if page.type == "article"]
     for number, page in enumerate(articles[11::13]):  # nearly the same page: one more line, one paragraph less
@@ -256,7 +255,9 @@ def planned() -> list[list[Record]]:
             if number % 2
             else page.body + "\n\n" + NEAR[number % len(NEAR)]
         )
-        near = Record(f"{page.key}+near", "", _when(page.key, 2026), "kept", note="near copy")
+        gone = page.key in marks and marks[page.key].fate[0] == "dropped"  # its near copy is then the only one
+        fate = ("kept", "", "") if gone else NEAR_COPY
+        near = Record(f"{page.key}+near", "", _when(page.key, 2026), *fate, "near copy")
         moved = replace(page, key=f"{page.key}+near", body=body)
         out[(number + 1) % 2].append(_html_record(moved, hosts, near, url=f"https://mirror.{page.host}{page.path}"))
     for number, record in enumerate(_special()):
@@ -270,6 +271,10 @@ def planned() -> list[list[Record]]:
     return out
 
 
+COPIES = (("?utm_source=feed", "duplicate_url"), ("?print=1", "duplicate_text"), ("#comments", "duplicate_url"))
+"""What addresses of copies end in; trackers and fragments are no part of an address, other parameters are."""
+
+NEAR_COPY = ("dropped", "minhash_dedup", "near_duplicate")
 NEAR = (
     "Update: a reader has pointed out a slip in the second paragraph, which we have put right.",
     "This page was moved here from our old address when the server was changed in the spring.",
@@ -281,7 +286,7 @@ def _wet(pages: list[Page]) -> Iterator[Record]:
     for page in pages:
         lines = [line for line in page.body.splitlines() if line and not line.startswith(("|", "@@", "```", "#"))]
         text = "\n".join([*lines[1:], f"({page.host}, {page.date})"])
-        fate = PLANTED_FATES.get(f"{page.key}+wet", ("kept", "", ""))
+        fate = PLANTED_FATES.get(f"{page.key}+wet", NEAR_COPY)
         yield Record(
             f"{page.key}+wet", f"https://text.{page.host}{page.path}", _when(page.key, 2026), *fate,
             note="WET conversion record", kind="conversion", body=text.encode(),

@@ -60,7 +60,7 @@ def test_numbers_of_a_run_against_its_files(sample_run):
                 if row["drop_filter"] == stage["stage"]:
                     dropped[row["drop_reason"]] = dropped.get(row["drop_reason"], 0) + 1
         assert dropped == stage["dropped"], stage["stage"]
-    kept = sum(pq.read_metadata(f).num_rows for f in (sample_run / "04-pii" / "kept").glob("*.parquet"))
+    kept = sum(pq.read_metadata(f).num_rows for f in (sample_run / "05-pii" / "kept").glob("*.parquet"))
     assert report["kept"] == kept
     parsed = Cells()
     parsed.feed((sample_run / "report.html").read_text())

@@ -14,7 +14,7 @@ from pipeline.trace import trace
 
 
 def kept_shards(sample_run):
-    return tuple(str(p) for p in sorted((sample_run / "04-pii" / "kept").glob("*.parquet")))
+    return tuple(str(p) for p in sorted((sample_run / "05-pii" / "kept").glob("*.parquet")))
 
 
 def test_the_training_sample_is_as_large_as_asked_for(sample_run):
