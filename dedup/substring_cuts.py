@@ -15,6 +15,7 @@ from pipeline.stage import SPAN, Editor
 EXTEND = ("words", "sentences", "lines")
 KIND = "repeat"
 SPANS = "repeated_spans"
+MAX_SHIFT = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,26 +48,66 @@ def united(rows: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.
     return Found(rows[at], starts[at], reach[last] - number[last])
 
 
-def fitted(text: Text, found: Found, unit: str, extend: str) -> Found:
-    """Spans that end where words do, or extended to whole sentences or lines; rows are the text's documents."""
+def whole_words(text: Text, found: Found) -> Found:
+    """Spans of any bytes, shortened to begin and end where words do; rows are the text's documents."""
     from filters.kernels import segments
 
+    words = segments.words(text)
     base = text.offsets[found.rows]
     starts, ends = found.starts + base, found.ends + base
-    if unit != "words":
-        words = segments.words(text)
-        at = np.searchsorted(words.starts, starts, "right") - 1
-        inside = (at >= 0) & (words.ends[at] > starts) & (words.starts[at] < starts) if len(words) else at >= 0
-        starts = np.where(inside, words.ends[at], starts) if len(words) else starts
+    if len(words):
+        at = np.searchsorted(words.starts, starts, "left") - 1
+        starts = np.where((at >= 0) & (words.ends[at] > starts), words.ends[at], starts)
         at = np.searchsorted(words.starts, ends, "left") - 1
-        inside = (at >= 0) & (words.ends[at] > ends) if len(words) else at >= 0
-        ends = np.where(inside, words.starts[at], ends) if len(words) else ends
-        starts, ends = _whole_characters(text, starts, ends)
-    if extend != "words":
-        wholes = segments.sentences(text) if extend == "sentences" else segments.lines(text)
-        starts, ends = _extended(wholes, starts, ends)
+        ends = np.where((at >= 0) & (words.ends[at] > ends), words.starts[at], ends)
+    return _found(found.rows, *_whole_characters(text, starts, ends), base)
+
+
+def extended(text: Text, found: Found, to: str) -> Found:
+    """Spans extended to whole `sentences` or `lines`."""
+    from filters.kernels import segments
+
+    wholes = segments.sentences(text) if to == "sentences" else segments.lines(text)
+    base = text.offsets[found.rows]
+    return _found(found.rows, *_extended(wholes, found.starts + base, found.ends + base), base)
+
+
+def _found(
+    rows: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64], base: NDArray[np.int64]
+) -> Found:
     left = starts < ends
-    return united(found.rows[left], (starts - base)[left], (ends - base)[left])
+    return united(rows[left], (starts - base)[left], (ends - base)[left])
+
+
+def between_words(text: Text, found: Found) -> Found:
+    """Spans that don't begin or end inside of what may be a word of a script without spaces.
+
+    An end between two such characters moves inward to the next mark, space or other script, by up to MAX_SHIFT tokens;
+    where there is none so near it stays. Spans are of whole tokens.
+    """
+    from filters.kernels import segments
+
+    from .substring_windows import closing_marks
+
+    words = segments.words(text)
+    base = text.offsets[found.rows]
+    first = np.searchsorted(words.starts, found.starts + base, "left")
+    after = np.searchsorted(words.ends, found.ends + base, "right")
+    inside = np.zeros(len(words) + 1, np.bool_)  # between a token and the one before it
+    character = words.kinds >= segments.CHARACTER
+    inside[1:-1] = character[1:] & character[:-1] & (words.starts[1:] == words.ends[:-1])
+    inside[words.offsets] = False
+    begins = inside.copy()
+    begins[:-1] |= closing_marks(text, words)
+    left, right = np.where(inside[first], first + 1, first), after.copy()
+    for _ in range(MAX_SHIFT):
+        left += begins[left] & (left > first) & (left < after)
+        right -= inside[right] & (right > first)
+    left = np.where(begins[left], first, left)
+    right = np.where(inside[right], after, right)
+    kept = left < right
+    left, right, base, rows = left[kept], right[kept], base[kept], found.rows[kept]
+    return united(rows, words.starts[left] - base, words.ends[right - 1] - base)
 
 
 def _whole_characters(

@@ -9,7 +9,8 @@ an anchor, so that there are far fewer anchors than windows: 2 in 27 for 50 toke
 Units: `words` are those of `filters.kernels.segments` (UAX #29), without the white space between. A word or number
 counts for 1, a character of a script that parts no words by spaces for `WORDS_PER_TOKEN` (90 Han characters or 80 of
 Hiragana count for 50). A punctuation mark or symbol is compared, but counts for nothing: rules and table frames are no
-repeats by themselves. `characters` are code points and `bytes` are of UTF-8, white space among them; each counts for 1.
+repeats by themselves. No window begins with a mark that belongs to the word before it. `characters` are code points
+and `bytes` are of UTF-8, white space among them; each counts for 1.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from filters.kernels.columns import Spans, Text, view
 UNITS = ("words", "characters", "bytes")
 PART_OF_WORD = 360
 """Weights are whole numbers of so many to the word: every `WORDS_PER_TOKEN` is one."""
+OPENING = "([{¡¿«‘‚“„‹⁅⁽₍〈《「『【〔〖〘〚〝（［｛｟｢"
+"""Marks that belong to what follows them."""
 PIECE_BYTES = 4 << 20
 """Text that is worked on at once, unless a single document is longer."""
 
@@ -91,10 +94,36 @@ def windows_of(text: Text, unit: str, min_tokens: int) -> Windows:
         grams, window_ends, places,
     )  # fmt: skip
     has_window = window_ends >= 0
+    if unit == "words":
+        has_window &= ~closing_marks(text, tokens)
     places = places[has_window]
     new = np.ones(len(places), np.bool_)
     new[1:] = places[1:] != places[:-1]
     return Windows(text, tokens, window_ends, has_window, grams[places[new]], np.cumsum(new) - 1)
+
+
+def closing_marks(text: Text, tokens: Spans) -> NDArray[np.bool_]:
+    """Marks that follow a token without white space, but for opening ones: they belong to that token.
+
+    No window begins with one, so that a full stop or bracket stays with a sentence that stays.
+    """
+    from filters.kernels import segments
+
+    found = tokens.kinds == segments.MARKS
+    found[1:] &= tokens.starts[1:] == tokens.ends[:-1]
+    firsts = tokens.offsets[:-1]
+    found[firsts[firsts < len(tokens)]] = False
+    at = np.flatnonzero(found)
+    first = tokens.starts[at]
+    codes = text.data[first].astype(np.int64)
+    for size, mask in ((2, 0x1F), (3, 0x0F)):
+        long = np.flatnonzero((codes >= (0xC0, 0xE0)[size - 2]) & (codes < (0xE0, 0xF0)[size - 2]))
+        value = codes[long] & mask
+        for i in range(1, size):
+            value = value << 6 | (text.data[first[long] + i] & 0x3F)
+        codes[long] = -value  # not to be taken for a first byte
+    found[at[np.isin(np.abs(codes), [ord(c) for c in OPENING])]] = False
+    return found
 
 
 def pieces(path: str, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:

@@ -39,6 +39,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from filters.kernels.columns import Text
 from pipeline.errors import ConfigError, SchemaError, nearest
 from pipeline.runner import Task
 from pipeline.stage import CUT_SPANS, DROP_FILTER, DROP_REASON, SPAN
@@ -49,7 +50,7 @@ from .keeper import HELP, KeeperPolicy
 from .removal import block_of, blocks
 from .shuffle import files_in, partition_count, read_partition, remove, write_partitions
 from .substring_blocks import Classes, Region, blocks_of, classes_of, regions_of
-from .substring_cuts import EXTEND, SPANS, Found, SpanEditor, fitted, span_column, united
+from .substring_cuts import EXTEND, SPANS, Found, SpanEditor, between_words, extended, span_column, united, whole_words
 from .substring_order import order_values, rank_all, ranks_of, write_documents
 from .substring_windows import UNITS, pieces, text_bytes, text_column, windows_of
 
@@ -254,7 +255,8 @@ def apply_cuts(task: _Task) -> dict[str, Any]:
         for row, table in pieces(task.path):
             own = found.of(row, table.num_rows)
             text = text_column(table)
-            own = fitted(text, own, step.unit, step.extend)
+            if len(own.rows):
+                own = step.fitted(text, own)
             made, reason = step.edited(table, own)
             rows += table.num_rows
             edited += len(np.unique(own.rows))
@@ -328,6 +330,14 @@ class SubstringDedup(Step):
             raise SchemaError(f"{where} reads {missing}, which no earlier step adds; there: {sorted(have)}")
         KeeperPolicy.parse(self.keep, where).check_columns(have, where)
         return have | {CUT_SPANS if self.action == "cut" else SPANS}
+
+    def fitted(self, text: Text, found: Found) -> Found:
+        """What is to be cut or marked of what is repeated."""
+        if self.unit != "words":
+            found = whole_words(text, found)
+        if self.action == "cut":
+            found = between_words(text, found)
+        return found if self.extend == "words" else extended(text, found, self.extend)
 
     def edited(self, docs: pa.Table, found: Found) -> tuple[pa.Table, pa.Array]:
         """(documents cut or marked, reasons to drop them); rows of `found` are those of `docs`."""
