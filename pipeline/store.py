@@ -65,7 +65,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StepFailed(f"{path} is not JSON ({error}); delete it and run again") from error
 
 

@@ -134,9 +134,12 @@ def find_run(path: Path) -> Found:
         if manifest is None:
             unfinished.append(folder.name)
             continue
+        plan = read_json(plan_file)
+        for value, name in ((manifest, "manifest.json"), (plan, "plan.json")):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{folder / name} holds no object; delete it and run the recipe again")
         if "counts" not in manifest:
             continue
-        plan = read_json(plan_file)
         stages = _stages(folder.name, plan, manifest["counts"], settings)
         if plan.get("config", {}).get("mode") == "all_scores":
             found.notes.append(

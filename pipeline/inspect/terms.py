@@ -70,6 +70,8 @@ def read_terms(path: Path | None = None) -> Terms:
         for (lang, group, term), text in zip(rows, plain, strict=True)
         if text.strip()
     )
+    if not terms:
+        raise ConfigError(f"identity terms '{file}' hold no term with a letter or digit; --no-terms leaves them out")
     names = tuple(dict.fromkeys(t.group for t in terms))
     if len(names) > 60:
         raise ConfigError(f"identity terms '{file}' have {len(names)} groups; at most 60 are possible")

@@ -501,3 +501,24 @@ def test_the_sample_crawl(sample_run, tmp_path, capsys):
     assert sum(map(sum, (language["measures"][0]["histogram"][k] for k in ("kept", "dropped")))) == language["n_in"]
     assert stage_of(result, "url")["chars_dropped"] is None and not stage_of(result, "url")["by_identity_term"]
     assert "language: drop rates by language" in Page(html.read_text()).tables
+
+
+@pytest.mark.parametrize("name", ["plan.json", "manifest.json"])
+@pytest.mark.parametrize("content", ["[1]", "[" * 50_000, "", "{"])
+def test_damaged_run_files_are_named(name, content, tmp_path, capsys):
+    (tmp_path / "in.jsonl").write_text('{"text": "a"}\n')
+    source = {"documents": {"inputs": [str(tmp_path / "in.jsonl")]}}
+    (tmp_path / "r.yaml").write_text(json.dumps({"source": source, "steps": ["c4_documents"]}))
+    run = tmp_path / "run"
+    assert main(["run", str(tmp_path / "r.yaml"), "-o", str(run), "--inline", "--quiet"]) == 0
+    (step,) = run.glob("[0-9][0-9]-*")
+    (step / name).write_text(content)
+    assert main(["inspect", str(run)]) == 2
+    error = capsys.readouterr().err
+    assert name in error and error.count("\n") == 1
+
+
+def test_terms_that_name_nothing(tmp_path):
+    (tmp_path / "t.yaml").write_text('en: {g: ["", " ", "*("]}')
+    with pytest.raises(ConfigError, match="hold no term"):
+        read_terms(tmp_path / "t.yaml")
