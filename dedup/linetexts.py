@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -145,4 +146,6 @@ def _edited(
     made = made.append_column(pa.field(LEFT, pa.float64()), pa.array(share))
     made = made.append_column(DROP_REASON, pa.array(reasons, pa.string()))
     kept, dropped = split(made, _Cutter(min_left=task.step.min_left))
+    was = table["text"].filter(pc.is_valid(made[DROP_REASON])).cast(pa.large_string())  # lower limits may take them up
+    dropped = dropped.set_column(dropped.column_names.index("text"), "text", was)
     return kept, dropped, np.array([int(cut.sum()), int(before.sum()), int((before - after).sum())])

@@ -8,7 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cli_classifier, cli_cutoffs, cli_extract, cli_inspect
+from . import cli_classifier, cli_cutoffs, cli_dedup, cli_extract, cli_inspect
+from .cli_stages import (
+    STAGE_HELP,
+    check_output,
+    documents_source,
+    export_run,
+    io_options,
+    make_runner,
+    mini_run,
+    runner_options,
+)
 from .options import add_options, given_options, option_classes
 
 EPILOG = """
@@ -18,7 +28,7 @@ examples:
   gristmill extract page.warc.gz -o pages.jsonl.gz             one stage, on a file of your own
   gristmill extract eval --data data/ --every 20              which engine is best? (needs gold texts)
   gristmill filter language pages.jsonl.gz -o en.parquet --languages en --dropped rest.parquet
-  gristmill dedup en.parquet -o unique.parquet
+  gristmill dedup en.parquet -o unique.parquet                 exact; also: dedup lines|substrings|minhash
   gristmill inspect runs/mine --html inspect.html              what did each filter drop?
   gristmill classifier train labelled.jsonl --positive-label good -o good.ftz
   gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
@@ -47,34 +57,32 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--without", action="append", default=[], metavar="STEP", help="leave a step out")
     run.add_argument("--mode", help="all_scores: dropped documents get the later filters' scores too (or: early_exit)")
     run.add_argument("--check", action="store_true", help="validate the recipe, show its steps and stop")
-    _runner_options(run)
+    runner_options(run)
     run.set_defaults(function=_run)
 
-    extract = sub.add_parser("extract", help="WARC/WET/ARC files -> documents", description=_STAGE_HELP)
-    _io_options(extract, "WARC, WET or ARC files, folders, globs, URLs, or CC-MAIN-YYYY-WW")
+    extract = sub.add_parser("extract", help="WARC/WET/ARC files -> documents", description=STAGE_HELP)
+    io_options(extract, "WARC, WET or ARC files, folders, globs, URLs, or CC-MAIN-YYYY-WW")
     extract.add_argument("--warcs", type=int, help="how many files to take of a Common Crawl snapshot")
     extract.set_defaults(function=_extract)
     cli_extract.add_commands(sub)
 
-    filter_ = sub.add_parser("filter", help="documents -> documents that pass a filter", description=_STAGE_HELP)
+    filter_ = sub.add_parser("filter", help="documents -> documents that pass a filter", description=STAGE_HELP)
     filter_.add_argument("filter", help="the filter's name (see `gristmill filters`)")
-    _io_options(filter_, "Parquet or JSONL(.gz, .zst) files, folders or globs")
+    io_options(filter_, "Parquet or JSONL(.gz, .zst) files, folders or globs")
     filter_.set_defaults(function=_filter)
 
-    dedup = sub.add_parser("dedup", help="documents -> one document of each text", description=_STAGE_HELP)
-    _io_options(dedup, "Parquet or JSONL(.gz, .zst) files, folders or globs")
-    dedup.set_defaults(function=_dedup)
+    cli_dedup.add_commands(sub)
 
     train = sub.add_parser("train-tokenizer", help="documents -> a byte-level BPE tokenizer.json")
-    _io_options(train, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
+    io_options(train, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
     train.set_defaults(function=_train_tokenizer)
 
     tokenize = sub.add_parser("tokenize", help="documents -> token ids, a Parquet file")
-    _io_options(tokenize, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
+    io_options(tokenize, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
     tokenize.set_defaults(function=_tokenize)
 
     pack = sub.add_parser("pack", help="documents -> Arrow packs of fixed length")
-    _io_options(pack, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
+    io_options(pack, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
     pack.add_argument("--tokenizer", required=True, help="a Hugging Face tokenizer.json")
     pack.set_defaults(function=_pack)
 
@@ -104,38 +112,6 @@ def _parser() -> argparse.ArgumentParser:
 _RUN_HELP = """Runs the steps of a recipe into a folder. A stopped run goes on where it was when the same command
 is given again; a changed option redoes only what follows from it. Without --address a Ray cluster is started on
 this machine and stopped at the end; --inline runs everything in this process."""
-
-_STAGE_HELP = """Runs one stage on files. The ending of --output says the format: .parquet, .jsonl, .jsonl.gz or
-.jsonl.zst. A killed command goes on from OUTPUT.work when it is given again."""
-
-
-def _runner_options(parser: argparse.ArgumentParser, *, inline: bool = False) -> None:
-    group = parser.add_argument_group("where it runs")
-    default = "none: this process does it" if inline else "one a core"
-    group.add_argument("--workers", type=int, help=f"worker processes on this machine (default: {default})")
-    group.add_argument("--address", help="join the Ray cluster at this address (`auto` for the one running here)")
-    if not inline:
-        group.add_argument("--inline", action="store_true", help="in this process, without Ray")
-    group.add_argument("--quiet", action="store_true", help="no progress and no tables, errors only")
-
-
-def _io_options(parser: argparse.ArgumentParser, what: str, *, dropped: bool = True) -> None:
-    parser.add_argument("inputs", nargs="+", help=what)
-    parser.add_argument("--output", "-o", type=Path, required=True, help="the file to write")
-    if dropped:
-        parser.add_argument("--dropped", type=Path, help="also write what was dropped, with filter and reason")
-    _runner_options(parser, inline=True)
-
-
-def _make_runner(args: argparse.Namespace, *, default_inline: bool = False) -> Any:
-    from .errors import ConfigError
-    from .runner import InlineRunner, RayRunner
-
-    if args.workers is not None and args.workers < 1:
-        raise ConfigError("--workers must be at least 1")
-    if getattr(args, "inline", False) or (default_inline and args.workers is None and not args.address):
-        return InlineRunner()
-    return RayRunner(address=args.address, workers=args.workers)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -169,7 +145,7 @@ def _run(args: argparse.Namespace) -> int:
             print(f"{number:02d}-{step.folder_name()}")
         return 0
     output = args.output or Path(recipe.output or f"runs/{recipe.name}")
-    runner = _make_runner(args)
+    runner = make_runner(args)
     progress = Progress(quiet=args.quiet)
     with runner:
         result = execute(recipe, output, runner, progress)
@@ -177,110 +153,29 @@ def _run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _mini_run(args: argparse.Namespace, source: dict[str, Any], steps: list[dict[str, Any]]) -> Any:
-    """A recipe made of a source and one or two steps, run in OUTPUT.work."""
-    from .errors import ConfigError
-    from .progress import Progress
-    from .recipe import build
-    from .run import execute
-
-    if args.output.is_dir() and args.command != "pack":
-        raise ConfigError(f"output '{args.output}' is a folder; name a file")
-    recipe = build({"name": args.command, "source": source, "steps": steps}, args.command)
-    work = args.output.with_name(args.output.name + ".work")
-    with _make_runner(args, default_inline=True) as runner:
-        return execute(recipe, work, runner, Progress(quiet=args.quiet))
-
-
-def _export(args: argparse.Namespace, result: Any) -> int:
-    """Write the last step's kept documents (and what all steps dropped) as plain files; drop the work folder."""
-    import shutil
-
-    from .documents import export
-    from .report import print_sections, sections, summary
-    from .store import read_json
-
-    last = result.steps[-1]
-    stages = [
-        stage for step in result.steps for stage in (read_json(step.folder / "plan.json")["config"].get("stages") or [])
-    ]
-    export([last.folder / file for file in last.manifest["artefact"]], args.output, stages)
-    if args.dropped:
-        files = [
-            step.folder / entry["file"]
-            for step in result.steps
-            for entry in step.manifest["files"]
-            if entry["file"].startswith("dropped/")
-        ]
-        export(files, args.dropped, stages)
-    if not args.quiet:
-        print_sections(sections(summary(result), result.output)[:1], sys.stdout)
-        print(f"written: {args.output}" + (f", {args.dropped}" if args.dropped else ""))
-    shutil.rmtree(result.output)
-    return 0
-
-
-def _check_output(args: argparse.Namespace) -> None:
-    from .documents import ENDINGS
-    from .errors import ConfigError
-
-    for target in (args.output, args.dropped):
-        if target is not None and not target.name.endswith(ENDINGS):
-            raise ConfigError(f"output '{target}': the ending must be one of {', '.join(ENDINGS)}")
-    if args.dropped is not None and args.dropped.resolve() == args.output.resolve():
-        raise ConfigError(f"--output and --dropped are both '{args.output}'")
-
-
-def _check_inputs(args: argparse.Namespace) -> None:
-    """Raise ConfigError for an output that is an input, or would be one the next time; nothing may be lost."""
-    from .documents import list_files
-    from .errors import ConfigError
-
-    files = {Path(path.removeprefix("file://")).resolve() for path, _, _ in list_files(args.inputs)}
-    folders = [Path(one).resolve() for one in args.inputs if Path(one).is_dir()]
-    for target in (args.output, getattr(args, "dropped", None)):
-        if target is not None and target.resolve() in files:
-            raise ConfigError(f"output '{target}' is one of the inputs and would be lost: name another file")
-        if target is not None and any(target.resolve().is_relative_to(folder) for folder in folders):
-            raise ConfigError(f"output '{target}' lies in an input folder and would be read with it: choose another")
-
-
-def _documents_source(args: argparse.Namespace) -> dict[str, Any]:
-    from .sources import DocumentsSource
-
-    _check_inputs(args)
-    return {"documents": {"inputs": list(args.inputs), **given_options(args, DocumentsSource)}}
-
-
 def _extract(args: argparse.Namespace) -> int:
     from .sources import WarcSource
     from .stage import registered
 
-    _check_output(args)
+    check_output(args)
     source: dict[str, Any] = {"inputs": list(args.inputs), **given_options(args, WarcSource)}
     if args.warcs is not None:
         source["warcs"] = args.warcs
-    return _export(args, _mini_run(args, {"warc": source}, [{"extract": given_options(args, registered()["extract"])}]))
+    return export_run(
+        args, mini_run(args, {"warc": source}, [{"extract": given_options(args, registered()["extract"])}])
+    )
 
 
 def _filter(args: argparse.Namespace) -> int:
     from .errors import ConfigError, nearest
     from .stage import registered
 
-    _check_output(args)
+    check_output(args)
     stages = {name: cls for name, cls in registered().items() if not cls.removes}
     if args.filter not in stages:
         raise ConfigError(f"no filter is called '{args.filter}'{nearest(args.filter, stages)}; see `gristmill filters`")
     options = given_options(args, stages[args.filter])
-    return _export(args, _mini_run(args, _documents_source(args), [{args.filter: options}]))
-
-
-def _dedup(args: argparse.Namespace) -> int:
-    from .steps import registered_steps
-
-    _check_output(args)
-    options = given_options(args, registered_steps()["exact_dedup"])
-    return _export(args, _mini_run(args, _documents_source(args), [{"exact_dedup": options}]))
+    return export_run(args, mini_run(args, documents_source(args), [{args.filter: options}]))
 
 
 def _train_tokenizer(args: argparse.Namespace) -> int:
@@ -289,7 +184,7 @@ def _train_tokenizer(args: argparse.Namespace) -> int:
     from .steps import registered_steps
 
     options = given_options(args, registered_steps()["train_tokenizer"])
-    result = _mini_run(args, _documents_source(args), [{"train_tokenizer": options}])
+    result = mini_run(args, documents_source(args), [{"train_tokenizer": options}])
     last = result.steps[-1]
     args.output.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(last.folder / last.manifest["artefact"][0], args.output)
@@ -312,7 +207,7 @@ def _tokenize(args: argparse.Namespace) -> int:
     options = given_options(args, registered_steps()["tokenize"])
     if "tokenizer" not in options:
         raise ConfigError("tokenize needs --tokenizer tokenizer.json (`gristmill train-tokenizer` makes one)")
-    result = _mini_run(args, _documents_source(args), [{"tokenize": options}])
+    result = mini_run(args, documents_source(args), [{"tokenize": options}])
     last = result.steps[-1]
     tokens = export_tokens([last.folder / file for file in last.manifest["artefact"]], args.output)
     shutil.rmtree(result.output)
@@ -329,7 +224,7 @@ def _pack(args: argparse.Namespace) -> int:
 
     _check_pack_output(args.output)
     options = given_options(args, registered_steps()["pack"])
-    result = _mini_run(args, _documents_source(args), [{"tokenize": {"tokenizer": args.tokenizer}}, {"pack": options}])
+    result = mini_run(args, documents_source(args), [{"tokenize": {"tokenizer": args.tokenizer}}, {"pack": options}])
     if args.output.exists():
         shutil.rmtree(args.output)
     numbers = summary(result)
@@ -406,7 +301,7 @@ def _recipes(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
-    argv = cli_extract.joined(list(sys.argv[1:] if argv is None else argv))
+    argv = cli_dedup.joined(cli_extract.joined(list(sys.argv[1:] if argv is None else argv)))
     parser = _parser()
     classes = option_classes(argv)
     if classes:

@@ -6,12 +6,21 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+DEDUP = {
+    "dedup": "exact_dedup",
+    "dedup exact": "exact_dedup",
+    "dedup lines": "line_dedup",
+    "dedup substrings": "substring_dedup",
+    "dedup minhash": "minhash_dedup",
+}
+"""The step behind each dedup command."""
+
 
 def option_classes(argv: Sequence[str]) -> list[type]:
     """The dataclasses whose fields become options of the command in `argv`."""
     words = [word for word in argv if not word.startswith("-")]
     command = words[0] if words else ""
-    if command not in ("extract", "filter", "dedup", "train-tokenizer", "tokenize", "pack", "pretrain"):
+    if command not in ("extract", "filter", *DEDUP, "train-tokenizer", "tokenize", "pack", "pretrain"):
         return []
     from .sources import DocumentsSource, WarcSource
     from .stage import registered
@@ -23,8 +32,8 @@ def option_classes(argv: Sequence[str]) -> list[type]:
     if command == "filter":
         named = next((word for word in words[1:] if word in stages), None)
         return [*([stages[named]] if named else []), DocumentsSource]
-    if command == "dedup":
-        return [steps["exact_dedup"], DocumentsSource]
+    if command in DEDUP:
+        return [steps[DEDUP[command]], DocumentsSource]
     if command == "pretrain":
         return [steps["pretrain"]]
     return [steps[command.replace("-", "_")], DocumentsSource]

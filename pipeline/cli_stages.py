@@ -1,0 +1,122 @@
+"""What the commands share that run one stage or step on plain files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from .options import given_options
+
+STAGE_HELP = """Runs one stage on files. The ending of --output says the format: .parquet, .jsonl, .jsonl.gz or
+.jsonl.zst. A killed command goes on from OUTPUT.work when it is given again."""
+
+
+def runner_options(parser: argparse.ArgumentParser, *, inline: bool = False) -> None:
+    """Add the options that say where a command runs; `inline`: in this process unless said otherwise."""
+    group = parser.add_argument_group("where it runs")
+    default = "none: this process does it" if inline else "one a core"
+    group.add_argument("--workers", type=int, help=f"worker processes on this machine (default: {default})")
+    group.add_argument("--address", help="join the Ray cluster at this address (`auto` for the one running here)")
+    if not inline:
+        group.add_argument("--inline", action="store_true", help="in this process, without Ray")
+    group.add_argument("--quiet", action="store_true", help="no progress and no tables, errors only")
+
+
+def io_options(parser: argparse.ArgumentParser, what: str, *, dropped: bool = True) -> None:
+    """Add the input files (`what` they are), the output file and where it runs."""
+    parser.add_argument("inputs", nargs="+", help=what)
+    parser.add_argument("--output", "-o", type=Path, required=True, help="the file to write")
+    if dropped:
+        parser.add_argument("--dropped", type=Path, help="also write what was dropped, with filter and reason")
+    runner_options(parser, inline=True)
+
+
+def make_runner(args: argparse.Namespace, *, default_inline: bool = False) -> Any:
+    """The runner that the options ask for. Raises ConfigError."""
+    from .errors import ConfigError
+    from .runner import InlineRunner, RayRunner
+
+    if args.workers is not None and args.workers < 1:
+        raise ConfigError("--workers must be at least 1")
+    if getattr(args, "inline", False) or (default_inline and args.workers is None and not args.address):
+        return InlineRunner()
+    return RayRunner(address=args.address, workers=args.workers)
+
+
+def mini_run(args: argparse.Namespace, source: dict[str, Any], steps: list[dict[str, Any]]) -> Any:
+    """A recipe made of a source and one or two steps, run in OUTPUT.work."""
+    from .errors import ConfigError
+    from .progress import Progress
+    from .recipe import build
+    from .run import execute
+
+    if args.output.is_dir() and args.command != "pack":
+        raise ConfigError(f"output '{args.output}' is a folder; name a file")
+    recipe = build({"name": args.command, "source": source, "steps": steps}, args.command)
+    work = args.output.with_name(args.output.name + ".work")
+    with make_runner(args, default_inline=True) as runner:
+        return execute(recipe, work, runner, Progress(quiet=args.quiet))
+
+
+def export_run(args: argparse.Namespace, result: Any) -> int:
+    """Write the last step's kept documents (and what all steps dropped) as plain files; drop the work folder."""
+    import shutil
+
+    from .documents import export
+    from .report import print_sections, sections, summary
+    from .store import read_json
+
+    last = result.steps[-1]
+    stages = [
+        stage for step in result.steps for stage in (read_json(step.folder / "plan.json")["config"].get("stages") or [])
+    ]
+    export([last.folder / file for file in last.manifest["artefact"]], args.output, stages)
+    if args.dropped:
+        files = [
+            step.folder / entry["file"]
+            for step in result.steps
+            for entry in step.manifest["files"]
+            if entry["file"].startswith("dropped/")
+        ]
+        export(files, args.dropped, stages)
+    if not args.quiet:
+        print_sections(sections(summary(result), result.output)[:1], sys.stdout)
+        print(f"written: {args.output}" + (f", {args.dropped}" if args.dropped else ""))
+    shutil.rmtree(result.output)
+    return 0
+
+
+def check_output(args: argparse.Namespace) -> None:
+    """Raise ConfigError for files to write that have no known ending, or are one and the same."""
+    from .documents import ENDINGS
+    from .errors import ConfigError
+
+    for target in (args.output, args.dropped):
+        if target is not None and not target.name.endswith(ENDINGS):
+            raise ConfigError(f"output '{target}': the ending must be one of {', '.join(ENDINGS)}")
+    if args.dropped is not None and args.dropped.resolve() == args.output.resolve():
+        raise ConfigError(f"--output and --dropped are both '{args.output}'")
+
+
+def check_inputs(args: argparse.Namespace) -> None:
+    """Raise ConfigError for an output that is an input, or would be one the next time; nothing may be lost."""
+    from .documents import list_files
+    from .errors import ConfigError
+
+    files = {Path(path.removeprefix("file://")).resolve() for path, _, _ in list_files(args.inputs)}
+    folders = [Path(one).resolve() for one in args.inputs if Path(one).is_dir()]
+    for target in (args.output, getattr(args, "dropped", None)):
+        if target is not None and target.resolve() in files:
+            raise ConfigError(f"output '{target}' is one of the inputs and would be lost: name another file")
+        if target is not None and any(target.resolve().is_relative_to(folder) for folder in folders):
+            raise ConfigError(f"output '{target}' lies in an input folder and would be read with it: choose another")
+
+
+def documents_source(args: argparse.Namespace) -> dict[str, Any]:
+    """The input files as a recipe's source."""
+    from .sources import DocumentsSource
+
+    check_inputs(args)
+    return {"documents": {"inputs": list(args.inputs), **given_options(args, DocumentsSource)}}
