@@ -4,7 +4,8 @@
 
 Prints a JSON line: {seconds: {way: {cpu, wall}}, digest, versions}. The ways end in `given` where the shingles (N words
 between white space, small letters, as bytes) are ready-made and only the signatures are timed, in `whole` where
-splitting is timed too. `digest` is the SHA-256 of datasketch's signatures.
+splitting is timed too, in `hashed` where even the shingles' hashes are ready-made: permutations alone. `digest` is the
+SHA-256 of datasketch's signatures.
 """
 
 import hashlib
@@ -60,6 +61,17 @@ for name, way in WAYS.items():
         wall, cpu = time.perf_counter(), time.process_time()
         kept[name] = way(ready if mode == "given" else [shingles(text) for text in texts])
         seconds[f"{name}_{mode}"] = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
+flat = np.array([xxhash.xxh64_intdigest(one) for sets in ready for one in sets], np.uint64)
+offsets = np.concatenate([[0], np.cumsum([len(one) for one in ready])]).astype(np.uint64)
+low = [part.tolist() for part in np.split(flat & np.uint64(0xFFFFFFFF), offsets[1:-1].astype(np.int64))]
+HASHED = {
+    "datasketch_bulk_hashed": lambda: MinHash.bulk(low, num_perm=num_perm, hashfunc=lambda h: h),
+    "rensa_bulk_hashed": lambda: RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets, num_perm, 1),
+}
+for name, run in HASHED.items():
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    seconds[name] = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
 made = np.stack([m.hashvalues for m in kept["datasketch_bulk"]])
 print(
     json.dumps(
