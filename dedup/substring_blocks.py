@@ -140,14 +140,15 @@ def classes_of(block: Region, ranks: NDArray[np.int64]) -> Classes:
     del suffixes, token_at
     kernels.sparse_common(block.text, block.at, before, common)
     del before
-    sums = []
-    for base in kernels.BASES:
-        sums.append(np.empty(n + 1, np.uint64))
-        kernels.prefix_sums(block.text, block.at, base, sums[-1])
-    whole = _Sorted(block, ranks, order, common, sums)
-    parts = [whole.windows(block.lengths)]
-    for size in range(1, int(block.tails.max(initial=0)) + 1):
-        parts.append(whole.windows(np.where(block.tails >= size, block.lengths + np.int32(size), np.int32(0))))
+    common = common[order]
+    sums = np.empty(n + 1, np.uint64), np.empty(n + 1, np.uint64)
+    kernels.prefix_sums(block.text, block.at, *kernels.BASES, *sums)
+    whole = _Sorted(block, ranks, sums)
+    parts = []
+    for tail in range(int(block.tails.max(initial=0)) + 1):
+        wanted = (block.lengths > 0) & (block.tails >= tail)
+        order, common = _thinned(order, common, wanted)
+        parts.append(whole.windows(block.lengths + np.int32(tail), order, common))
     class_shifts = np.cumsum([0, *(len(one.counts) for one in parts)])
     window_shifts = np.cumsum([0, *(len(one.rows) for one in parts)])
     return Classes(
@@ -161,40 +162,50 @@ def classes_of(block: Region, ranks: NDArray[np.int64]) -> Classes:
     )
 
 
+def _thinned(
+    order: NDArray[np.int32], common: NDArray[np.int64], wanted: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The wanted tokens in order, and what each shares with the one that is now before it: the least on the way."""
+    left = np.flatnonzero(wanted[order])
+    if not len(left):
+        return order[:0], common[:0]
+    return order[left], np.minimum.reduceat(common[: left[-1] + 1], np.append(0, left[:-1] + 1))
+
+
 @dataclass(frozen=True, eq=False)
 class _Sorted:
-    """A block with its tokens' suffixes in order, what neighbours share, and the sums for hashes."""
+    """A block and the sums for hashes of its windows."""
 
     block: Region
     ranks: NDArray[np.int64]
-    order: NDArray[np.int32]
-    common: NDArray[np.int64]
-    sums: list[NDArray[np.uint64]]
+    sums: tuple[NDArray[np.uint64], NDArray[np.uint64]]
 
-    def windows(self, lengths: NDArray[np.int32]) -> Classes:
-        """The classes of windows of these lengths in tokens, by the token that they begin with, 0 for none.
+    def windows(self, lengths: NDArray[np.int32], order: NDArray[np.int32], common: NDArray[np.int64]) -> Classes:
+        """The classes of the windows of these lengths that begin with the tokens of `order`.
 
         Of two such windows neither may be the other's beginning.
         """
         from .kernels import substrings as kernels
 
         block, n = self.block, len(self.block.rows)
-        here = np.flatnonzero(lengths)
-        last = here + lengths[here] - 1
-        classes, counts, firsts = np.empty(n, np.int32), np.empty(len(here), np.int64), np.empty(len(here), np.int64)
-        found = kernels.window_classes(
-            block.text, block.at, self.order, self.common, lengths, block.rows, self.ranks, classes, counts, firsts
-        )
+        begins = np.sort(order)
+        last = begins + lengths[begins] - 1
+        after = block.at[last + 1]
+        sizes = np.zeros(n, np.int32)
+        sizes[begins] = after - (block.text[after - 1] == kernels.SEPARATOR) - block.at[begins]
+        classes, firsts = np.empty(n, np.int32), np.empty(len(begins), np.int64)
+        counts = np.empty(len(begins), np.int64)
+        found = kernels.window_classes(order, common, sizes, block.rows, self.ranks, classes, counts, firsts)
         counts, firsts = counts[:found].copy(), firsts[:found].copy()
-        longest = int((block.at[last + 1] - block.at[here]).max(initial=0))
         hashes = []
         for base, sums in zip(kernels.BASES, self.sums, strict=True):
-            one, powers = np.empty(found, np.uint64), np.empty(longest + 1, np.uint64)
-            kernels.window_hashes(block.text, block.at, lengths, firsts, base, sums, powers, one)
+            one, powers = np.empty(found, np.uint64), np.empty(int(sizes.max(initial=0)) + 1, np.uint64)
+            kernels.powers(base, powers)
+            kernels.window_hashes(begins, lengths, sizes, classes, firsts, sums, powers, one)
             hashes.append(one)
         place = np.zeros(n, np.int64)
-        place[here] = np.arange(len(here))
+        place[begins] = np.arange(len(begins))
         return Classes(
-            block.rows[here], block.from_bytes[here], block.to_bytes[last], classes[here], place[firsts], counts,
+            block.rows[begins], block.from_bytes[begins], block.to_bytes[last], classes[begins], place[firsts], counts,
             (hashes[0], hashes[1]),
         )  # fmt: skip

@@ -179,24 +179,17 @@ def sparse_common(text, at, before, common):
 
 
 @plain_kernel
-def window_classes(text, at, order, common, lengths, rows, ranks, classes, counts, firsts):
-    """Number equal windows alike, from 0 on in the suffix array's order; returns how many classes there are.
+def window_classes(order, common, sizes, rows, ranks, classes, counts, firsts):
+    """Number equal windows alike, from 0 on in their order; returns how many classes there are.
 
-    lengths: tokens of the window that begins with a token, 0 for none.
-    classes: int32 per token, -1 where it has no window. counts, firsts: per class, windows in it and the one first by
-    ranks[row] and place.
+    order: the tokens that windows begin with, sorted by suffix; common: bytes shared with the one before; sizes: of
+    the windows, in bytes, per token. classes: int32 per token. counts, firsts: per class, windows in it and the one
+    first by ranks[row] and place.
     """
     found = 0
-    least = np.int64(-1)
     for r in range(len(order)):
         t = order[r]
-        if common[t] < least:
-            least = common[t] + 0
-        if lengths[t] == 0:
-            classes[t] = -1
-            continue
-        size = token_end(text, at, t + lengths[t] - 1) - at[t]
-        if least < size:
+        if r == 0 or common[r] < sizes[t]:
             counts[found] = 0
             firsts[found] = t
             found += 1
@@ -204,9 +197,10 @@ def window_classes(text, at, order, common, lengths, rows, ranks, classes, count
         classes[t] = c
         counts[c] += 1
         f = firsts[c]
-        if ranks[rows[t]] < ranks[rows[f]] or (rows[t] == rows[f] and t < f):
+        if rows[t] == rows[f]:
+            firsts[c] = t if t < f else f
+        elif ranks[rows[t]] < ranks[rows[f]]:
             firsts[c] = t
-        least = np.int64(1) << 62
     return found
 
 
@@ -229,31 +223,41 @@ def times(a, b):
 
 
 @plain_kernel
-def prefix_sums(text, at, base, sums):
-    """sums[t]: the bytes before token t, SEPARATORs left out, as a polynomial in `base` modulo 2^61 - 1."""
-    h = np.uint64(0)
-    for t in range(len(sums) - 1):
-        sums[t] = h
+def prefix_sums(text, at, base_1, base_2, sums_1, sums_2):
+    """sums[t]: the bytes before token t, SEPARATORs left out, as a polynomial in the base modulo 2^61 - 1."""
+    h_1 = np.uint64(0)
+    h_2 = np.uint64(0)
+    for t in range(len(sums_1) - 1):
+        sums_1[t] = h_1
+        sums_2[t] = h_2
         for i in range(at[t], token_end(text, at, t)):
-            h = reduced(times(h, base) + np.uint64(text[i]) + _1)
-    sums[len(sums) - 1] = h
+            byte = np.uint64(text[i]) + _1
+            h_1 = reduced(times(h_1, base_1) + byte)
+            h_2 = reduced(times(h_2, base_2) + byte)
+    sums_1[len(sums_1) - 1] = h_1
+    sums_2[len(sums_2) - 1] = h_2
 
 
 @plain_kernel
-def window_hashes(text, at, lengths, firsts, base, sums, powers, hashes):
-    """hashes[c]: the bytes of class c's first window as a polynomial in `base`.
+def powers(base, out):
+    """out[i]: base to the i."""
+    out[0] = 1
+    for i in range(1, len(out)):
+        out[i] = times(out[i - 1], base)
 
-    powers: room for base to the 0, 1, ... as many as the longest window has bytes. Two windows of n bytes agree with
-    a probability of n / 2^61 over the choice of the base.
+
+@plain_kernel
+def window_hashes(begins, lengths, sizes, classes, firsts, sums, powers, hashes):
+    """hashes[c]: the bytes of class c's first window as a polynomial, by the sums before and after it.
+
+    begins: the tokens that windows begin with. Two windows of n bytes agree with a probability of n / 2^61 over the
+    choice of the base.
     """
-    powers[0] = 1
-    for i in range(1, len(powers)):
-        powers[i] = times(powers[i - 1], base)
-    for c in range(len(firsts)):
-        t = firsts[c]
-        last = t + lengths[t]
-        size = token_end(text, at, last - 1) - at[t]
-        hashes[c] = reduced(sums[last] + M61 - times(sums[t], powers[size]))
+    for i in range(len(begins)):
+        t = begins[i]
+        c = classes[t]
+        if firsts[c] == t:
+            hashes[c] = reduced(sums[t + lengths[t]] + M61 - times(sums[t], powers[sizes[t]]))
 
 
 @plain_kernel

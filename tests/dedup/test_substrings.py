@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from filters.kernels import segments
 from filters.kernels.columns import view
 from pipeline.errors import ConfigError, SchemaError
 from pipeline.progress import Progress
-from pipeline.runner import InlineRunner
+from pipeline.runner import InlineRunner, call
 from pipeline.steps import Artefact, StepContext
 from pipeline.store import StepFolder
 
@@ -286,6 +287,31 @@ def test_order_of_files_rows_and_sizes_change_nothing(tmp_path, monkeypatch):
         )
     assert results[0] == results[1] == results[2] == results[3]
     assert sum("w" in one[1] for one in results[0]) >= 1 and any(one[2] != "[]" for one in results[0] if len(one) == 3)
+
+
+class Threads(InlineRunner):
+    """Runs the last task first and four at once."""
+
+    workers = 4
+
+    def map(self, function, tasks, *, step, on_result):
+        with ThreadPoolExecutor(4) as pool:
+            calls = [(task, pool.submit(call, function, task.payload)) for task in reversed(tasks)]
+            for task, result in calls:
+                on_result(task, result.result())
+
+
+def test_workers_and_their_order_change_no_byte(tmp_path, monkeypatch):
+    bounded(monkeypatch)
+    docs = [(f"{i:02d}", f"{numbered(i * 37 % 90, 70)} {numbered(1000 + i * 100, 20)}") for i in range(9)]
+    artefact = shard_files(tmp_path / "in", [docs[:2], docs[2:3], [], docs[3:]])
+    manifests = []
+    for name, runner in (("one", InlineRunner()), ("four", Threads())):
+        context = context_of(tmp_path / name, artefact)
+        context.runner = runner
+        manifests.append(SubstringDedup(keep=()).run(context))
+    assert manifests[0] == manifests[1]
+    assert all("blake2b" in one for one in manifests[0]["files"]) and manifests[0]["repeats"]["spans"] > 5
 
 
 def test_a_run_that_was_killed_goes_on(tmp_path, monkeypatch):
