@@ -128,7 +128,7 @@ class ToxicityFilter(RuleFilter):
         default=None, metadata={"help": "score from which on a sentence counts (default: the card's threshold)"}
     )
     max_document: float | None = field(
-        default=0.55, metadata={"help": "drop from this score of the whole document on; null = off"}
+        default=0.5, metadata={"help": "drop from this score of the whole document on; null = off"}
     )
     max_share: float | None = field(
         default=0.2, metadata={"help": "drop above this share of the text in sentences that count; null = off"}

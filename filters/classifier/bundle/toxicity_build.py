@@ -75,8 +75,11 @@ LANGUAGES = {
 """How much more plain sentences of a language weigh: those with sets of their own, whose letters alone would tell."""
 ENGLISH_WEB = 0.2
 """The share of English web sentences that trains from the start; the worst of the others come in by `worst`."""
-HARD = 8000
-PENALTY = {"hate": 2.0, "nsfw": 20.0}
+HARD = {"hate": 8000, "nsfw": 20_000}
+"""How many of the worst harmless sentences train again."""
+PENALTY = {"hate": 2.0, "nsfw": 8.0}
+NGRAMS = {"hate": (1, 4), "nsfw": (2, 4)}
+"""Sizes of character n-grams."""
 SERVED = {
     "hate": ("ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "zh"),
     "nsfw": ("ar", "de", "en", "es", "fr", "it", "ko", "nl", "pl", "pt", "zh"),
@@ -193,12 +196,14 @@ def fit(material: Material, name: str, settings: LinearSettings | None = None) -
     from scipy.sparse import vstack
 
     texts = list(material.train)
-    features = Features([e.text for e in texts], settings or LinearSettings(c=PENALTY[name]))
+    minn, maxn = NGRAMS[name]
+    default = LinearSettings(minn=minn, maxn=maxn, c=PENALTY[name])
+    features = Features([e.text for e in texts], settings or default)
     x = features.matrix([e.text for e in texts])
     first = fit_weights(x, np.array([e.toxic for e in texts]), sample_weights(texts, name), features.settings)
     weights = first
     if material.pool:
-        hard = worst(material.pool, features.matrix([e.text for e in material.pool]) @ first)
+        hard = worst(material.pool, features.matrix([e.text for e in material.pool]) @ first, HARD[name])
         x, texts = vstack([x, features.matrix([e.text for e in hard])]).tocsr(), texts + hard
         weights = fit_weights(x, np.array([e.toxic for e in texts]), sample_weights(texts, name), features.settings)
     scores = features.matrix([e.text for e in material.calibration]) @ weights
@@ -207,14 +212,14 @@ def fit(material: Material, name: str, settings: LinearSettings | None = None) -
     return Fitted(features, (weights * scale).astype(np.float32), {k: v * scale for k, v in limits.items()})
 
 
-def worst(pool: list[Example], scores: NDArray[np.float32]) -> list[Example]:
-    """The harmless sentences that a model minds most: HARD of all, and a tenth of it from each language."""
+def worst(pool: list[Example], scores: NDArray[np.float32], count: int) -> list[Example]:
+    """The harmless sentences that a model minds most: `count` of all, and a tenth of it from each language."""
     found: dict[str, Example] = {}
     by_language: Counter[str] = Counter()
     for rank, i in enumerate(np.argsort(-scores, kind="stable").tolist()):
         e = pool[i]
         by_language[e.lang] += 1
-        if rank < HARD or e.lang in web.LANGUAGES and by_language[e.lang] <= HARD // 10:
+        if rank < count or e.lang in web.LANGUAGES and by_language[e.lang] <= count // 10:
             found.setdefault(e.text, replace(e, source="hard"))
     return list(found.values())
 
