@@ -57,8 +57,9 @@ PRESETS = {
             rows=8,
             shingling=_DATATROVE,
             source="https://github.com/huggingface/datatrove/blob/main/src/datatrove/pipeline/dedup/minhash.py",
-            note="Words by UAX #29 where datatrove has a tokenizer for each language. datatrove gives no shingle to a "
-            "text of fewer than 5 words.",
+            note="Text as datatrove 0.10.1 normalises it, byte for byte; words by UAX #29 where it has a tokenizer for "
+            "each language: of 300 English pages 77 % had the very same shingles, the mean Jaccard of both sets was "
+            ".988. datatrove gives no shingle to a text of fewer than 5 words.",
         ),
         Preset(
             name="refinedweb",
