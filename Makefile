@@ -75,11 +75,16 @@ bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out $(addprefix benchmarks/,_
 bench-%: setup  ## One measurement, e.g. bench-loader; results in benchmarks/results/
 	$(BIN)/python -m benchmarks.$(subst -,_,$*)
 
-peers: .venv-peers/.stamp  ## An environment with the tools that we measure against
+peers: .venv-peers/.stamp .venv-text-dedup/.stamp  ## Environments with the tools that we measure against
 
 .venv-peers/.stamp: benchmarks/peers.txt
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install -q --disable-pip-version-check --prefer-binary -r benchmarks/peers.txt
+	@touch $@
+
+.venv-text-dedup/.stamp: benchmarks/peers_text_dedup.txt
+	test -x .venv-text-dedup/bin/python || $(PYTHON) -m venv .venv-text-dedup
+	.venv-text-dedup/bin/python -m pip install -q --disable-pip-version-check --prefer-binary -r benchmarks/peers_text_dedup.txt
 	@touch $@
 
 clean:  ## Remove runs and caches, not the environments
