@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from filters.classifier.bundle import toxicity_build as build
 from filters.classifier.bundle import toxicity_weak as weak
+from filters.classifier.bundle import toxicity_web as web
 from filters.classifier.bundle.linear import Features, LinearSettings, fit_weights, write
 from filters.classifier.bundle.toxicity_texts import Example, labelled_sets, masked, split
 from filters.classifier.card import sha256
@@ -74,3 +76,42 @@ def test_identity_sentences_cover_all_languages() -> None:
     assert all(len(groups) == 7 for groups in terms.values())
     train = {e.text for e in weak.identity("neutral", "train")}
     assert not train & {e.text for e in weak.identity("neutral", "test")}
+
+
+def test_web_sources_stand_on_one_side_and_train_only_with_a_licence() -> None:
+    sides = [set(web.TRAIN), set(web.CALIBRATE), set(web.REPORT)]
+    assert sum(map(len, sides)) == len(set.union(*sides))
+    assert all(web.TRAIN.values()) and not any("GPL" in license for license in web.TRAIN.values())
+    assert not {"webkb", "daniel_waddle", "gne_zh"} & set(web.TRAIN)
+
+
+def test_fragments_in_all_languages_have_words_enough() -> None:
+    from filters.kernels.evidence import enough, evidence
+
+    fragments = web.fragments()
+    assert {e.lang for e in fragments} == set(web.LANGUAGES)
+    sizes = np.array([len(e.text.encode()) for e in fragments], np.int64)
+    ends: np.ndarray = np.cumsum(sizes).astype(np.int64)
+    data = np.frombuffer("".join(e.text for e in fragments).encode(), np.uint8)
+    assert enough(evidence(data, ends - sizes, ends)).mean() > 0.98
+
+
+def test_sentences_of_pages_are_those_that_can_be_judged_each_once_a_source() -> None:
+    text = "Skip\n\nThe museum opens at ten in the morning. 12:30. The museum opens at ten in the morning."
+    pages = [web.Page(text, "en", source, "u") for source in ("a", "b", "a")]
+    found = [(e.text, e.source, e.toxic) for e in web.sentences(pages)]
+    assert found == [("The museum opens at ten in the morning.", f"web_{s}", False) for s in "ab"]
+
+
+def test_limits_hold_in_all_and_in_each_language() -> None:
+    texts = [Example(str(i), False, "x", "zh" if i < 100 else "en") for i in range(1000)]
+    scores = np.arange(1000, dtype=np.float32)
+    assert np.mean(scores > build.limit(scores, texts, 0.01, 1.0)) == pytest.approx(0.01)
+    assert np.sum(scores[:100] > build.limit(np.r_[scores[:100] + 2000, scores[100:]], texts, 1.0, 0.02) - 2000) == 2
+
+
+def test_the_worst_sentences_come_from_each_language() -> None:
+    pool = [Example(f"t{i}", False, "x", "en" if i < 50 else "ja") for i in range(100)]
+    found = build.worst(pool, -np.arange(100, dtype=np.float32), 20)
+    assert [e.text for e in found] == [f"t{i}" for i in range(20)] + ["t50", "t51"]
+    assert {e.source for e in found} == {"hard"}
