@@ -25,7 +25,7 @@ from .errors import SchemaError, StepFailed
 from .runner import Task
 from .schema import PAGE
 from .sources import Source
-from .stage import DROP_FILTER, DROP_REASON, Filter, Stage, check_columns, split
+from .stage import DROP_FILTER, DROP_REASON, Editor, Filter, Stage, check_columns, split
 from .steps import Artefact, StageCounts, Step, StepContext, add_counts
 from .store import atomic_path, digest, parquet_shards
 
@@ -76,6 +76,7 @@ def apply_stages(
     With `all_scores` rows that a filter drops go through the later stages as well, apart from the kept ones: kept rows,
     counts and decisions (the first filter that drops, and its reason) are those of `early_exit`. Final are drops by
     stages that are no filters. Dropped rows don't go through stages that remove columns (extraction) or add none.
+    What an editor drops keeps the text that it came with: with its spans one sees why it went.
     """
     gone: list[pa.Table] = []
     for stage, count in zip(stages, counts, strict=True):
@@ -83,7 +84,9 @@ def apply_stages(
         start = time.perf_counter()
         if mode == "all_scores" and not stage.removes and (stage.adds or isinstance(stage, Filter)):
             gone = [_only_scored(stage, rows) for rows in gone]
-        table = stage(table)
+        before, table = table, stage(table)
+        if isinstance(stage, Editor):
+            table = _dropped_as_they_came(table, before)
         seconds[stage.name] += int((time.perf_counter() - start) * 1e6)
         missing = [c for c in stage.adds if c not in table.column_names]
         if missing:
@@ -97,6 +100,15 @@ def apply_stages(
             final = not isinstance(stage, Filter)
             gone.append(dropped.append_column(_FINAL, pa.repeat(final, dropped.num_rows)))
     return table, [rows.drop_columns([_FINAL]) for rows in gone]
+
+
+def _dropped_as_they_came(table: pa.Table, before: pa.Table) -> pa.Table:
+    """An editor's table with the texts of before in the rows that it drops."""
+    if DROP_REASON not in table.column_names or table[DROP_REASON].null_count == table.num_rows:
+        return table
+    text = table["text"]
+    whole = pc.if_else(pc.is_valid(table[DROP_REASON]), before["text"].cast(text.type), text)
+    return table.set_column(table.column_names.index("text"), table.schema.field("text"), whole)
 
 
 _FINAL = "__final"

@@ -203,3 +203,11 @@ def test_the_mode_is_part_of_the_fingerprint_and_validated():
     assert build(recipe("all_scores")).steps[0].mode == "all_scores"
     with pytest.raises(ConfigError, match="all_scores.*did you mean 'all_scores'"):
         build(recipe("all_score"))
+
+
+def test_what_an_editor_drops_keeps_its_text():
+    table = pa.table({"id": ["a", "b"], "text": pa.array(["xx", "axb"], pa.large_string())})
+    kept, [gone] = apply_stages([NoX()], table, [StageCounts("no_x")], Counter())
+    assert kept["text"].to_pylist() == ["ab"]
+    assert gone["text"].to_pylist() == ["xx"]
+    assert gone["cut_spans"].to_pylist()[0]
