@@ -210,4 +210,3 @@ def test_what_an_editor_drops_keeps_its_text():
     kept, [gone] = apply_stages([NoX()], table, [StageCounts("no_x")], Counter())
     assert kept["text"].to_pylist() == ["ab"]
     assert gone["text"].to_pylist() == ["xx"]
-    assert gone["cut_spans"].to_pylist()[0]
