@@ -19,13 +19,13 @@ from pipeline.kernels import kernel_part, plain_kernel
 _DENSE = 0x20000
 _TAGS, _TAGS_END = 0xE0000, 0xE0200  # beyond the dense part only these have a property that matters here
 ROWS = _DENSE + _TAGS_END - _TAGS + 1
-SPACE, CASED, IGNORABLE = 1, 2, 4
+SPACE, CASED, IGNORABLE = 32, 1, 2
 _SIGMA, _FINAL_SIGMA, _DOTTED_I, _DOT = 0x3A3, 0x3C2, 0x130, 0x307
 
 
 @functools.lru_cache(maxsize=1)
 def tables() -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """(lower int32[ROWS], kinds uint8[ROWS]) by `row_of`: the small letter, and SPACE, CASED or IGNORABLE.
+    """(lower int32[ROWS], kinds uint8[ROWS]) by `row_of`: the small letter, SPACE for white space; CASED or IGNORABLE.
 
     CASED is a cased character at which the search around a sigma ends; IGNORABLE one that it passes over (Unicode's
     Final_Sigma, section 3.13). Both are read off what Python makes of a sigma beside the character.
@@ -41,7 +41,7 @@ def tables() -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         if row < _DENSE:
             lower[row] = ord(char.lower()[0])
         if char.isspace():
-            kinds[row] = SPACE
+            lower[row] = SPACE
         elif f"{char}\u03a3".lower()[-1] == "\u03c2":
             kinds[row] = CASED
         elif f"a{char}\u03a3".lower()[-1] == "\u03c2":
@@ -90,41 +90,39 @@ def normalise_texts(data, offsets, lower, kinds, out, out_offsets):
         end = offsets[d + 1]
         i = start
         first = o
-        spaced = True  # nothing yet, or a space was written last
+        spaced = 1  # nothing yet, or a space was written last
         while i < end:
-            b = data[i]
-            if b < 0x80:
+            b = data[i] + 0
+            if b < 0x80:  # without a branch: spaces come too often, and too unevenly, to be guessed
+                small = lower[b] + 0
+                space = 1 if small == SPACE else 0
+                out[o] = small
+                o += 1 - (space & spaced)
+                spaced = space
                 i += 1
-                if kinds[b] != SPACE:
-                    out[o] = lower[b]
-                    o += 1
-                    spaced = False
-                elif not spaced:
-                    out[o] = 32
-                    o += 1
-                    spaced = True
                 continue
             size = char_bytes(data, i, end)
             point = decode(data, i, size)
-            if point < _DENSE:
-                if kinds[point] == SPACE:
-                    if not spaced:
-                        out[o] = 32
-                        o += 1
-                        spaced = True
-                    i += size
-                    continue
-                small = lower[point] + 0
+            small = point if point >= _DENSE else np.int64(lower[point])
+            if small == point:
+                for k in range(size):
+                    out[o + k] = data[i + k]
+                o += size
+            elif small == SPACE:
+                out[o] = SPACE
+                o += 1 - spaced
+                spaced = 1
+                i += size
+                continue
+            else:
                 if point == _SIGMA and ends_word(data, start, i, end, kinds):
                     small = _FINAL_SIGMA
                 o = encode(small, out, o)
                 if point == _DOTTED_I:
                     o = encode(_DOT, out, o)
-            else:
-                o = encode(point, out, o)
-            spaced = False
+            spaced = 0
             i += size
-        if spaced and o > first:
+        if spaced == 1 and o > first:
             o -= 1
         out_offsets[d + 1] = o
     return o
