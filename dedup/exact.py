@@ -74,13 +74,14 @@ def _halves(key: str) -> list[str]:
 
 
 def _hashed(table: pa.Table, key: str) -> dict[str, pa.Array]:
-    """Both halves of each document's hash; null for those that have no such key."""
+    """Both halves of each document's hash, null for those that have no such key; of texts `text_hash` too."""
     from .hashing import key_hashes, text_hashes
     from .urls import url_key
 
     if key == "text":
-        halves = text_hashes(table["text"]).halves
-        return {name: pa.array(half) for name, half in zip(_halves(key), halves, strict=True)}
+        found = text_hashes(table["text"])
+        both = {name: pa.array(half) for name, half in zip(_halves(key), found.halves, strict=True)}
+        return {**both, "text_hash": found.hex()}
     keys = [url_key(url) for url in table["url"].to_pylist()]
     without = np.array([one is None for one in keys], bool)
     halves = key_hashes(one or "" for one in keys).halves
@@ -136,7 +137,7 @@ def _partition_of(frame: pl.DataFrame, keys: tuple[str, ...], partitions: int) -
 
 
 def map_keys(task: _Shard) -> dict[str, Any]:
-    """Write `keys/<shard>.arrow`, one document of each hash, and `followers/<shard>.arrow`, the others."""
+    """Write `keys/<shard>.arrow`, one document of each hash, `followers/`, the others, and `hashes/` of all texts."""
     import polars as pl
 
     policy = KeeperPolicy.parse(task.keep, ExactDedup.name)
@@ -146,6 +147,12 @@ def map_keys(task: _Shard) -> dict[str, Any]:
     parts = [_rows(pa.schema([schema.field(n) for n in needed]).empty_table(), 0, task, policy)]
     parts += [_rows(table, first, task, policy) for first, table in document_batches(task.path, needed)]
     whole = pa.concat_tables(parts)
+    files = []
+    folder, name = Path(task.folder), f"{task.index:05d}.arrow"
+    if "text" in task.by:
+        hashes = whole.select(["text_hash"])
+        files.append(write_partitions(folder / "hashes" / name, hashes, np.zeros(len(hashes), np.int64), 1))
+        whole = whole.drop_columns(["text_hash"])
     keys = pl.from_arrow(whole)
     assert isinstance(keys, pl.DataFrame)
     winners, losers = _chosen(keys, task.by[0], policy)
@@ -156,9 +163,8 @@ def map_keys(task: _Shard) -> dict[str, Any]:
         pl.col("to_id").alias("leader_id"),
         pl.lit(reason(task.by[0])).alias("reason"),
     )
-    folder, name = Path(task.folder), f"{task.index:05d}.arrow"
     partition = _partition_of(winners, task.by, task.partitions)
-    files = [
+    files += [
         write_partitions(folder / "keys" / name, winners.to_arrow().cast(whole.schema), partition, task.partitions),
         write_partitions(
             folder / "followers" / name, followers.to_arrow().cast(FOLLOWERS), np.zeros(len(followers), np.int64), 1
@@ -241,15 +247,6 @@ def reduce_second(task: _Partition) -> dict[str, Any]:
     return {"files": [_verdicts(task, winners, lost)], "n_in": keys.height}
 
 
-def add_text_hash(table: pa.Table) -> pa.Table:
-    """The documents with the column `text_hash`, in hex."""
-    from .hashing import text_hashes
-
-    if "text_hash" in table.column_names:
-        table = table.drop_columns(["text_hash"])
-    return table.append_column("text_hash", text_hashes(table["text"]).hex())
-
-
 @register_step
 @dataclass(frozen=True, kw_only=True)
 class ExactDedup(Step):
@@ -303,8 +300,8 @@ class ExactDedup(Step):
             documents,
             step=self.name,
             reason=reason(self.by[-1]),
-            adds=add_text_hash if "text" in self.by else None,
+            columns="hashes" if "text" in self.by else "",
             followers="followers",
         )
-        remove(context.folder.path, "keys", "followers", "winners", "waiting", "verdicts")
+        remove(context.folder.path, "keys", "hashes", "followers", "winners", "waiting", "verdicts")
         return manifest

@@ -9,7 +9,7 @@ Kept documents get `copies`: how many documents of the corpus they stand for, th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,6 @@ MAX_BLOCKS = 256
 VERDICT = (("shard", pa.int32()), ("row", pa.int64()), (COPIES, pa.int64()), (DUPLICATE_OF, pa.string()))
 """Columns that every file of verdicts has; `duplicate_of` is null for kept documents."""
 
-Adds = Callable[[pa.Table], pa.Table]
-
 
 def blocks(shards: int) -> int:
     """How many partitions verdicts on so many shards have."""
@@ -55,7 +53,7 @@ def write_verdicts(path: Path, verdicts: pa.Table, shards: int) -> dict[str, Any
 
 @dataclass(frozen=True)
 class ShardSplit:
-    """One shard to split: `extra` are the verdict's columns that dropped rows get; `adds` puts columns on every row."""
+    """One shard to split: `extra` are the verdict's columns that dropped rows get; `columns`: see `split_all`."""
 
     index: int
     shards: int
@@ -65,7 +63,7 @@ class ShardSplit:
     step: str
     reason: str
     extra: tuple[tuple[str, Any], ...] = ()
-    adds: Adds | None = None
+    columns: str = ""
     followers: str = ""
 
 
@@ -75,7 +73,8 @@ def split_shard(task: ShardSplit) -> dict[str, Any]:
     files = files_in(folder / task.verdicts)
     own = _own(files, task)
     base = pq.read_schema(task.path).empty_table()
-    kept_schema = _with_copies(task.adds(base) if task.adds else base, None).schema
+    more = read_partition([folder / task.columns / f"{task.index:05d}.arrow"], 0) if task.columns else None
+    kept_schema = _with_copies(_with_columns(base, more, 0), None).schema
     dropped_schema = pa.schema(
         [
             *kept_schema,
@@ -91,7 +90,7 @@ def split_shard(task: ShardSplit) -> dict[str, Any]:
         dropped_file,
     ):
         for first, batch in document_batches(task.path):
-            table = task.adds(batch) if task.adds else batch
+            table = _with_columns(batch, more, first)
             places = pa.array(np.arange(first, first + table.num_rows))
             row += table.num_rows
             found = own.take(pc.index_in(places, value_set=own["row"]))
@@ -143,6 +142,16 @@ def _own(files: list[Path], task: ShardSplit) -> pa.Table:
     return pa.concat_tables([own, pa.table(columns)], promote_options="permissive").combine_chunks()
 
 
+def _with_columns(table: pa.Table, more: pa.Table | None, first: int) -> pa.Table:
+    """The rows from number `first` on with the shard's further columns."""
+    if more is None:
+        return table
+    for name in more.column_names:
+        table = table.drop_columns([name]) if name in table.column_names else table
+        table = table.append_column(name, more[name].slice(first, table.num_rows))
+    return table
+
+
 def _with_copies(table: pa.Table, copies: pa.ChunkedArray | None) -> pa.Table:
     before = (
         table[COPIES] if COPIES in table.column_names else pa.chunked_array([pa.repeat(1, table.num_rows)], pa.int64())
@@ -160,12 +169,13 @@ def split_all(
     reason: str,
     verdicts: str = "verdicts",
     extra: Sequence[tuple[str, Any]] = (),
-    adds: Adds | None = None,
+    columns: str = "",
     followers: str = "",
 ) -> dict[str, Any]:
     """Split all shards by the verdicts that lie in the step's folder `verdicts`; returns the step's manifest.
 
-    `followers`: the folder where each shard has a file of followers, "" for none. Both folders may go afterwards.
+    `followers`: the folder where each shard has a file of followers, "" for none; `columns`: one where each has a file
+    of columns that its rows get. All three folders may go afterwards.
     """
     shards = len(documents.files)
     tasks = [
@@ -178,7 +188,7 @@ def split_all(
             step,
             reason,
             tuple(extra),
-            adds,
+            columns,
             followers,
         )
         for i, file in enumerate(documents.files)
