@@ -8,7 +8,7 @@ writing the marked ones. `plain` is pydivsufsort's suffix array and LCP array ov
 memory, and the same definition of a repeat in numpy; it reads the texts' column and writes nothing. Both give their
 spans, which have to be equal. Every run is a process of its own (kernels warm); memory is its peak resident size, of
 which `start` is there before the first document. With `--scale N` both run once more on N times the text: copies whose
-words are in another order, in runs of 20, so that what repeats in a copy repeats there, and nothing does across copies.
+words are in another order, in runs of 10, so that what repeats in a copy repeats there, and nothing does across copies.
 Writes benchmarks/results/substrings.json.
 """
 
@@ -19,7 +19,6 @@ import hashlib
 import io
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -58,9 +57,9 @@ def write_shards(texts: list[str], langs: list[str], folder: Path) -> int:
 
 
 def reordered(text: str, copy: int) -> str:
-    """The text's words in runs of 20, in an order that depends on the text and the number of the copy."""
+    """The text's words in runs of 10, in an order that depends on the text and the number of the copy."""
     words = text.split(" ")
-    runs = [words[i : i + 20] for i in range(0, len(words), 20)]
+    runs = [words[i : i + 10] for i in range(0, len(words), 10)]
     random.Random(hashlib.blake2b(f"{copy} {text}".encode()).digest()).shuffle(runs)
     return " ".join(word for run in runs for word in run)
 
@@ -140,6 +139,12 @@ def plain(folder: Path) -> Spans:
     return {"rows": spans.rows, "starts": spans.starts, "ends": spans.ends}
 
 
+def peak_memory() -> int:
+    """This process's peak resident size in kB; getrusage's would be that of the process that started it, if larger."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0])
+
+
 def child(part: str, folder: Path, out: Path) -> None:
     """One measured run; prints seconds and memory, leaves the spans in `out`."""
     function = {"ours": ours, "plain": plain}[part]
@@ -148,13 +153,13 @@ def child(part: str, folder: Path, out: Path) -> None:
         (Path(small) / "in").mkdir()
         write_shards([text, f"{text} 中文のテキスト"], ["en", "en"], Path(small) / "in")
         function(Path(small) / "in")
-    start_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start_kb = peak_memory()
     wall, cpu = time.perf_counter(), time.process_time()
     spans = function(folder)
     seconds = time.perf_counter() - wall, time.process_time() - cpu
     np.savez(out, **spans)
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"wall_s": seconds[0], "cpu_s": seconds[1], "start_mb": start_kb / 1e3, "peak_mb": peak_kb / 1e3}))
+    memory = {"start_mb": start_kb / 1e3, "peak_mb": peak_memory() / 1e3}
+    print(json.dumps({"wall_s": seconds[0], "cpu_s": seconds[1], **memory}))
 
 
 def measured(part: str, folder: Path, out: Path) -> dict[str, float]:

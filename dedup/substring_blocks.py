@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from .substring_windows import Windows, weights
 
-BLOCK_BYTES = 24 << 20
-BLOCK_TOKENS = 4_000_000
+BLOCK_BYTES = 12 << 20
+BLOCK_TOKENS = 2_000_000
 """A block ends with the document with which it reaches either: about 500 MB of arrays."""
 
 
