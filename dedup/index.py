@@ -3,13 +3,17 @@
 A folder of segments, each of Parquet files with `id, url, text_hash, copies, bands, shingles`; `index.json` holds the
 parameters, which all segments share, the segments in order, and how many documents were removed from each. Removed
 ids lie in `removed/`. Every change writes new files first and `index.json` last, so that a killed one leaves the
-index as it was. A document takes 8 bytes a band and 8 a shingle: about 1.3 times its text.
+index as it was; what that left behind goes with the next change. A document takes 8 bytes a band and 8 a shingle: about
+1.3 times its text. Documents without a word have nothing to be found by and are left out.
 """
 
 from __future__ import annotations
 
+import fcntl
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,46 +120,85 @@ class Index:
 
         Ids that the index holds already raise ConfigError, unless they were removed.
         """
-        name = f"{len(self.segments):05d}-{uuid.uuid4().hex[:8]}"
-        folder = self.path / "segments" / name
-        schema = index_schema(self.parameters.bands)
+        with self.new_segment() as folder:
+            for number, shard in enumerate(shards):
+                write_segment(
+                    folder / f"{number:05d}.parquet",
+                    (table for _, table in document_batches(shard)),
+                    self.parameters,
+                    str(shard),
+                )
+            return self.with_segment(folder)
+
+    @contextmanager
+    def new_segment(self) -> Iterator[Path]:
+        """An empty folder for a segment's files, for `with_segment` to take up; it is gone if the block fails.
+
+        Raises ConfigError where another process changes the index, or has changed it since it was opened.
+        """
+        with self._locked():
+            folder = self.path / "segments" / f"{len(self.segments):05d}-{uuid.uuid4().hex[:8]}"
+            folder.mkdir(parents=True)
+            try:
+                yield folder
+            except BaseException:
+                shutil.rmtree(folder)
+                raise
+
+    def with_segment(self, folder: Path) -> Index:
+        """The index with the files in a folder of `new_segment`, saved. Raises ConfigError for ids that it holds."""
         known = self._ids()
-        new: list[pa.Array] = []
-        for number, shard in enumerate(shards):
-            with parquet_shards((folder / f"{number:05d}.parquet", schema)) as (out,):
-                for _, table in document_batches(shard):
-                    rows = self._described(table, shard)
-                    again = pc.is_in(rows["id"], value_set=known)
-                    if pc.any(again).as_py():
-                        first = rows.filter(again)["id"][0].as_py()
-                        raise ConfigError(f"index '{self.path}' holds the document '{first}' of '{shard}' already")
-                    new += rows["id"].chunks
-                    out.write(rows)
-                out.close()
-        ids = _joined(new)
-        if len(ids.unique()) < len(ids):
-            raise ConfigError(f"index '{self.path}': the documents to add repeat an id")
-        return Index(self.path, self.parameters, (*self.segments, name), self.removed, uuid.uuid4().hex)._saved()
+        new = _joined([c for path in sorted(folder.glob("*.parquet")) for c in pq.read_table(path)["id"].chunks])
+        again = new.filter(pc.is_in(new, value_set=known))
+        if len(again):
+            raise ConfigError(f"index '{self.path}' holds the document '{again[0].as_py()}' already")
+        counts = new.value_counts()
+        twice = counts.filter(pc.greater(counts.field("counts"), 1))
+        if len(twice):
+            raise ConfigError(
+                f"index '{self.path}': the documents to add repeat an id, '{twice.field('values')[0].as_py()}'"
+            )
+        segments = (*self.segments, folder.name)
+        return Index(self.path, self.parameters, segments, self.removed, uuid.uuid4().hex)._saved()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the index for a change, and clear away what killed changes left."""
+        with open(self.path / ".lock", "w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError(f"index '{self.path}': another process is changing it; try again later") from error
+            if Index.open(self.path).revision != self.revision:
+                raise ConfigError(f"index '{self.path}' was changed meanwhile; open it again")
+            for left in (self.path / "segments").glob("*"):
+                if left.name not in self.segments:
+                    shutil.rmtree(left)
+            yield
 
     def remove(self, ids: Iterable[str]) -> tuple[Index, int]:
         """The index without these documents, and how many of them it held."""
         wanted = pa.array(sorted(set(ids)), pa.string())
-        held = wanted.filter(pc.is_in(wanted, value_set=self._ids()))
-        if not len(held):
-            return self, 0
-        name = f"{len(self.removed):05d}-{uuid.uuid4().hex[:8]}.parquet"
-        schema = pa.schema([("id", pa.string())])
-        with parquet_shards((self.path / "removed" / name, schema)) as (out,):
-            out.write(pa.table([held], schema=schema))
-            out.close()
-        changed = Index(
-            self.path, self.parameters, self.segments, (*self.removed, (name, len(self.segments))), uuid.uuid4().hex
-        )
-        return changed._saved(), len(held)
+        with self._locked():
+            held = wanted.filter(pc.is_in(wanted, value_set=self._ids()))
+            if not len(held):
+                return self, 0
+            name = f"{len(self.removed):05d}-{uuid.uuid4().hex[:8]}.parquet"
+            schema = pa.schema([("id", pa.string())])
+            with parquet_shards((self.path / "removed" / name, schema)) as (out,):
+                out.write(pa.table([held], schema=schema))
+                out.close()
+            removed = (*self.removed, (name, len(self.segments)))
+            changed = Index(self.path, self.parameters, self.segments, removed, uuid.uuid4().hex)._saved()
+        return changed, len(held)
 
     def documents(self) -> int:
         """How many documents it holds."""
         return len(self._ids())
+
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
 
     def read(self, file: Path, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
         """(number of the first row, rows) of one file, batch by batch; removed ones have a null `id`."""
@@ -177,26 +220,36 @@ class Index:
     def _ids(self) -> pa.Array:
         return _joined([c for file in self.files() for _, t in self.read(file, []) for c in t["id"].drop_null().chunks])
 
-    def _described(self, table: pa.Table, shard: Path) -> pa.Table:
-        for name in ("id", "text"):
-            if name not in table.column_names:
-                raise SchemaError(f"'{shard}' has no column '{name}'")
-        if table["id"].null_count:
-            raise SchemaError(f"'{shard}' has documents without an id; an index needs one for each")
-        texts = table["text"]
-        keys, hashes, offsets = self.parameters.described(texts)
-        n = table.num_rows
-        rows = pa.table(
-            {
-                "id": table["id"].cast(pa.string()),
-                "url": table["url"] if "url" in table.column_names else pa.nulls(n, pa.string()),
-                "text_hash": text_hashes(texts).hex(),
-                COPIES: table[COPIES] if COPIES in table.column_names else pa.array(np.ones(n, np.int64)),
-                "bands": pa.FixedSizeListArray.from_arrays(pa.array(keys.reshape(-1)), self.parameters.bands),
-                "shingles": pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
-            },
-        )
-        return rows.take(pa.array(with_shingles(keys)))
+
+def write_segment(path: Path, tables: Iterable[pa.Table], parameters: MinhashParameters, where: str) -> int:
+    """Write one file of a segment; `where` names the documents in errors. Returns its rows."""
+    with parquet_shards((path, index_schema(parameters.bands))) as (out,):
+        for table in tables:
+            out.write(_described(table, parameters, where))
+        return int(out.close()["rows"])
+
+
+def _described(table: pa.Table, parameters: MinhashParameters, where: str) -> pa.Table:
+    """A segment's rows of documents; those without a shingle are left out."""
+    for name in ("id", "text"):
+        if name not in table.column_names:
+            raise SchemaError(f"'{where}' has no column '{name}'")
+    if table["id"].null_count:
+        raise SchemaError(f"'{where}' has documents without an id; an index needs one for each")
+    texts = table["text"]
+    keys, hashes, offsets = parameters.described(texts)
+    n = table.num_rows
+    rows = pa.table(
+        {
+            "id": table["id"].cast(pa.string()),
+            "url": table["url"] if "url" in table.column_names else pa.nulls(n, pa.string()),
+            "text_hash": text_hashes(texts).hex(),
+            COPIES: table[COPIES] if COPIES in table.column_names else pa.array(np.ones(n, np.int64)),
+            "bands": pa.FixedSizeListArray.from_arrays(pa.array(keys.reshape(-1)), parameters.bands),
+            "shingles": pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
+        },
+    )
+    return rows.take(pa.array(with_shingles(keys)))
 
 
 def _joined(chunks: list[pa.Array]) -> pa.Array:

@@ -6,11 +6,14 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
+from . import cli_dedup_index
 from .cli_stages import check_output, documents_source, export_run, io_options, mini_run
 from .options import DEDUP, given_options
 
 WORDS = tuple(name.removeprefix("dedup ") for name in DEDUP if name != "dedup")
 """Words after `dedup` that make a command of their own; a file of such a name is written `./lines`."""
+_OTHERS = (*cli_dedup_index.WORDS,)
+"""Further commands; longer ones first."""
 
 _FILES = "Parquet or JSONL(.gz, .zst) files, folders or globs"
 _END = """
@@ -87,6 +90,7 @@ _ALL = """Finds duplicates and keeps one of each. Without a further word: exact 
   gristmill dedup lines FILES -o OUT         lines and paragraphs that several documents share
   gristmill dedup substrings FILES -o OUT    long spans that the files have more than once
   gristmill dedup minhash FILES -o OUT       documents that are alike
+  gristmill dedup index build|add|remove|info|find    documents of earlier crawls, to dedup against
 
 Each has its own --help. Cheap before dear: exact, then minhash, then lines or substrings.
 
@@ -107,6 +111,7 @@ def add_commands(sub: Any) -> None:
         )
         io_options(parser, _FILES)
         parser.set_defaults(function=_dedup)
+    cli_dedup_index.add_commands(sub)
 
 
 def joined(argv: list[str]) -> list[str]:
@@ -117,8 +122,11 @@ def joined(argv: list[str]) -> list[str]:
     at = next((i for i, word in enumerate(argv) if not word.startswith("-")), len(argv))
     if argv[at : at + 1] != ["dedup"]:
         return argv
-    if argv[at + 1 : at + 2] and argv[at + 1] in WORDS:
-        argv = [*argv[:at], f"dedup {argv[at + 1]}", *argv[at + 2 :]]
+    for word in (*_OTHERS, *WORDS):
+        parts = ["dedup", *word.split()]
+        if argv[at : at + len(parts)] == parts:
+            argv = [*argv[:at], " ".join(parts), *argv[at + len(parts) :]]
+            break
     out: list[str] = []
     in_keys = False
     for word in argv:
