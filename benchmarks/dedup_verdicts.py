@@ -1,19 +1,25 @@
 """Removals among the real pages, drawn at random, shown to be read, and what the reader found.
 
-    python -m benchmarks.dedup_verdicts --draw PAIRS.jsonl
+    python -m benchmarks.dedup_verdicts --draw PAIRS.jsonl [--verified N] [--unverified N] [--seed N]
     python -m benchmarks.dedup_verdicts --show PAIRS.jsonl [FIRST [LAST]]
     python -m benchmarks.dedup_verdicts
 
-The first draws 100 removals of the default MinHash dedup, and 100 that only the mode without verification makes: all
-of those with the default seed of the permutations, and then others with the seeds that follow. The second prints each
-pair with what differs. The verdicts, one a line in results/dedup_verdicts.jsonl, were given by reading these: `same`
-(one document: copies, mirrors, all of it in the kept one, an untranslated page but for labels and at most a sentence
-or a tenth), `update` (another crawl or version of it), `boilerplate` (other pages, of which only a form or the site's
-frame was extracted), `template` (shared parts around contents of their own) or `wrong` (nothing but navigation in
-common). A pair is judged by itself, whatever else was kept. `template` and `wrong` are wrong deletions: the reader
-would miss something. The reader was a language model that saw both beginnings and the longest differences of each
-pair as printed. The third counts them, with Wilson intervals, and writes results/dedup_verdicts.json; `strictly`
-counts `boilerplate` as wrong, too.
+The first draws removals of the default MinHash dedup, and some that only the mode without verification makes: with the
+default seed of the permutations as many as there are, and then others with the seeds that follow; pairs that have a
+verdict are left out. The second prints each pair with what differs. The third counts the verdicts that were given by
+reading these, one a line in results/dedup_verdicts.jsonl, with Wilson intervals, and writes results/dedup_verdicts.json:
+
+- `same`: one document. Copies, mirrors, all of it in the kept one, an untranslated page but for labels and at most a
+  sentence or a tenth.
+- `update`: another crawl or version of it.
+- `boilerplate`: other pages, of which only a form or the site's frame was extracted.
+- `template`: shared parts around contents of their own.
+- `wrong`: nothing but navigation in common.
+
+`template` and `wrong` are wrong deletions: the reader would miss something; `strictly` counts `boilerplate` as well. A
+pair is judged by itself, whatever else was kept. The reader was a language model that saw both beginnings and the
+longest differences of each pair as printed. What was drawn belongs to the code of that day: with other hash functions
+other pairs near the threshold meet.
 """
 
 from __future__ import annotations
@@ -34,21 +40,20 @@ import pyarrow as pa
 from .common import RESULTS, write
 from .dedup_pages import Pairs, all_pairs, deduplicated, pages, shingle_set, write_shards
 
-SEED = 20
-EACH = 100
 VERDICTS = ("same", "update", "boilerplate", "template", "wrong")
 LOST = ("template", "wrong")
 FILE = RESULTS / "dedup_verdicts.jsonl"
 
 
-def draw(docs: pa.Table, pairs: Pairs) -> list[dict[str, Any]]:
+def draw(docs: pa.Table, pairs: Pairs, wanted: dict[str, int], seed_of_draw: int) -> list[dict[str, Any]]:
     """The pairs to read: `mode, seed, removed, kept` (ids), their URLs and Jaccard."""
+    seen = {(row["removed"], row["kept"]) for row in verdicts()}
     place = {one: i for i, one in enumerate(docs["id"].to_pylist())}
     url = docs["url"].to_pylist()
     known = pairs.lookup()
-    rng = random.Random(SEED)
+    rng = random.Random(seed_of_draw)
     found: list[dict[str, Any]] = []
-    unverified = 0
+    left = dict(wanted)
     with tempfile.TemporaryDirectory() as name:
         documents = write_shards(docs, Path(name) / "in")
         for seed in range(1, 20):
@@ -56,21 +61,17 @@ def draw(docs: pa.Table, pairs: Pairs) -> list[dict[str, Any]]:
             for verify in (True, False):
                 table, _ = deduplicated(documents, Path(name) / f"{seed}-{verify}", seed=seed, verify=verify)
                 gone[verify] = dict(zip(table["id"].to_pylist(), table["duplicate_of"].to_pylist(), strict=True))
-            only = sorted((a, b) for a, b in gone[False].items() if a not in gone[True])
-            drawn = [("unverified", one) for one in only]
-            if seed == 1:
-                drawn += [("verified", one) for one in rng.sample(sorted(gone[True].items()), EACH)]
-            else:
-                seen = {(row["removed"], row["kept"]) for row in found}
-                new = [one for one in drawn if one[1] not in seen]
-                drawn = rng.sample(new, min(len(new), EACH - unverified))
-            unverified += sum(mode == "unverified" for mode, _ in drawn)
-            for mode, (a, b) in drawn:
-                i, j = sorted((place[a], place[b]))
-                urls = {"url": url[place[a]], "kept_url": url[place[b]]}
-                value = round(known.get((i, j), 0.0), 4)
-                found.append({"mode": mode, "seed": seed, "removed": a, "kept": b, **urls, "jaccard": value})
-            if unverified >= EACH:
+            loose = {a: b for a, b in gone[False].items() if a not in gone[True]}
+            for mode, pool in (("unverified", loose), ("verified", gone[True] if seed == 1 else {})):
+                new = sorted(one for one in pool.items() if one not in seen)
+                for a, b in rng.sample(new, min(len(new), left[mode])):
+                    i, j = sorted((place[a], place[b]))
+                    urls = {"url": url[place[a]], "kept_url": url[place[b]]}
+                    value = round(known.get((i, j), 0.0), 4)
+                    found.append({"mode": mode, "seed": seed, "removed": a, "kept": b, **urls, "jaccard": value})
+                    seen.add((a, b))
+                    left[mode] -= 1
+            if not left["unverified"]:
                 break
     return sorted(found, key=lambda row: (row["mode"], row["seed"], row["url"], row["removed"]))
 
@@ -114,9 +115,14 @@ def wilson(hits: int, n: int, z: float = 1.96) -> list[float]:
     return [round((middle - half) / (1 + z * z / n), 4), round((middle + half) / (1 + z * z / n), 4)]
 
 
+def verdicts(path: Path = FILE) -> list[dict[str, Any]]:
+    """All pairs that were read, with `verdict` and `reason`."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
 def summary(path: Path = FILE) -> dict[str, Any]:
     """Counts of verdicts by mode, and the share of wrong deletions."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = verdicts(path)
     out: dict[str, Any] = {}
     for mode, seeds in (("verified", "all"), ("unverified", "all"), ("unverified", "default seed")):
         some = [row for row in rows if row["mode"] == mode and (seeds == "all" or row["seed"] == 1)]
@@ -139,15 +145,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draw", type=Path, help="write the pairs to read here")
     parser.add_argument("--show", nargs="+", help="a file of pairs, and the first and last to print")
+    parser.add_argument("--verified", type=int, default=100, help="removals with verification to draw")
+    parser.add_argument("--unverified", type=int, default=100, help="removals that only the other mode makes")
+    parser.add_argument("--seed", type=int, default=20, help="of the draw")
     args = parser.parse_args()
     if args.show:
-        rows = [json.loads(line) for line in Path(args.show[0]).read_text(encoding="utf-8").splitlines()]
+        rows = verdicts(Path(args.show[0]))
         bounds = [int(one) for one in args.show[1:]]
         show(pages(), rows, *(bounds + [0, len(rows)][len(bounds) :]))
         return
     if args.draw:
         docs = pages()
-        found = draw(docs, all_pairs([shingle_set(text) for text in docs["text"].to_pylist()]))
+        pairs = all_pairs([shingle_set(text) for text in docs["text"].to_pylist()])
+        found = draw(docs, pairs, {"verified": args.verified, "unverified": args.unverified}, args.seed)
         lines = [json.dumps(row, ensure_ascii=False) for row in found]
         args.draw.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return
