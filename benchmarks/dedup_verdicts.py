@@ -7,7 +7,7 @@
 The first draws removals of the default MinHash dedup, and some that only the mode without verification makes: with the
 default seed of the permutations as many as there are, and then others with the seeds that follow; pairs that have a
 verdict are left out. The second prints each pair with what differs. The third counts the verdicts that were given by
-reading these, one a line in results/dedup_verdicts.jsonl, with Wilson intervals, and writes results/dedup_verdicts.json:
+reading these, one a line in results/dedup_verdicts.jsonl, with Wilson intervals, and writes its own .json:
 
 - `same`: one document. Copies, mirrors, all of it in the kept one, an untranslated page but for labels and at most a
   sentence or a tenth.
