@@ -247,7 +247,7 @@ def apply_cuts(task: _Task) -> dict[str, Any]:
         dropped_schema = dropped_schema.append(pa.field(name, pa.string()))
     name = f"{task.index:05d}.parquet"
     folder = Path(task.folder)
-    rows = edited = cut_bytes = text_size = 0
+    rows = edited = spans = span_bytes = text_size = 0
     reasons: dict[str, int] = {}
     with parquet_shards((folder / "kept" / name, kept_schema), (folder / "dropped" / name, dropped_schema)) as (
         kept_file,
@@ -261,7 +261,8 @@ def apply_cuts(task: _Task) -> dict[str, Any]:
             made, reason = step.edited(table, own)
             rows += table.num_rows
             edited += len(np.unique(own.rows))
-            cut_bytes += int((own.ends - own.starts).sum())
+            spans += len(own.rows)
+            span_bytes += int((own.ends - own.starts).sum())
             text_size += int(text.offsets[-1] - text.offsets[0])
             lost = pc.is_valid(reason)
             kept_file.write(made.filter(pc.invert(lost)))
@@ -273,7 +274,7 @@ def apply_cuts(task: _Task) -> dict[str, Any]:
             dropped_file.write(gone)
         files = [kept_file.close(), dropped_file.close()]
     count = {"stage": step.name, "n_in": rows, "n_split": 0, "n_kept": files[0]["rows"], "dropped": reasons}
-    repeats = {"documents": edited, "spans": len(found.rows), "bytes": cut_bytes, "of_bytes": text_size}
+    repeats = {"documents": edited, "spans": spans, "bytes": span_bytes, "of_bytes": text_size}
     return {"files": files, "n_in": rows, "counts": [count], "repeats": repeats}
 
 

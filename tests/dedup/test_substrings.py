@@ -200,6 +200,7 @@ def test_against_a_dictionary_of_windows(tmp_path_factory, texts, unit, least, k
             number += 1
     options = {"unit": unit, "min_tokens": least, "keep_one": keep_one, "max_count": max_count, "action": "mark"}
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.store.os.fsync", lambda handle: None)  # many small files
         if small:
             bounded(patch)
         kept, dropped, _ = run(tmp_path_factory.mktemp("sub"), shards, **options)
@@ -260,14 +261,14 @@ def test_a_text_that_repeats_itself_keeps_its_first_window(tmp_path):
 
 def test_the_policy_says_which_is_kept(tmp_path):
     span = numbered(0, 60)
-    shards = [[("b", f"{numbered(100, 9)} {span}")], [("a", f"{span} {numbered(200, 9)}")]]
+    shards = [[("b", f"{numbered(100, 6)} {span}")], [("a", f"{span} {numbered(200, 9)}")]]
     texts = {}
     for name, keep in (("by id", ()), ("by number", ("-number",)), ("shortest", ("text.bytes",))):
         kept, _, _ = run(tmp_path / name, shards, keep=keep)
         texts[name] = {row["id"]: span in row["text"] for row in kept}
     assert texts["by id"] == {"a": True, "b": False}
     assert texts["by number"] == {"a": False, "b": True}
-    assert texts["shortest"] == {"a": True, "b": False} or len(numbered(100, 9)) < len(numbered(200, 9))
+    assert texts["shortest"] == {"a": False, "b": True}
 
 
 def test_order_of_files_rows_and_sizes_change_nothing(tmp_path, monkeypatch):
@@ -286,7 +287,7 @@ def test_order_of_files_rows_and_sizes_change_nothing(tmp_path, monkeypatch):
             sorted([(r["id"], r["text"], str(r["cut_spans"])) for r in kept] + [(r["id"], "gone") for r in dropped])
         )
     assert results[0] == results[1] == results[2] == results[3]
-    assert sum("w" in one[1] for one in results[0]) >= 1 and any(one[2] != "[]" for one in results[0] if len(one) == 3)
+    assert any(one[2] != "[]" for one in results[0] if len(one) == 3)
 
 
 class Threads(InlineRunner):
