@@ -48,6 +48,26 @@ def united(rows: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.
     return Found(rows[at], starts[at], reach[last] - number[last])
 
 
+def found_in_block(windows: pa.Table, verdicts: pa.Table) -> Found:
+    """What goes of a block's windows, by the verdicts on their classes; a class without one is no repeat."""
+    from .kernels.substrings import CUT, FIRST, UNIQUE
+
+    rows, starts, ends, classes = (windows[name].to_numpy() for name in ("row", "start", "end", "class"))
+    is_first = windows["first"].to_numpy()
+    firsts = np.zeros(int(classes.max(initial=-1)) + 1, np.int64)
+    at = np.flatnonzero(is_first)
+    firsts[classes[at]] = at
+    verdict = np.full(len(firsts), UNIQUE, np.int8)
+    verdict[verdicts["class"].to_numpy()] = np.where(verdicts["first"].to_numpy(), FIRST, CUT)
+    of_window = verdict[classes]
+    goes = (of_window == CUT) | ((of_window == FIRST) & ~is_first)
+    rows, starts, ends, classes, of_window = (one[goes] for one in (rows, starts, ends, classes, of_window))
+    stays = firsts[classes]
+    beside = (of_window == FIRST) & (windows["row"].to_numpy()[stays] == rows)
+    starts = np.where(beside, np.maximum(starts, windows["end"].to_numpy()[stays]), starts)
+    return united(rows, starts, ends)
+
+
 def whole_words(text: Text, found: Found) -> Found:
     """Spans of any bytes, shortened to begin and end where words do; rows are the text's documents."""
     from filters.kernels import segments

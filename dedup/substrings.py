@@ -51,7 +51,17 @@ from .keeper import HELP, KeeperPolicy
 from .removal import block_of, blocks
 from .shuffle import files_in, partition_count, read_partition, remove, write_partitions
 from .substring_blocks import Classes, Region, blocks_of, classes_of, regions_of
-from .substring_cuts import EXTEND, SPANS, Found, SpanEditor, between_words, extended, span_column, united, whole_words
+from .substring_cuts import (
+    EXTEND,
+    SPANS,
+    Found,
+    SpanEditor,
+    between_words,
+    extended,
+    found_in_block,
+    span_column,
+    whole_words,
+)
 from .substring_order import order_values, rank_all, ranks_of, write_documents
 from .substring_windows import UNITS, pieces, text_bytes, text_column, windows_of
 
@@ -211,29 +221,10 @@ def found_in(task: _Task) -> Found:
     for b in range(task.blocks):
         assert verdicts is not None
         own = verdicts.filter(pc.equal(verdicts["block"], b))
-        parts.append(_found_in_block(read_partition([task.file("windows", b)], 0), own))
+        parts.append(found_in_block(read_partition([task.file("windows", b)], 0), own))
     joined = zip(*((p.rows, p.starts, p.ends) for p in parts), strict=True) if parts else [[nothing]] * 3
     rows, starts, ends = (np.concatenate(one) for one in joined)
     return Found(rows, starts, ends)
-
-
-def _found_in_block(windows: pa.Table, verdicts: pa.Table) -> Found:
-    from .kernels.substrings import CUT, FIRST, UNIQUE
-
-    rows, starts, ends, classes = (windows[name].to_numpy() for name in ("row", "start", "end", "class"))
-    is_first = windows["first"].to_numpy()
-    firsts = np.zeros(int(classes.max(initial=-1)) + 1, np.int64)
-    at = np.flatnonzero(is_first)
-    firsts[classes[at]] = at
-    verdict = np.full(len(firsts), UNIQUE, np.int8)
-    verdict[verdicts["class"].to_numpy()] = np.where(verdicts["first"].to_numpy(), FIRST, CUT)
-    of_window = verdict[classes]
-    goes = (of_window == CUT) | ((of_window == FIRST) & ~is_first)
-    rows, starts, ends, classes, of_window = (one[goes] for one in (rows, starts, ends, classes, of_window))
-    stays = firsts[classes]
-    beside = (of_window == FIRST) & (windows["row"].to_numpy()[stays] == rows)
-    starts = np.where(beside, np.maximum(starts, windows["end"].to_numpy()[stays]), starts)
-    return united(rows, starts, ends)
 
 
 def apply_cuts(task: _Task) -> dict[str, Any]:
