@@ -252,6 +252,22 @@ def test_spans_of_an_editor(made, tmp_path):
         assert raw[: e["start"]].decode().endswith(e["before"]) and raw[e["end"] :].decode().startswith(e["after"])
 
 
+def test_spans_that_a_global_step_cut(tmp_path):
+    """What `line_dedup` took, with the texts of the step before it."""
+    menu = "home news sport weather and more"
+    docs = documents(40)
+    texts = [f"{menu}\n{text}" if i % 2 else text for i, text in enumerate(docs["text"].to_pylist())]
+    docs = docs.set_column(docs.column_names.index("text"), "text", pa.array(texts, pa.large_string()))
+    folder = run(tmp_path, docs, steps=["t_score", {"line_dedup": {"min_words": 6}}])
+    shown = stage_of(inspect_run([folder]), "line_dedup")
+    kept = [r for r in rows(folder, "02-line_dedup") if r["cut_spans"]]
+    assert shown["kind"] == "editor" and len(kept) > 3
+    (kind,) = shown["spans"]["kinds"]
+    assert (kind["kind"], kind["spans"], kind["bytes"]) == ("repeated_line", len(kept), len(kept) * len(menu))
+    assert all(e["taken"] == menu and e["before"] == "" for e in shown["spans"]["examples"])
+    assert len(shown["spans"]["examples"]) == 3
+
+
 def test_spans_of_a_later_editor(tmp_path):
     """The text that it read was never written: the editor before it is run again."""
     docs = documents(200)
