@@ -12,6 +12,13 @@ from pipeline.recipe import build, override, read_recipe
 from pipeline.stage import CUT_SPANS, Editor, registered, split
 from tests.runs import run_recipe
 
+GLOBAL = {
+    "fineweb": ["minhash_dedup"],
+    "fineweb2": ["minhash_dedup"],
+    "c4": ["exact_dedup"],
+    "refinedweb": ["minhash_dedup", "substring_dedup", "exact_dedup"],
+    "dclm": ["line_dedup"],
+}
 ORDERS = {
     "fineweb": "url extract language gopher_repetition gopher_quality c4_lines c4_documents fineweb_quality",
     "fineweb2": "url extract language gopher_repetition fineweb_quality gopher_quality mojibake_repair",
@@ -26,6 +33,8 @@ def test_the_published_order(name):
     stages = [s.name for step in build(read_recipe(name), name).steps for s in getattr(step, "stages", [])]
     wanted = ORDERS[name].split()
     assert [s for s in stages if s in wanted] == wanted
+    steps = [step.name for step in build(read_recipe(name), name).steps]
+    assert [step for step in steps if step.endswith("_dedup")] == GLOBAL[name]
 
 
 @pytest.fixture(scope="module")
