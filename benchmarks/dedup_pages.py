@@ -13,7 +13,7 @@ import json
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,11 @@ from numpy.typing import NDArray
 from .common import SHARED
 from .texts import FOLDER, real_pages
 
+if TYPE_CHECKING:
+    from pipeline.runner import Runner
+
 SHINGLE = 5
+ROWS_PER_SHARD = 2000
 SEPARATORS = ".,\u060c\u066b\u2396\u2397\u2398"
 """May part the digits of one number (datatrove 0.10.1, utils/text.py)."""
 
@@ -123,19 +127,21 @@ def all_pairs(sets: list[NDArray[np.uint64]], floor: float = 0.1, block: int = 5
 
 
 def write_shards(docs: pa.Table, folder: Path) -> Any:
-    """The pages as shards, one a source, and the artefact that a step reads."""
+    """The pages as shards, in their order, and the artefact that a step reads."""
     from pipeline.steps import Artefact
 
     folder.mkdir(parents=True, exist_ok=True)
     names = []
-    for index, source in enumerate(dict.fromkeys(docs["source"].to_pylist())):
+    for index, first in enumerate(range(0, docs.num_rows, ROWS_PER_SHARD)):
         names.append(f"{index:05d}.parquet")
-        mask = pa.array([one == source for one in docs["source"].to_pylist()])
-        pq.write_table(docs.filter(mask).drop_columns(["source", "cluster"]), folder / names[-1], compression="zstd")
+        shard = docs.slice(first, ROWS_PER_SHARD).drop_columns(["source", "cluster"])
+        pq.write_table(shard, folder / names[-1], compression="zstd")
     return Artefact("documents", folder, "pages", tuple(names), docs.num_rows)
 
 
-def deduplicated(documents: Any, target: Path, **options: Any) -> tuple[pa.Table, dict[str, Any]]:
+def deduplicated(
+    documents: Any, target: Path, runner: Runner | None = None, **options: Any
+) -> tuple[pa.Table, dict[str, Any]]:
     """(id, duplicate_of, similarity of each removed document; the report) of a run in this process."""
     from dedup.minhash import MinhashDedup
     from pipeline.progress import Progress
@@ -148,7 +154,7 @@ def deduplicated(documents: Any, target: Path, **options: Any) -> tuple[pa.Table
     folder = StepFolder(target)
     folder.begin("truth", {})
     progress = Progress(quiet=True, stream=io.StringIO())
-    manifest = step.run(StepContext("minhash", folder, {"documents": documents}, InlineRunner(), progress))
+    manifest = step.run(StepContext("minhash", folder, {"documents": documents}, runner or InlineRunner(), progress))
     files = [target / one["file"] for one in manifest["files"] if one["file"].startswith("dropped/")]
     return pa.concat_tables([pq.read_table(f, columns=["id", "duplicate_of", "similarity"]) for f in files]), manifest[
         "report"

@@ -8,9 +8,10 @@ documents as Parquet, text-dedup the kept ones as a `datasets` folder, datasketc
 #29, datatrove's by its English tokenizer (spaCy) as FineWeb ran it, both after datatrove's normalisation; text-dedup's
 are what its pattern \\W leaves, in small letters; for datasketch the caller has to cut them (see peers/datasketch_lsh).
 
-Each run is a new process, in turn with the others, ours without Ray. Wall and CPU seconds (its threads and children
-included) and peak memory are the system's own account of the process; the start is the same command on three short
-documents and is taken off. Documents a second and core are by CPU seconds, as the machine may be busy.
+Each run is a new process, in turn with the others, ours without Ray. Seconds are without the start: by each system's
+own clock after a first text (imports and tokenizers or kernels loaded), and of text-dedup the process's less those of
+the same command on three short documents, which is the start of all in the table. Peak memory is Linux' of the
+process. Documents a second and core are by CPU seconds of all threads, as the machine may be busy.
 
 Agreement: of the pairs in each bin of true Jaccard (`dedup_pages`), the share of which one went; and the overlap of
 the sets of removed documents with ours, which also tells of the choice of the kept copy: ours the longest, then
@@ -27,6 +28,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,15 +46,15 @@ TEXT_DEDUP = Path(os.environ.get("GRISTMILL_TEXT_DEDUP", ROOT / ".venv-text-dedu
 SCRIPTS = Path(__file__).parent / "peers"
 EDGES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.0, 1.0 + 1e-9)
 SLOW = ("datatrove", "text_dedup")
-SEED, ROWS_PER_SHARD = 71, 10_000
+SEED, GENERATED_PER_SHARD = 71, 10_000
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
-def command(system: str, shards: Path, work: Path) -> list[str]:
-    """What to run."""
+def command(system: str, shards: Path, work: Path, small: Path) -> list[str]:
+    """What to run; ours reads the `small` corpus first."""
     if system.startswith("gristmill"):
         verify = "no" if system.endswith("unverified") else "yes"
-        return [sys.executable, "-m", "benchmarks.dedup_peers", "--child", str(shards), str(work), verify]
+        return [sys.executable, "-m", "benchmarks.dedup_peers", "--child", str(shards), str(work), verify, str(small)]
     if system == "datatrove":
         return [str(PEER), str(SCRIPTS / "datatrove_minhash.py"), str(shards), str(work)]
     if system == "datasketch":
@@ -66,15 +68,31 @@ def command(system: str, shards: Path, work: Path) -> list[str]:
     return [str(TEXT_DEDUP), "-m", "text_dedup.minhash", *flat]
 
 
-def child(shards: Path, work: Path, verify: bool) -> None:
-    """Our run, in a process of its own."""
+def child(shards: Path, work: Path, verify: bool, small: Path) -> None:
+    """Our run, in a process of its own, after one over a small corpus that loads all there is to load."""
+    from pipeline.runner import InlineRunner
     from pipeline.steps import Artefact
 
-    files = tuple(sorted(path.name for path in shards.glob("*.parquet")))
-    rows = sum(pq.ParquetFile(shards / file).metadata.num_rows for file in files)
-    documents = Artefact("documents", shards, "pages", files, rows)
-    table, report = deduplicated(documents, work / "step", verify=verify)
-    (work / "found.json").write_text(json.dumps({"removed": table["id"].to_pylist(), "compared": report["compared"]}))
+    cpu: dict[str, float] = {}
+
+    class Timed(InlineRunner):
+        def map(self, function: Any, tasks: Any, **more: Any) -> None:
+            start = time.process_time()
+            super().map(function, tasks, **more)
+            cpu[function.__name__] = cpu.get(function.__name__, 0.0) + time.process_time() - start
+
+    def documents(folder: Path) -> Artefact:
+        files = tuple(sorted(path.name for path in folder.glob("*.parquet")))
+        rows = sum(pq.ParquetFile(folder / file).metadata.num_rows for file in files)
+        return Artefact("documents", folder, "pages", files, rows)
+
+    deduplicated(documents(small), work / "small", Timed(), verify=verify)
+    cpu.clear()
+    start, start_cpu = time.perf_counter(), time.process_time()
+    table, report = deduplicated(documents(shards), work / "step", Timed(), verify=verify)
+    whole = {"wall_s": time.perf_counter() - start, "cpu_s": time.process_time() - start_cpu}
+    found = {"removed": table["id"].to_pylist(), "compared": report["compared"], "parts": cpu, **whole}
+    (work / "found.json").write_text(json.dumps(found))
 
 
 LAUNCHER = """
@@ -99,6 +117,18 @@ def measured(argv: list[str], work: Path) -> dict[str, float]:
     if status:
         raise SystemExit(f"{' '.join(argv[:3])} failed: {(work / 'stderr').read_text()[-2000:]}")
     return {"wall_s": wall, "cpu_s": cpu, "peak_mb": peak}
+
+
+def inner(system: str, work: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Wall and CPU seconds without the start, and CPU seconds by part, by a system's own clock if it has one."""
+    if system == "text_dedup":
+        return {}, {}
+    if system == "datatrove":
+        stages = json.loads((work / "stdout").read_text().splitlines()[-1])["stages"]
+        whole = {key: sum(one[key] for one in stages.values()) for key in ("wall_s", "cpu_s")}
+        return whole, {name: one["cpu_s"] for name, one in stages.items()}
+    found = json.loads((work / "found.json").read_text())
+    return {key: found[key] for key in ("wall_s", "cpu_s")}, found["parts"]
 
 
 def removed(system: str, shards: Path, work: Path) -> set[str]:
@@ -130,8 +160,8 @@ def generated(count: int) -> Callable[[Path], list[str]]:
     def make(folder: Path) -> list[str]:
         from .dedup_corpus import write_shard
 
-        for i, first in enumerate(range(0, count, ROWS_PER_SHARD)):
-            write_shard(folder / f"{i:05d}.parquet", first, min(ROWS_PER_SHARD, count - first), count, SEED)
+        for i, first in enumerate(range(0, count, GENERATED_PER_SHARD)):
+            write_shard(folder / f"{i:05d}.parquet", first, min(GENERATED_PER_SHARD, count - first), count, SEED)
         return list(pq.read_table(folder, columns=["id"])["id"].to_pylist())
 
     return make
@@ -165,6 +195,8 @@ def corpus(make: Callable[[Path], list[str]], systems: list[str], runs: int, slo
     raw: dict[str, list[dict[str, float]]] = {name: [] for name in systems}
     start: dict[str, list[dict[str, float]]] = {name: [] for name in systems}
     gone: dict[str, set[str]] = {}
+    own: dict[str, list[dict[str, float]]] = {name: [] for name in systems}
+    inside: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shards, small = folder / "shards", folder / "tiny"
@@ -174,37 +206,43 @@ def corpus(make: Callable[[Path], list[str]], systems: list[str], runs: int, slo
         texts = pq.read_table(shards, columns=["text"])["text"]
         size = texts.nbytes
         pairs = all_pairs([shingle_set(text) for text in texts.to_pylist()], EDGES[0])
-        measured(command("gristmill", small, folder / "warm"), folder / "warm")  # kernels compiled and kept
+        measured(command("gristmill", small, folder / "warm", small), folder / "warm")  # kernels compiled and kept
         for turn in range(runs):
             for system in systems:
                 if system in SLOW and turn >= slow_runs:
                     continue
                 for source, into in ((small, start), (shards, raw)):
                     work = folder / f"{system}-{turn}-{source.name}"
-                    into[system].append(measured(command(system, source, work), work))
+                    into[system].append(measured(command(system, source, work, small), work))
+                whole, inside[system] = inner(system, folder / f"{system}-{turn}-shards")
+                own[system].append(whole or _difference(raw[system][-1], start[system][-1]))
                 gone.setdefault(system, removed(system, shards, folder / f"{system}-{turn}-shards"))
                 print(system, turn, raw[system][-1], flush=True)
     out: dict[str, Any] = {"documents": len(ids), "text_mb": round(size / 1e6, 1), "systems": {}}
     for system in systems:
-        wall, cpu, peak = (statistics.median(one[k] for one in raw[system]) for k in ("wall_s", "cpu_s", "peak_mb"))
-        wall0, cpu0 = (statistics.median(one[k] for one in start[system]) for k in ("wall_s", "cpu_s"))
+        wall, cpu = (statistics.median(one[key] for one in own[system]) for key in ("wall_s", "cpu_s"))
         out["systems"][system] = {
             "runs": len(raw[system]),
-            "wall_s": round(wall - wall0, 2),
-            "cpu_s": round(cpu - cpu0, 2),
-            "start_wall_s": round(wall0, 2),
-            "start_cpu_s": round(cpu0, 2),
-            "documents_per_cpu_s": round(len(ids) / (cpu - cpu0), 1),
-            "mb_per_cpu_s": round(size / 1e6 / (cpu - cpu0), 2),
-            "peak_mb": round(peak),
+            "wall_s": round(wall, 2),
+            "cpu_s": round(cpu, 2),
+            "start_wall_s": round(statistics.median(one["wall_s"] for one in start[system]), 2),
+            "start_cpu_s": round(statistics.median(one["cpu_s"] for one in start[system]), 2),
+            "documents_per_cpu_s": round(len(ids) / cpu, 1),
+            "mb_per_cpu_s": round(size / 1e6 / cpu, 2),
+            "peak_mb": round(statistics.median(one["peak_mb"] for one in raw[system])),
             "removed": len(gone[system]),
-            "raw": {"runs": raw[system], "starts": start[system]},
+            "parts_cpu_s_of_last_run": {name: round(value, 2) for name, value in inside[system].items()},
+            "raw": {"without_start": own[system], "processes": raw[system], "starts": start[system]},
         }
     base = out["systems"]["gristmill"]["documents_per_cpu_s"]
     out["times_as_fast_per_core"] = {
         name: round(base / row["documents_per_cpu_s"], 1) for name, row in out["systems"].items() if name != "gristmill"
     }
     return {**out, "agreement": agreement(gone, ids, pairs)}
+
+
+def _difference(whole: dict[str, float], start: dict[str, float]) -> dict[str, float]:
+    return {key: whole[key] - start[key] for key in ("wall_s", "cpu_s")}
 
 
 def main() -> None:
@@ -215,10 +253,11 @@ def main() -> None:
     parser.add_argument("--generated", type=int, default=50_000, help="made-up documents; 0: the real pages alone")
     parser.add_argument("--systems", nargs="+", default=["gristmill", "gristmill_unverified", *SLOW, "datasketch"])
     parser.add_argument("--no-write", action="store_true", help="print, and leave the result file alone")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        child(Path(args.child[0]), Path(args.child[1]), args.child[2] == "yes")
+        shards, work, verify, small = args.child
+        child(Path(shards), Path(work), verify == "yes", Path(small))
         return
     result = {"real": corpus(real, args.systems, args.runs, args.slow_runs)}
     if args.generated:

@@ -33,7 +33,7 @@ from dedup.shingles import shingle_hashes
 from dedup.signatures import band_keys, s_curve, signatures_of_hashes
 
 from .common import write
-from .dedup_pages import Pairs, all_pairs, deduplicated, pages, shingle_set, write_shards
+from .dedup_pages import ROWS_PER_SHARD, Pairs, all_pairs, deduplicated, pages, shingle_set, write_shards
 from .texts import PEER
 
 EDGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0, 1.0 + 1e-9)
@@ -172,16 +172,11 @@ def violations(table: pa.Table, place: dict[str, int], pairs: Pairs, threshold: 
     }
 
 
-def datatrove(shards: Path, docs: pa.Table, folder: Path) -> set[int]:
-    """The documents that datatrove removes; shards hold the sources one after the other."""
+def datatrove(shards: Path, folder: Path) -> set[int]:
+    """The documents that datatrove removes."""
     command = [str(PEER), str(PEER_SCRIPT), str(shards), str(folder)]
     found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
-    sources = docs["source"].to_pylist()
-    rows: dict[str, list[int]] = {}
-    for i, one in enumerate(sources):
-        rows.setdefault(one, []).append(i)
-    places = list(rows.values())
-    return {places[shard][row] for shard, row in found["removed"]}
+    return {shard * ROWS_PER_SHARD + row for shard, row in found["removed"]}
 
 
 def recrawls(docs: pa.Table, gone: set[int], pairs: Pairs, threshold: float) -> dict[str, Any]:
@@ -245,7 +240,7 @@ def main() -> None:
         loose, _ = deduplicated(documents, Path(name) / "unverified", verify=False)
         removed["unverified"] = {place[one] for one in loose["id"].to_pylist()}
         if not args.no_peer:
-            removed["datatrove"] = datatrove(Path(name) / "in", docs, Path(name) / "peer")
+            removed["datatrove"] = datatrove(Path(name) / "in", Path(name) / "peer")
     result = {
         "pages": n,
         "text_mb": round(docs["text"].nbytes / 1e6, 1),
