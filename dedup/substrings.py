@@ -275,6 +275,7 @@ class SubstringDedup(Step):
     """Cuts or marks spans of text that the corpus has more than once."""
 
     name: ClassVar[str] = "substring_dedup"
+    edits: ClassVar[bool] = True
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("documents",)
     sources: ClassVar[tuple[str, ...]] = (
