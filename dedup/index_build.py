@@ -5,10 +5,9 @@ Reads `id` and `text`, and `url` and `copies` where they are there.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,26 +17,11 @@ from pipeline.errors import ConfigError
 from pipeline.runner import Runner, Task
 
 from .index import Index, write_segment
-from .minhash import MinhashDedup
 from .minhash_parameters import MinhashParameters
 
 if TYPE_CHECKING:
     from pipeline.progress import Progress
     from pipeline.sources import DocumentsSource
-
-_SHAPE = ("preset", "bands", "rows", "unit", "ngram", "seed")
-
-IndexOptions = dataclasses.make_dataclass(
-    "IndexOptions",
-    [
-        (f.name, f.type, field(default=f.default, metadata=f.metadata))
-        for f in dataclasses.fields(MinhashDedup)
-        if f.name in _SHAPE
-    ],
-    namespace={"name": MinhashDedup.name, "__doc__": "The options of `minhash_dedup` that an index is bound to."},
-    frozen=True,
-    kw_only=True,
-)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,9 @@ from .settle import BLOCK_BYTES, EXTRA, LARGEST, SettleTask, settle
 from .shuffle import document_batches, partition_count, remove
 
 NODES_PER_FILE = 1 << 18
-"""Documents whose band keys a map task holds."""
+"""Documents whose band keys a map task holds at most."""
+KEYS_PER_FILE = 4_000_000
+"""And so many band keys of them at most: about 300 MB."""
 GROUP_BYTES = 256 << 20
 """Sets of a group, in the mean."""
 WORK = ("bands", "links", "stars", "labels", "groups", "spill", "verdicts")
@@ -67,6 +69,11 @@ def _keys(task: SignTask) -> Iterator[tuple[pa.Table, NDArray[np.int64], NDArray
             yield table, first + some, made[some]
 
 
+def nodes_per_file(bands: int) -> int:
+    """Documents of one file of band keys, but for the last of a shard."""
+    return max(1, min(NODES_PER_FILE, KEYS_PER_FILE // bands))
+
+
 def sign(task: SignTask) -> dict[str, Any]:
     """Write `bands/<shard>-<part>.arrow`: the band keys of the shard's documents that have a shingle."""
     folder = Path(task.folder)
@@ -87,7 +94,7 @@ def sign(task: SignTask) -> dict[str, Any]:
         nodes.append(lsh.nodes_of(task.index, rows))
         row += table.num_rows
         size += 0 if task.against else table["text"].nbytes
-        if sum(map(len, nodes)) >= NODES_PER_FILE:
+        if sum(map(len, nodes)) >= nodes_per_file(task.parameters.bands):
             flush()
     flush()
     return {"intermediate": entries, "n_in": row, "text_bytes": size}

@@ -6,13 +6,13 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-from . import cli_dedup_index
+from . import cli_dedup_index, cli_dedup_plan
 from .cli_stages import check_output, documents_source, export_run, io_options, mini_run
 from .options import DEDUP, given_options
 
 WORDS = tuple(name.removeprefix("dedup ") for name in DEDUP if name != "dedup")
 """Words after `dedup` that make a command of their own; a file of such a name is written `./lines`."""
-_OTHERS = (*cli_dedup_index.WORDS,)
+_OTHERS = (*cli_dedup_index.WORDS, *cli_dedup_plan.WORDS)
 """Further commands; longer ones first."""
 
 _FILES = "Parquet or JSONL(.gz, .zst) files, folders or globs"
@@ -91,6 +91,7 @@ _ALL = """Finds duplicates and keeps one of each. Without a further word: exact 
   gristmill dedup substrings FILES -o OUT    long spans that the files have more than once
   gristmill dedup minhash FILES -o OUT       documents that are alike
   gristmill dedup index build|add|remove|info|find    documents of earlier crawls, to dedup against
+  gristmill dedup plan --documents N         memory, disk and time that minhash will take
 
 Each has its own --help. Cheap before dear: exact, then minhash, then lines or substrings.
 
@@ -112,6 +113,7 @@ def add_commands(sub: Any) -> None:
         io_options(parser, _FILES)
         parser.set_defaults(function=_dedup)
     cli_dedup_index.add_commands(sub)
+    cli_dedup_plan.add_commands(sub)
 
 
 def joined(argv: list[str]) -> list[str]:

@@ -98,8 +98,9 @@ def _source(args: argparse.Namespace) -> Any:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from dedup.index_build import IndexOptions, build
+    from dedup.index_build import build
     from dedup.minhash import MinhashDedup
+    from dedup.minhash_options import IndexOptions
 
     from .progress import Progress
     from .stage import configured

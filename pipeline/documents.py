@@ -169,7 +169,8 @@ def _next(batches: Iterator[pa.RecordBatch], name: str, before: int) -> pa.Recor
         raise ConfigError(f"{name}: rows from {before:,} on can't be read, the file is damaged: {error}") from error
 
 
-def _open_jsonl(raw: IO[bytes], path: str) -> IO[bytes]:
+def open_jsonl(raw: IO[bytes], path: str) -> IO[bytes]:
+    """The lines of a JSON file, unpacked as its ending says."""
     if path.endswith(".gz"):
         return cast(IO[bytes], gzip.open(raw, "rb"))
     if path.endswith(".zst"):
@@ -195,7 +196,7 @@ def _read_jsonl(
     rows: list[dict[str, Any]] = []
     skips: list[Skip] = []
     records = 0
-    lines = iter(_open_jsonl(raw, split.path))
+    lines = iter(open_jsonl(raw, split.path))
     number = -1
     while True:
         try:
@@ -277,7 +278,7 @@ def _has_lang(raw: IO[bytes], path: str, text_field: str) -> bool:
     import zstandard
 
     try:
-        for line in itertools.islice(_open_jsonl(raw, path), PEEK):
+        for line in itertools.islice(open_jsonl(raw, path), PEEK):
             row = _row(line, 0, "", text_field, True) if b'"lang"' in line else None
             if isinstance(row, dict) and row[LANG] is not None:
                 return True

@@ -20,8 +20,8 @@ def option_classes(argv: Sequence[str]) -> list[type]:
     """The dataclasses whose fields become options of the command in `argv`."""
     words = [word for word in argv if not word.startswith("-")]
     command = words[0] if words else ""
-    if command in ("dedup index build", "dedup index add"):
-        return _index_options(command)
+    if command in ("dedup index build", "dedup index add", "dedup plan"):
+        return _dedup_options(command)
     if command not in ("extract", "filter", *DEDUP, "train-tokenizer", "tokenize", "pack", "pretrain"):
         return []
     from .sources import DocumentsSource, WarcSource
@@ -41,14 +41,14 @@ def option_classes(argv: Sequence[str]) -> list[type]:
     return [steps[command.replace("-", "_")], DocumentsSource]
 
 
-def _index_options(command: str) -> list[type]:
+def _dedup_options(command: str) -> list[type]:
     from .sources import DocumentsSource
 
     if command == "dedup index add":
         return [DocumentsSource]
-    from dedup.index_build import IndexOptions
+    from dedup.minhash_options import IndexOptions, PlanOptions
 
-    return [IndexOptions, DocumentsSource]
+    return [PlanOptions if command == "dedup plan" else IndexOptions, DocumentsSource]
 
 
 def add_options(parser: argparse.ArgumentParser, classes: Sequence[type]) -> None:
