@@ -2,8 +2,7 @@
 
 Speed: language identification, a quality model and a toxicity model on whole documents, one core. The library's side
 is its own `predict` a document, with line breaks made spaces and, where the card asks for it, the text normalised
-before the clock starts, which is in its favour. The two models are bundled ones where they are there, else models of
-the same shape trained here on the pages themselves.
+before the clock starts, which is in its favour.
 """
 
 from __future__ import annotations
@@ -18,32 +17,19 @@ import pyarrow as pa
 
 from filters.classifier.filter import bundled_models
 from filters.classifier.model import Classifier, load
-from filters.classifier.presets import preset
 from filters.classifier.texts import buffers
-from filters.classifier.training import fit
 from filters.language import default_model, identify
+from filters.quality import Quality
+from filters.toxicity import Hate, Nsfw
 
-from .common import ROOT, alternate, medians, write
+from .common import alternate, medians, write
 from .texts import real_texts
 
 LENGTHS = (500, 1000, 2000, 5000, 10_000, 20_000)
 
 
-def models(texts: list[str], folder: Path) -> dict[str, Path]:
-    """A quality and a toxicity model: the bundled ones, else stand-ins of the same shape."""
-    bundled = bundled_models()
-    found = {}
-    for kind, name in (("quality", "wikipedia"), ("toxicity", "toxicity")):
-        own = [path for stem, path in bundled.items() if stem.startswith(kind)]
-        if own:
-            found[kind] = own[0]
-            continue
-        found[kind] = folder / f"stand-in-{kind}.ftz"
-        if not found[kind].is_file():
-            some = [text[:5000] for text in texts[:2000]]
-            labels = ["long" if len(text) > 3000 else "short" for text in some]
-            fit(some, labels, found[kind], preset(name, bucket=100_000, dim=16, epoch=1, retrain=False))
-    return found
+MODELS = {"quality": "quality-en", "hate": "hate", "nsfw": "nsfw"}
+"""The bundled models that run in crawl-to-shards."""
 
 
 def speed(kind: str, path: Path, column: pa.Array, texts: list[str], runs: int) -> dict[str, Any]:
@@ -79,21 +65,25 @@ def speed(kind: str, path: Path, column: pa.Array, texts: list[str], runs: int) 
     }
 
 
-def together(paths: dict[str, Path], column: pa.Array, size: float, runs: int) -> dict[str, Any]:
-    """Language identification (whole documents), quality and toxicity one after the other."""
-    loaded = [load(path) for path in paths.values()]
+def together(column: pa.Array, languages: list[str], size: float, runs: int) -> dict[str, Any]:
+    """Language, quality, hate and nsfw one after the other, as stages: whole documents, hate and nsfw by sentence too.
 
-    def run() -> None:
-        identify(column, max_chars=1 << 40)
-        for one in loaded:
-            one.probabilities(column)
+    Each run gets texts of its own in memory, so that nothing is remembered from the run before.
+    """
+    stages = {"quality": Quality(), "hate": Hate(), "nsfw": Nsfw()}
+    lang = pa.array(languages)
+    for stage in stages.values():  # compile and load before the clock starts
+        stage.score(pa.table({"text": column[:8], "lang": lang[:8]}))
 
-    def as_shipped() -> None:
-        identify(column)
-        for one in loaded:
-            one.probabilities(column)
+    def run(max_chars: int) -> None:
+        own = pa.concat_arrays([column.slice(0, 0), column])
+        own = pa.Array.from_buffers(own.type, len(own), [None, own.buffers()[1], pa.py_buffer(bytes(own.buffers()[2]))])
+        identify(own, max_chars=max_chars)
+        docs = pa.table({"text": own, "lang": lang})
+        for stage in stages.values():
+            stage.score(docs)
 
-    seconds = alternate({"whole": run, "language_on_5000_characters": as_shipped}, runs)
+    seconds = alternate({"whole": lambda: run(1 << 40), "language_on_5000_characters": lambda: run(5000)}, runs)
     return {"seconds": seconds, "mb_per_second": {k: round(size / v, 2) for k, v in medians(seconds).items()}}
 
 
@@ -135,12 +125,11 @@ def main() -> None:
     texts = [text for text in real_texts()["text"].to_pylist() if text][:: args.every]
     column = pa.array(texts, pa.large_string())
     size = sum(len(text.encode()) for text in texts) / 1e6
-    folder = ROOT / "runs" / "bench-classifiers"
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = models(texts, folder)
+    bundled = bundled_models()
+    paths = {kind: bundled[name] for kind, name in MODELS.items()}
     for model in (default_model(), *paths.values()):  # compile and load before the clock starts
         load(model).probabilities(column[:8])
-    identify(column[:8])
+    languages, _ = identify(column)
     result = {
         "documents": len(texts),
         "megabytes": round(size, 2),
@@ -148,7 +137,7 @@ def main() -> None:
             kind: speed(kind, path, column, texts, args.runs)
             for kind, path in {"language": default_model(), **paths}.items()
         },
-        "together": together(paths, column, size, args.runs),
+        "together": together(column, list(languages), size, args.runs),
         "truncation": truncation(paths, texts),
         "note": "whole documents; the library's texts are normalised before its clock starts, ours within it",
     }
