@@ -248,13 +248,10 @@ def planned() -> list[list[Record]]:
         copy = Record(f"{page.key}+copy", "", _when(page.key, 2026), "dropped", "exact_dedup", why, "exact copy")
         out[number % 2].append(_html_record(page, hosts, copy, url=url))
     articles = [page for page in ordinary if page.type == "article"]
-    for number, page in enumerate(articles[11::13]):  # nearly the same page: one more line, one paragraph less
+    for number, page in enumerate(articles[11::13]):  # nearly the same page: one more line
         parts = page.body.split("\n\n")
-        body = (
-            "\n\n".join([*parts[:-1], NEAR[number % len(NEAR)]])
-            if number % 2
-            else page.body + "\n\n" + NEAR[number % len(NEAR)]
-        )
+        parts.insert(len(parts) // 2 if number % 2 else len(parts), NEAR[number % len(NEAR)])
+        body = "\n\n".join(parts)
         gone = page.key in marks and marks[page.key].fate[0] == "dropped"  # its near copy is then the only one
         fate = ("kept", "", "") if gone else NEAR_COPY
         near = Record(f"{page.key}+near", "", _when(page.key, 2026), *fate, "near copy")
@@ -284,7 +281,9 @@ NEAR = (
 
 def _wet(pages: list[Page]) -> Iterator[Record]:
     for page in pages:
-        lines = [line for line in page.body.splitlines() if line and not line.startswith(("|", "@@", "```", "#"))]
+        lines = [
+            line.lstrip("# ") for line in page.body.splitlines() if line and not line.startswith(("|", "@@", "```"))
+        ]
         text = "\n".join([*lines[1:], f"({page.host}, {page.date})"])
         fate = PLANTED_FATES.get(f"{page.key}+wet", NEAR_COPY)
         yield Record(
