@@ -211,7 +211,7 @@ def measure(documents: int, folder: Path, workers: int) -> dict[str, Any]:
         },
         "parts_s": parts(target, start),
         "kept": found["kept"],
-        "report": {k: report[k] for k in report if k != "largest_components"},
+        "report": {k: report[k] for k in report if k not in ("largest_components", "sampled_components")},
         "largest_component": report["largest_components"][:1],
         "truth": truth(target, documents),
     }

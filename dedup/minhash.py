@@ -30,7 +30,7 @@ from .index import Index
 from .keeper import HELP, KeeperPolicy
 from .minhash_parameters import MinhashParameters, with_shingles
 from .removal import split_all
-from .settle import BLOCK_BYTES, EXTRA, LARGEST, SettleTask, settle
+from .settle import BLOCK_BYTES, EXTRA, LARGEST, SAMPLED, SettleTask, settle
 from .shuffle import document_batches, partition_count, remove
 
 NODES_PER_FILE = 1 << 18
@@ -262,7 +262,8 @@ class MinhashDedup(Step):
             label=f"{context.step}: gather",
         )
         parts = sum(len(one["intermediate"]) for one in gathered)
-        compared = (self.verify, self.least_similarity, self.measure == "containment", self.max_compared, BLOCK_BYTES)
+        how = (self.verify, self.least_similarity, self.measure == "containment", self.max_compared)
+        compared = (*how, BLOCK_BYTES, max(2, SAMPLED // groups))
         settled = context.map(
             settle,
             [Task(f"settle-{g:05d}", SettleTask(g, folder, parts, given, policy, *compared)) for g in range(groups)],
@@ -289,4 +290,5 @@ class MinhashDedup(Step):
                 (row for one in settled for row in one.get("largest_components", [])),
                 key=lambda row: (-row["documents"], row["first"] or ""),
             )[:LARGEST],
+            "sampled_components": [row for one in settled for row in one.get("sampled_components", [])],
         }

@@ -35,6 +35,8 @@ SIMILARITY = "similarity"
 DUPLICATE_IN = "duplicate_in"
 LARGEST = 20
 """Components that a report names."""
+MEMBERS, SAMPLED = 8, 200
+"""Documents of each that it names, the policy's first; and random components of which several documents stay."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class SettleTask:
     containment: bool
     max_compared: int
     block_bytes: int = BLOCK_BYTES
+    sampled: int = SAMPLED
+    """Components to name of those of which several documents stay."""
 
 
 @dataclass
@@ -166,7 +170,7 @@ def settle(task: SettleTask) -> dict[str, Any]:
         "removed": int((partners >= 0).sum()),
         "compared": int(comparison.facts[0]),
         "more_than_max_compared": int(comparison.facts[1]),
-        **_shapes(frame, partners),
+        **_shapes(frame, partners, task.sampled),
     }
 
 
@@ -293,9 +297,14 @@ def _verdicts(frame: pl.DataFrame, partners: NDArray[np.int64], values: NDArray[
     )
 
 
-def _shapes(frame: pl.DataFrame, partners: NDArray[np.int64]) -> dict[str, Any]:
-    """Sizes of the components, and of the clusters (a kept document and those removed for it) that they came to."""
+def _shapes(frame: pl.DataFrame, partners: NDArray[np.int64], sampled: int) -> dict[str, Any]:
+    """Sizes of the components, and of the clusters (a kept document and those removed for it) that they came to.
+
+    With the largest components, and some by the hashes of their first ids, whatever the order of files.
+    """
     import polars as pl
+
+    from .hashing import raw_hashes
 
     gone = partners >= 0
     clusters = np.unique(partners[gone], return_counts=True)[1] + 1
@@ -305,8 +314,24 @@ def _shapes(frame: pl.DataFrame, partners: NDArray[np.int64]) -> dict[str, Any]:
         .agg(pl.len().alias("documents"), pl.col("kept").sum(), pl.col("id").first().alias("first"))
     )
     top = components.sort(["documents", "first"], descending=[True, False]).head(LARGEST)
+    several = components.filter(pl.col("kept") > 1)
+    ids = pl.Series(
+        values=raw_hashes(several["first"].fill_null("").to_arrow().cast(pa.large_string())), dtype=pl.UInt64
+    )
+    several = several.with_columns(ids.alias("key")).sort(["key", "first"]).head(sampled)
     return {
         "component_sizes": size_histogram(components["documents"].to_numpy().astype(np.int64)),
         "cluster_sizes": size_histogram(clusters.astype(np.int64)),
-        "largest_components": top.select("first", "documents", "kept").to_dicts(),
+        "largest_components": _named(frame, top),
+        "sampled_components": _named(frame, several),
     }
+
+
+def _named(frame: pl.DataFrame, components: pl.DataFrame) -> list[dict[str, Any]]:
+    """Components with the ids of some of their documents, those of indexes left out."""
+    import polars as pl
+
+    own = frame.filter(pl.col("own") & pl.col("root").is_in(components["root"].implode()))
+    members = own.group_by("root", maintain_order=True).agg(pl.col("id").head(MEMBERS).alias("members"))
+    named = components.join(members, on="root", how="left", maintain_order="left")
+    return named.select("first", "documents", "kept", pl.col("members").fill_null([])).to_dicts()

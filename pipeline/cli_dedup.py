@@ -6,13 +6,13 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-from . import cli_dedup_index, cli_dedup_plan
+from . import cli_dedup_index, cli_dedup_plan, cli_dedup_report
 from .cli_stages import check_output, documents_source, export_run, io_options, mini_run
 from .options import DEDUP, given_options
 
 WORDS = tuple(name.removeprefix("dedup ") for name in DEDUP if name != "dedup")
 """Words after `dedup` that make a command of their own; a file of such a name is written `./lines`."""
-_OTHERS = (*cli_dedup_index.WORDS, *cli_dedup_plan.WORDS)
+_OTHERS = (*cli_dedup_index.WORDS, *cli_dedup_plan.WORDS, *cli_dedup_report.WORDS)
 """Further commands; longer ones first."""
 
 _FILES = "Parquet or JSONL(.gz, .zst) files, folders or globs"
@@ -92,6 +92,7 @@ _ALL = """Finds duplicates and keeps one of each. Without a further word: exact 
   gristmill dedup minhash FILES -o OUT       documents that are alike
   gristmill dedup index build|add|remove|info|find    documents of earlier crawls, to dedup against
   gristmill dedup plan --documents N         memory, disk and time that minhash will take
+  gristmill dedup report RUN                 what went: shares, clusters, pairs with their differences
 
 Each has its own --help. Cheap before dear: exact, then minhash, then lines or substrings.
 
@@ -114,6 +115,7 @@ def add_commands(sub: Any) -> None:
         parser.set_defaults(function=_dedup)
     cli_dedup_index.add_commands(sub)
     cli_dedup_plan.add_commands(sub)
+    cli_dedup_report.add_commands(sub)
 
 
 def joined(argv: list[str]) -> list[str]:

@@ -112,7 +112,8 @@ def test_a_chain_of_likenesses_removes_only_neighbours(tmp_path):
     removed, _, result = settled(tmp_path, chain, threshold=0.7)
     assert sorted(removed) == [f"{i:03d}" for i in range(1, 50, 2)]
     assert result["component_sizes"] == {"64": 1}
-    assert result["largest_components"] == [{"first": "000", "documents": 50, "kept": 25}]
+    component = {"first": "000", "documents": 50, "kept": 25, "members": [f"{i:03d}" for i in range(8)]}
+    assert result["largest_components"] == result["sampled_components"] == [component]
 
 
 def test_more_than_max_compared(tmp_path):
