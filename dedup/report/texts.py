@@ -18,6 +18,8 @@ COMPARED_WORDS = 1500
 """Of each text, after what both begin with."""
 CONTEXT, SHOWN_WORDS, WORD_CHARS = 10, 350, 60
 
+_SPACELESS = "\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"
+_BETWEEN = re.compile(f"(?<=[{_SPACELESS}]) | (?=[{_SPACELESS}])")
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 
 
@@ -67,7 +69,8 @@ def _bounded(text: str) -> str:
 
 
 def word_diff(kept: str, gone: str) -> list[tuple[str, str]]:
-    """What makes `gone` of `kept`: pieces ("same" | "kept" | "gone" | "skip", text), words joined by spaces.
+    """What makes `gone` of `kept`: pieces ("same" | "kept" | "gone" | "skip", text), words joined by spaces
+    (but in scripts that have none).
 
     "skip" stands for words that are left out, its text says how many. The texts' beginnings are compared, from where
     they part on; as many words are shown as SHOWN_WORDS.
@@ -86,7 +89,8 @@ def word_diff(kept: str, gone: str) -> list[tuple[str, str]]:
         if words and room > 0:
             shown = words[:room]
             room -= len(shown)
-            pieces.append((kind, " ".join(w if len(w) <= WORD_CHARS else w[:WORD_CHARS] + "…" for w in shown)))
+            line = " ".join(w if len(w) <= WORD_CHARS else w[:WORD_CHARS] + "…" for w in shown)
+            pieces.append((kind, _BETWEEN.sub("", line)))
 
     def skip(count: int) -> None:
         if count and room > 0:

@@ -39,6 +39,8 @@ def test_differences():
         ("skip", "40 words the same"), ("same", " ".join(words[40:50])), ("gone", "NEW"),
         ("same", " ".join(words[50:60])), ("skip", "40 words the same")]  # fmt: skip
     assert word_diff("", "") == []
+    assert word_diff("这是,旧的 text 部分", "这是,新的 text 部分") == [
+        ("same", "这是,"), ("kept", "旧"), ("gone", "新"), ("same", "的text部分")]  # fmt: skip
     assert word_diff("a\n\nb", "a b") == [("same", "a"), ("kept", "⏎"), ("same", "b")]
 
 
