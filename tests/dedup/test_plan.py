@@ -15,6 +15,7 @@ from dedup import lsh, minhash, rates, shuffle
 from dedup.minhash import MinhashDedup
 from dedup.plan import Corpus, components_rounds, plan
 from dedup.plan_corpus import corpus_of
+from dedup.plan_table import put
 from pipeline.cli import main
 from pipeline.cli_dedup_plan import duration, size
 from pipeline.sources import DocumentsSource
@@ -192,6 +193,12 @@ def test_errors_are_one_line(tmp_path: Path, arguments, message, capsys):
     assert main(["dedup", "plan", *(str(tmp_path / "empty.jsonl") if a == "EMPTY" else a for a in arguments)]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_the_page_has_the_table():
+    text = (Path(__file__).parents[2] / "docs" / "dedup.md").read_text(encoding="utf-8")
+    assert put(text) == text, "run `make docs`"
+    assert text.count("| documents |") == 1 and "10,000,000,000" in text
 
 
 def test_as_a_person_reads_them():
