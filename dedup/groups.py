@@ -73,6 +73,7 @@ class GatherTask:
     verify: bool
     against: str = ""
     """The index that the shard is a file of; "" for documents."""
+    flush_bytes: int = FLUSH_BYTES
 
 
 def gather(task: GatherTask) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def gather(task: GatherTask) -> dict[str, Any]:
         part = _described(task, table, nodes[rows], roots[rows])
         waiting.append(part)
         size += part.nbytes
-        if size >= FLUSH_BYTES:
+        if size >= task.flush_bytes:
             flush()
     flush()
     return {"intermediate": entries, "n_in": len(nodes)}

@@ -25,7 +25,7 @@ from pipeline.steps import Artefact, Step, StepContext, register_step
 
 from . import lsh
 from .clusters import components
-from .groups import GatherTask, Labels, gather, label_nodes
+from .groups import FLUSH_BYTES, GatherTask, Labels, gather, label_nodes
 from .index import Index
 from .keeper import HELP, KeeperPolicy
 from .minhash_parameters import MinhashParameters, with_shingles
@@ -39,6 +39,8 @@ KEYS_PER_FILE = 4_000_000
 """And so many band keys of them at most: about 300 MB."""
 GROUP_BYTES = 256 << 20
 """Sets of a group, in the mean."""
+LEAST_GB = 2.0
+"""What a worker takes with partitions of KEYS_PER_PARTITION, LINKS_PER_PARTITION and GROUP_BYTES."""
 WORK = ("bands", "links", "stars", "labels", "groups", "spill", "verdicts")
 REASON = "near_duplicate"
 
@@ -136,6 +138,10 @@ class MinhashDedup(Step):
     max_compared: int = field(
         default=1000, metadata={"help": "kept documents that one is compared with at most, likeliest first"}
     )
+    worker_gb: float = field(
+        default=LEAST_GB,
+        metadata={"help": "memory that a worker may take; larger partitions are fewer, and change no result"},
+    )
 
     def check(self) -> None:
         from .presets import PRESETS
@@ -149,6 +155,8 @@ class MinhashDedup(Step):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{where}: {name} must be at least 1, not {value}")
+        if not self.worker_gb >= LEAST_GB:
+            raise ConfigError(f"{where}: worker_gb must be at least {LEAST_GB:g}, not {self.worker_gb}")
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise ConfigError(f"{where}: threshold must lie in (0, 1], not {self.threshold}")
         if self.measure not in ("jaccard", "containment"):
@@ -186,10 +194,14 @@ class MinhashDedup(Step):
         parameters = self.parameters
         return self.threshold if self.threshold is not None else (1 / parameters.bands) ** (1 / parameters.rows)
 
+    def partition(self, least: int) -> int:
+        """A size that is `least` with the least memory, and grows with the memory of a worker."""
+        return int(least * self.worker_gb / LEAST_GB)
+
     def config(self) -> dict[str, Any]:
         indexes = [Index.open(Path(path)).revision for path in self.against]
         return {
-            **super().config(),
+            **{name: value for name, value in super().config().items() if name != "worker_gb"},
             "indexes": indexes,
             "parameters": self.parameters.config(),
             "least_similarity": self.least_similarity,
@@ -220,7 +232,7 @@ class MinhashDedup(Step):
         inputs += [(str(file), path) for path in self.against for file in Index.open(Path(path)).files()]
         shards = len(inputs)
         rows = documents.rows + sum(pq.read_metadata(path).num_rows for path, index in inputs if index)
-        partitions = partition_count(rows * parameters.bands, lsh.KEYS_PER_PARTITION)
+        partitions = partition_count(rows * parameters.bands, self.partition(lsh.KEYS_PER_PARTITION))
         signed = context.map(
             sign,
             [
@@ -233,7 +245,7 @@ class MinhashDedup(Step):
         if not documents.rows or not files:
             return {"documents": documents.rows, "signed": documents.rows, "removed": 0}
         # a document's bands fall into different partitions: at most so many links
-        spread = partition_count(rows * parameters.bands // 4, lsh.LINKS_PER_PARTITION)
+        spread = partition_count(rows * parameters.bands // 4, self.partition(lsh.LINKS_PER_PARTITION))
         own = given if given < shards else lsh.MAX_SHARDS
         linked = context.map(
             lsh.link_buckets,
@@ -250,20 +262,21 @@ class MinhashDedup(Step):
         )
         nodes = sum(one["nodes"] for one in labels)
         size = 2 * sum(one["text_bytes"] for one in signed) // documents.rows + 8 * parameters.bands
-        groups = partition_count(2 * nodes * size, GROUP_BYTES)  # a set has 8 bytes a word; a node comes with its root
+        # a set has 8 bytes a word; a node comes with its root
+        groups = partition_count(2 * nodes * size, self.partition(GROUP_BYTES))
         policy = KeeperPolicy.parse(self.keep, f"step '{self.name}'")
         shared = (folder, spread, groups, policy, parameters, self.verify)
         gathered = context.map(
             gather,
             [
-                Task(f"gather-{i:05d}", GatherTask(i, shards, path, *shared, index))
+                Task(f"gather-{i:05d}", GatherTask(i, shards, path, *shared, index, self.partition(FLUSH_BYTES)))
                 for i, (path, index) in enumerate(inputs)
             ],
             label=f"{context.step}: gather",
         )
         parts = sum(len(one["intermediate"]) for one in gathered)
         how = (self.verify, self.least_similarity, self.measure == "containment", self.max_compared)
-        compared = (*how, BLOCK_BYTES, max(2, SAMPLED // groups))
+        compared = (*how, self.partition(BLOCK_BYTES), max(2, SAMPLED // groups))
         settled = context.map(
             settle,
             [Task(f"settle-{g:05d}", SettleTask(g, folder, parts, given, policy, *compared)) for g in range(groups)],

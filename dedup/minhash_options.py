@@ -24,5 +24,5 @@ def _some(name: str, fields: tuple[str, ...]) -> Any:
 
 IndexOptions = _some("IndexOptions", (*_SHAPE, "seed"))
 """What an index is bound to."""
-PlanOptions = _some("PlanOptions", (*_SHAPE, "threshold"))
+PlanOptions = _some("PlanOptions", (*_SHAPE, "threshold", "worker_gb"))
 """What a plan depends on."""

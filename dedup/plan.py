@@ -21,6 +21,9 @@ RECALL_AT = (0.5, 0.6, 0.7, 0.8, 0.9)
 BYTES_PER_SHARD = 512 << 20
 """Text of a shard where nothing else is said."""
 
+NAMES = {"settle": "compare", "apply": "split"}
+"""Of parts, where a person reads another one than their tasks have."""
+
 # bytes on disk, measured with LZ4 (and zstd for documents)
 KEY_BYTES, NODE_BYTES, REPEATED_NODE_BYTES = 8.0, 4.5, 0.25
 """Of a band key, which doesn't compress; of a node; of a node that the row before has too."""
@@ -75,14 +78,15 @@ class Shape:
     removed: int
     in_components: int
     linked: int
+    set_files: int
     groups: int
 
 
 def shape(corpus: Corpus, step: MinhashDedup) -> Shape:
     """By the same formulas as `MinhashDedup`."""
     bands, n = step.parameters.bands, corpus.documents
-    partitions = partition_count(n * bands, lsh.KEYS_PER_PARTITION)
-    spread = partition_count(n * bands // 4, lsh.LINKS_PER_PARTITION)
+    partitions = partition_count(n * bands, step.partition(lsh.KEYS_PER_PARTITION))
+    spread = partition_count(n * bands // 4, step.partition(lsh.LINKS_PER_PARTITION))
     removed = round(n * corpus.duplicates)
     company = min(n, round(IN_COMPONENT * removed))
     # a pair makes a link in each partition in which it shares a band
@@ -99,7 +103,8 @@ def shape(corpus: Corpus, step: MinhashDedup) -> Shape:
         removed=removed,
         in_components=company,
         linked=leaves,
-        groups=partition_count(2 * leaves * size, minhash.GROUP_BYTES),
+        set_files=max(corpus.shards, round(company * _set_bytes(corpus, step) / step.partition(FLUSH_BYTES))),
+        groups=partition_count(2 * leaves * size, step.partition(minhash.GROUP_BYTES)),
     )
 
 
@@ -111,7 +116,6 @@ def disk(corpus: Corpus, step: MinhashDedup, of: Shape) -> dict[str, int]:
     ends = 1 if of.link_partitions == 1 else 2
     stars = LINK_BYTES * of.linked
     blocks = removal.blocks(corpus.shards)
-    group_files = max(corpus.shards, round(of.in_components * _set_bytes(corpus, step) / FLUSH_BYTES))
     text = corpus.documents * corpus.bytes_per_document
     return {
         "bands": round(of.band_keys * (KEY_BYTES + node) + of.band_files * p * PART_BYTES),
@@ -120,7 +124,7 @@ def disk(corpus: Corpus, step: MinhashDedup, of: Shape) -> dict[str, int]:
         "labels": round(LABEL_BYTES * of.in_components + of.link_partitions * blocks * PART_BYTES),
         "groups": round(
             of.in_components * (SHINGLE_BYTES * corpus.shingles + 8 * bands + GATHERED_BYTES)
-            + group_files * of.groups * PART_BYTES
+            + of.set_files * of.groups * PART_BYTES
         ),
         "verdicts": round(of.removed * VERDICT_BYTES + of.groups * blocks * PART_BYTES),
         "kept and dropped": round(text * OUTPUT_SHARE + corpus.documents * DOCUMENT_BYTES),
@@ -140,12 +144,14 @@ def memory(corpus: Corpus, step: MinhashDedup, of: Shape) -> dict[str, int]:
     keys = min(minhash.nodes_per_file(parameters.bands), -(-n // corpus.shards)) * parameters.bands
     blocks, sets = removal.blocks(corpus.shards), _set_bytes(corpus, step)
     group = of.in_components / of.groups
-    held = min(group * sets, 2 * settle.BLOCK_BYTES)
+    held = min(group * sets, 2 * step.partition(settle.BLOCK_BYTES))
     need = {
         "sign": text + signatures + keys * SIGN_KEY_BYTES,
         "link": of.band_keys / of.partitions * LINK_KEY_BYTES,
         "components": of.links * (1 if of.link_partitions == 1 else 2) / of.link_partitions * LINK_MEMORY_BYTES,
-        "gather": text + 3 * FLUSH_BYTES + of.in_components / blocks * NODE_MEMORY_BYTES,
+        "gather": text
+        + 3 * min(step.partition(FLUSH_BYTES), of.in_components * sets)
+        + of.in_components / blocks * NODE_MEMORY_BYTES,
         "compare": COPIES_OF_SETS * held + group * 250,
         "split": text + of.in_components / blocks * 3 * VERDICT_BYTES,
     }
@@ -167,14 +173,14 @@ def seconds(corpus: Corpus, step: MinhashDedup, of: Shape, workers: int) -> dict
         "link": (of.band_files * of.partitions, of.partitions),
         "components": ((of.partitions + 2 * rounds * of.link_partitions) * of.link_partitions, of.link_partitions),
         "gather": (corpus.shards * of.link_partitions, blocks),
-        "settle": (2 * corpus.shards * of.groups, of.groups),
+        "settle": (2 * of.set_files * of.groups, of.groups),
         "apply": (corpus.shards * of.groups, blocks),
     }
     found = {"start": rates.STARTUP_S}
     for part, units in rates.UNITS.items():
         count, width = parts.get(part, (0, 0))
         reading = count * (rates.PART_S + width * rates.PART_OF_FILE_S)
-        found[part] = (sum(work[unit] for unit in units) / rates.PER_CORE[part] + reading) / workers
+        found[NAMES.get(part, part)] = (sum(work[unit] for unit in units) / rates.PER_CORE[part] + reading) / workers
     return found
 
 
@@ -200,12 +206,15 @@ def warnings(corpus: Corpus, of: Shape, memory_bytes: int) -> list[str]:
     if parts > 1_000_000 and keys < 1000:
         said.append(
             f"band keys lie in {of.band_files:,} files of {of.partitions:,} partitions, {keys:,.0f} keys each: small "
-            f"reads. Shards of {minhash.NODES_PER_FILE:,} documents or more make the fewest files"
+            f"reads. Larger shards make fewer files, a larger worker_gb fewer partitions"
+        )
+    reads = 2 * of.set_files * of.groups
+    if reads > 100_000_000:
+        said.append(
+            f"sets to compare are read in {reads:,} small parts: larger shards and a larger worker_gb make them fewer"
         )
     if memory_bytes > 4 << 30:
-        said.append(
-            f"a worker takes {memory_bytes / 2**30:.1f} GiB: start fewer workers than cores if that is too much"
-        )
+        said.append(f"a worker takes {memory_bytes / 2**30:.1f} GiB: perhaps start fewer workers than there are cores")
     return said
 
 
@@ -234,6 +243,7 @@ def plan(corpus: Corpus, step: MinhashDedup, workers: int) -> dict[str, Any]:
             "threshold": round(step.least_similarity, 4),
         },
         "workers": workers,
+        "worker_gb": step.worker_gb,
         "files": {**vars(of), "parts_of_band_keys": of.band_files * of.partitions},
         "disk_bytes": {**folders, "peak": sum(folders.values())},
         "memory_bytes": {**need, "worker": largest, "all workers": largest * workers},

@@ -9,10 +9,18 @@ from pipeline.cli_dedup_plan import duration, size
 from pipeline.store import atomic_path
 
 from . import rates
-from .minhash import MinhashDedup
-from .plan import BYTES_PER_SHARD, Corpus, plan
+from .minhash import LEAST_GB, MinhashDedup
+from .plan import BYTES_PER_SHARD, NAMES, Corpus, plan
 
-DOCUMENTS = (10**7, 10**8, 10**9, 10**10)
+COLUMNS = (
+    (10**7, None, LEAST_GB),
+    (10**8, None, LEAST_GB),
+    (10**9, None, LEAST_GB),
+    (10**9, 1_700, 8.0),
+    (10**10, None, LEAST_GB),
+    (10**10, 17_000, 16.0),
+)
+"""Documents, shards (None: BYTES_PER_SHARD each), `worker_gb`."""
 WORDS, WORD_BYTES, DUPLICATES, WORKERS = 600, 6, 0.3, 64
 BEGIN, END = "<!-- made by dedup.plan_table -->\n", "<!-- end -->\n"
 
@@ -21,22 +29,24 @@ def table() -> str:
     """The table in Markdown, with what it supposes."""
     size_ = WORDS * WORD_BYTES
     plans = []
-    for n in DOCUMENTS:
+    for n, shards, worker_gb in COLUMNS:
         corpus = Corpus(
             documents=n,
             bytes_per_document=size_,
             shingles=WORDS - 4,
             duplicates=DUPLICATES,
-            shards=max(1, round(n * size_ / BYTES_PER_SHARD)),
+            shards=shards or max(1, round(n * size_ / BYTES_PER_SHARD)),
         )
-        plans.append(plan(corpus, MinhashDedup(), WORKERS))
-    rows = [["documents", *(f"{n:,}" for n in DOCUMENTS)]]
+        plans.append(plan(corpus, MinhashDedup(worker_gb=worker_gb), WORKERS))
+    rows = [["documents", *(f"{p['corpus']['documents']:,}" for p in plans)]]
     for name, key in (
         ("text", lambda p: size(p["corpus"]["text_bytes"])),
-        ("shards of 512 MiB", lambda p: f"{p['corpus']['shards']:,}"),
+        ("`worker_gb`", lambda p: f"{p['worker_gb']:g}"),
+        ("shards", lambda p: f"{p['corpus']['shards']:,}"),
         ("partitions of band keys", lambda p: f"{p['files']['partitions']:,}"),
         ("files x partitions", lambda p: f"{p['files']['parts_of_band_keys']:,}"),
         ("partitions of links", lambda p: f"{p['files']['link_partitions']:,}"),
+        ("files of sets to compare", lambda p: f"{p['files']['set_files']:,}"),
         ("groups to compare", lambda p: f"{p['files']['groups']:,}"),
         ("disk: band keys", lambda p: size(p["disk_bytes"]["bands"])),
         ("disk: links, stars, labels", lambda p: size(sum(p["disk_bytes"][k] for k in ("links", "stars", "labels")))),
@@ -44,12 +54,15 @@ def table() -> str:
         ("disk: kept and dropped", lambda p: size(p["disk_bytes"]["kept and dropped"])),
         ("disk at the peak", lambda p: size(p["disk_bytes"]["peak"])),
         ("memory of a worker", lambda p: size(p["memory_bytes"]["worker"])),
-        *((f"time: {part}", lambda p, part=part: duration(p["seconds"][part])) for part in rates.UNITS),
+        *(
+            (f"time: {part}", lambda p, part=part: duration(p["seconds"][part]))
+            for part in (NAMES.get(part, part) for part in rates.UNITS)
+        ),
         ("time in all", lambda p: duration(p["seconds"]["all"])),
     ):
         rows.append([name, *(key(p) for p in plans)])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|---" + "|--:" * len(DOCUMENTS) + "|")
+    lines.insert(1, "|---" + "|--:" * len(plans) + "|")
     told = (
         f"{WORDS} words of {WORD_BYTES} bytes a document, {DUPLICATES:.0%} that will go, preset fineweb, {WORKERS} "
         f"workers. Rates: {rates.MEASURED}.\n\n"

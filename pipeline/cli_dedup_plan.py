@@ -150,6 +150,7 @@ def sections(result: dict[str, Any]) -> list[Any]:
         "links": "links",
         "link_partitions": "partitions of links",
         "in_components": "documents to compare",
+        "set_files": "files of sets to compare",
         "groups": "groups to compare",
         "removed": "documents that go",
     }

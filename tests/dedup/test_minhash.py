@@ -141,6 +141,23 @@ def test_survivors_don_t_depend_on_files_or_partitions(tmp_path, monkeypatch, sm
             assert manifest["report"]["rounds"] > 1
 
 
+def test_memory_of_a_worker_changes_partitions_alone(tmp_path, monkeypatch):
+    for name, value in {"KEYS_PER_PARTITION": 300, "LINKS_PER_PARTITION": 40}.items():
+        monkeypatch.setattr(lsh, name, value)
+    monkeypatch.setattr(minhash, "GROUP_BYTES", 20_000)
+    documents = corpus(tmp_path / "in", [families(5)])
+    found, tasks = [], []
+    for gb in (2.0, 8.0):
+        step = MinhashDedup(worker_gb=gb)
+        found.append(run_step(step, tmp_path / f"{gb}", documents)[:2])
+        done = [path.name.split("-")[0] for path in (tmp_path / f"{gb}" / "done").iterdir()]
+        tasks.append(Counter(done))
+        assert step.config() == MinhashDedup().config()
+    assert found[0] == found[1]
+    for name in ("link", "label", "settle"):
+        assert tasks[1][name] == pytest.approx(tasks[0][name] / 4, abs=1)
+
+
 def test_workers_change_no_byte(tmp_path):
     rows = families(6, 12)
     documents = corpus(tmp_path / "in", [rows[::2], rows[1::2]])
@@ -238,6 +255,7 @@ def test_containment(tmp_path):
         ({"preset": "finewep"}, "fineweb"),
         ({"bands": 0}, "bands"),
         ({"threshold": 0.0}, "threshold"),
+        ({"worker_gb": 1.0}, "worker_gb must be at least 2"),
         ({"measure": "cosine"}, "containment"),
         ({"unit": "tokens"}, "characters"),
         ({"keep": ("no column!",)}, "keep"),

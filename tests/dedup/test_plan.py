@@ -122,6 +122,16 @@ def test_memory_does_not_grow_with_the_corpus_but_where_it_says_so():
     assert ten["split"] > one["split"]
 
 
+def test_more_memory_a_worker_makes_fewer_parts():
+    corpus_ = Corpus(documents=10**10, bytes_per_document=3600, shingles=596, duplicates=0.3, shards=17_000)
+    small, large = (plan(corpus_, MinhashDedup(worker_gb=gb), 64) for gb in (2, 16))
+    for what in ("partitions", "link_partitions", "groups"):
+        assert large["files"][what] == pytest.approx(small["files"][what] / 8, abs=1)
+    assert large["memory_bytes"]["link"] - (350 << 20) == pytest.approx(8 * 8_000_000 * 88, rel=0.01)
+    assert large["memory_bytes"]["worker"] < 16e9 and large["seconds"]["all"] < small["seconds"]["all"] / 10
+    assert any("small parts" in one for one in small["warnings"])
+
+
 def test_many_small_parts_are_told():
     assert not any("small reads" in one for one in billion()["warnings"])
     assert any("keys each" in one for one in billion(shards=400_000)["warnings"])
