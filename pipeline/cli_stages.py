@@ -69,9 +69,7 @@ def export_run(args: argparse.Namespace, result: Any) -> int:
     from .store import read_json
 
     last = result.steps[-1]
-    stages = [
-        stage for step in result.steps for stage in (read_json(step.folder / "plan.json")["config"].get("stages") or [])
-    ]
+    stages = [stage for step in result.steps for stage in _stages_run(read_json(step.folder / "plan.json"))]
     export([last.folder / file for file in last.manifest["artefact"]], args.output, stages)
     if args.dropped:
         files = [
@@ -86,6 +84,16 @@ def export_run(args: argparse.Namespace, result: Any) -> int:
         print(f"written: {args.output}" + (f", {args.dropped}" if args.dropped else ""))
     shutil.rmtree(result.output)
     return 0
+
+
+def _stages_run(plan: dict[str, Any]) -> list[list[Any]]:
+    """[name, version, options] of what a step ran: its stages, or itself."""
+    from .steps import registered_steps
+
+    step = registered_steps().get(plan["step"])
+    if step is not None:
+        return [[step.name, step.version, plan["config"]]]
+    return list(plan["config"].get("stages") or [])
 
 
 def check_output(args: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
 from pipeline.inspect.runs import find_run, is_run
-from pipeline.stage import DROP_FILTER, configured
+from pipeline.stage import DROP_FILTER, STAGES_RUN, configured
 from pipeline.store import read_json
 
 from ..exact import ExactDedup
@@ -41,7 +42,7 @@ class DedupStep:
 
     @property
     def minhash(self) -> MinhashDedup | None:
-        """The step as it ran; None for other steps. Files alone are taken for a run with the defaults."""
+        """The step as it ran; None for other steps. Without its options those are the defaults."""
         if self.name != MinhashDedup.name:
             return None
         names = set(MinhashDedup.__dataclass_fields__) - {"against"}  # an index may be gone by now
@@ -119,17 +120,22 @@ def _of_files(paths: Sequence[Path]) -> FoundSteps:
         (dropped if DROP_FILTER in names else kept).append(path)
     if not dropped:
         raise ConfigError("no file of dropped documents: give the one that --dropped wrote, too")
+    config: dict[str, dict[str, Any]] = {}
     named: set[str] = set()
     for path in dropped:
         named |= set(pc.unique(pq.read_table(path, columns=[DROP_FILTER])[DROP_FILTER]).to_pylist())
-    known = [name for name in STEPS if name in named]
+        for name, _, options in json.loads((pq.read_schema(path).metadata or {}).get(STAGES_RUN, b"[]")):
+            config[name] = options
+    known = [name for name in STEPS if name in named or name in config]
     if len(known) != 1:
         told = f"drops of {', '.join(known)}: one at a time" if known else "no drop of a dedup step"
         raise ConfigError(f"{', '.join(map(str, dropped))}: {told}")
-    notes = ["files don't say with which options the command ran: the defaults are supposed"]
+    notes = []
+    if known[0] not in config:
+        notes.append("the files don't say with which options the command ran: the defaults are supposed")
     if not kept:
         notes.append("no file of kept documents was given: shares and texts of kept documents are missing")
-    step = DedupStep("files", known[0], {}, {}, tuple(kept), tuple(dropped))
+    step = DedupStep("files", known[0], config.get(known[0], {}), {}, tuple(kept), tuple(dropped))
     return FoundSteps(", ".join(map(str, paths)), (step,), notes)
 
 

@@ -257,9 +257,33 @@ def test_one_step_and_single_files(run, told, tmp_path, capsys):
     assert "random removals" in shown and f"written: {target}" in shown and "\x1b" not in shown
     found = json.loads((tmp_path / "r.json").read_text())
     assert found["steps"][0]["removed"]["near_duplicate"]["documents"] == pq.read_metadata(gone).num_rows
-    assert "defaults" in found["notes"][0] and target.read_text() == page(found)
+    assert target.read_text() == page(found) and not found["notes"]
     only = report([gone])["steps"][0]
     assert only["documents_in"] is None and only["random_pairs"][0]["diff"] == []
+
+
+def test_files_say_their_options(run, tmp_path):
+    files = [str(run.parent / f"in-{i}.jsonl") for i in range(3)]
+    kept, gone = tmp_path / "kept.parquet", tmp_path / "gone.parquet"
+    out = ["-o", str(kept), "--dropped", str(gone), "--quiet", "--preset", "nemo", "--threshold", "0.8"]
+    assert main(["dedup", "minhash", *files, *out]) == 0
+    found = report([kept, gone])["steps"][0]["similarities"]
+    assert (found["bands"], found["rows"], found["threshold"]) == (20, 13, 0.8)
+    pq.write_table(pq.read_table(gone).replace_schema_metadata(None), gone)
+    found = report([kept, gone])
+    assert "defaults" in found["notes"][0] and found["steps"][0]["similarities"]["bands"] == 14
+
+
+def test_nothing_went(tmp_path, capsys):
+    (tmp_path / "in.jsonl").write_text('{"text": "one document of some words"}\n{"text": "quite another one"}')
+    for word in ("exact", "minhash"):
+        kept, gone = tmp_path / "kept.parquet", tmp_path / "gone.parquet"
+        out = ["-o", str(kept), "--dropped", str(gone), "--quiet"]
+        assert main(["dedup", word, str(tmp_path / "in.jsonl"), *out]) == 0
+        assert main(["dedup", "report", str(kept), str(gone), "--html", str(tmp_path / "r.html")]) == 0
+        assert "no document" in capsys.readouterr().out
+        (step,) = report([kept, gone])["steps"]
+        assert (step["documents_in"], step["removed"], step["cluster_sizes"]) == (2, {}, {})
 
 
 def test_against_an_index(tmp_path):
