@@ -8,7 +8,8 @@ shard's keys, or one batch of documents.
 
 With two keys they count one after the other, as two steps would: of all documents of one URL the policy's first stays,
 and of those that stay, of all with one text the policy's first. `duplicate_of` always names a document that is kept in
-the end: that with the same URL or text, or, where this one went for its text, the one that it went for.
+the end: that with the same URL or text, or, where this one went for its text, the one that it went for. Documents of
+indexes (`against`) go before all others by their texts; `duplicate_in` then names the index.
 
 Reads `text` and `url` as `by` says, and the policy's columns; adds `text_hash` (where `by` has `text`) and `copies`;
 dropped rows get `duplicate_of` and the reason `duplicate_url` or `duplicate_text`.
@@ -29,8 +30,12 @@ from pipeline.errors import ConfigError, SchemaError, nearest
 from pipeline.runner import Task
 from pipeline.steps import Step, StepContext, register_step
 
+from .index import Index
 from .keeper import HELP, KeeperPolicy
+from .known_texts import FOLDER as KNOWN
+from .known_texts import KnownTask, map_known, without_known
 from .removal import COPIES, FOLLOWERS, VERDICT, split_all, write_verdicts
+from .settle import DUPLICATE_IN
 from .shuffle import document_batches, files_in, partition_count, read_partition, remove, write_partitions
 
 if TYPE_CHECKING:
@@ -67,6 +72,13 @@ class _Partition:
     partitions: int
     by: tuple[str, ...]
     keep: tuple[str, ...]
+    against: tuple[str, ...]
+    known: int
+    """Files of hashes of the texts of indexes."""
+
+    def without_known(self, winners: pl.DataFrame, losers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """See `known_texts.without_known`."""
+        return without_known(Path(self.folder), self.index, self.known, self.against, winners, losers)
 
 
 def _halves(key: str) -> list[str]:
@@ -190,21 +202,23 @@ def _verdicts(task: _Partition, winners: pl.DataFrame, lost: pl.DataFrame) -> di
 
     kept = winners.filter("joined").select(*_PLACE, COPIES)
     verdicts = pl.concat([lost, kept], how="diagonal").sort(_PLACE)
-    table = verdicts.select([*(name for name, _ in VERDICT), "reason"]).to_arrow()
-    table = table.cast(pa.schema([*VERDICT, ("reason", pa.string())]))
+    schema = pa.schema([*VERDICT, ("reason", pa.string()), (DUPLICATE_IN, pa.string())])
+    table = verdicts.select(schema.names).to_arrow().cast(schema)
     return write_verdicts(Path(task.folder) / "verdicts" / f"{task.index:05d}.arrow", table, task.shards)
 
 
 def _lost(losers: pl.DataFrame, key: str) -> pl.DataFrame:
     import polars as pl
 
-    return losers.select(*_PLACE, pl.col("to_id").alias("duplicate_of"), pl.lit(reason(key)).alias("reason"))
+    told = pl.col("to_id").alias("duplicate_of"), pl.lit(reason(key)).alias("reason")
+    return losers.select(*_PLACE, *told, DUPLICATE_IN)
 
 
 def reduce_only(task: _Partition) -> dict[str, Any]:
     """Choose by the only key, in one partition."""
     keys = _frame(Path(task.folder) / "keys", task.index, task.shards)
     winners, losers = _chosen(keys, task.by[0], KeeperPolicy.parse(task.keep, ExactDedup.name))
+    winners, losers = task.without_known(winners, losers)
     return {"files": [_verdicts(task, winners, _lost(losers, task.by[0]))], "n_in": keys.height}
 
 
@@ -240,7 +254,8 @@ def reduce_second(task: _Partition) -> dict[str, Any]:
     folder = Path(task.folder)
     keys = _frame(folder / "winners", task.index, task.partitions)
     winners, losers = _chosen(keys, task.by[1], KeeperPolicy.parse(task.keep, ExactDedup.name))
-    gone = losers.select(to_shard="shard", to_row="row", final="to_id")
+    winners, losers = task.without_known(winners, losers)
+    gone = losers.select(DUPLICATE_IN, to_shard="shard", to_row="row", final="to_id")
     waiting = _frame(folder / "waiting", task.index, task.partitions).join(gone, on=["to_shard", "to_row"], how="left")
     waiting = waiting.with_columns(pl.coalesce("final", "to_id").alias("to_id"))
     lost = pl.concat([_lost(losers, task.by[1]), _lost(waiting, task.by[0])])
@@ -261,6 +276,9 @@ class ExactDedup(Step):
         metadata={"help": "what makes documents equal: text, url, or both one after the other, in this order"},
     )
     keep: tuple[str, ...] = field(default=("record.date",), metadata={"help": HELP})
+    against: tuple[str, ...] = field(
+        default=(), metadata={"help": "indexes (`gristmill dedup index build`) whose texts go before all others"}
+    )
 
     def check(self) -> None:
         where = f"step '{self.name}'"
@@ -270,6 +288,16 @@ class ExactDedup(Step):
         if not self.by or len(set(self.by)) < len(self.by):
             raise ConfigError(f"{where}: by must name text, url, or each of both once, not {list(self.by)}")
         KeeperPolicy.parse(self.keep, where)
+        for path in self.against:
+            Index.open(Path(path))
+        if self.against and self.by[-1] != "text":
+            raise ConfigError(
+                f"{where}: an index is asked for texts, which must be the last of by, not {list(self.by)}"
+            )
+
+    def config(self) -> dict[str, Any]:
+        revisions = {"indexes": [Index.open(Path(path)).revision for path in self.against]} if self.against else {}
+        return {**super().config(), **revisions}
 
     def columns(self, have: set[str]) -> set[str]:
         where = f"step '{self.name}'"
@@ -288,7 +316,11 @@ class ExactDedup(Step):
             for i, file in enumerate(documents.files)
         ]
         context.map(map_keys, [Task(f"map-{s.index:05d}", s) for s in shards], label=f"{context.step}: hash")
-        parts = [_Partition(p, n, folder, partitions, self.by, self.keep) for p in range(partitions)] if n else []
+        known = [(i, path, file) for i, path in enumerate(self.against) for file in Index.open(Path(path)).files()]
+        asked = [KnownTask(k, i, path, str(file), folder, partitions) for k, (i, path, file) in enumerate(known)]
+        context.map(map_known, [Task(f"known-{k.index:05d}", k) for k in asked], label=f"{context.step}: indexes")
+        told = (folder, partitions, self.by, self.keep, self.against, len(known))
+        parts = [_Partition(p, n, *told) for p in range(partitions)] if n else []
         two = len(self.by) == 2
         for name, function in (
             (("first", reduce_first), ("second", reduce_second)) if two else (("reduce", reduce_only),)
@@ -302,6 +334,7 @@ class ExactDedup(Step):
             reason=reason(self.by[-1]),
             columns="hashes" if "text" in self.by else "",
             followers="followers",
+            extra=((DUPLICATE_IN, pa.string()),) if self.against else (),
         )
-        remove(context.folder.path, "keys", "hashes", "followers", "winners", "waiting", "verdicts")
+        remove(context.folder.path, KNOWN, "keys", "hashes", "followers", "winners", "waiting", "verdicts")
         return manifest

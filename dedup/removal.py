@@ -138,6 +138,7 @@ def _own(files: list[Path], task: ShardSplit) -> pa.Table:
         "row": followers["row"],
         DUPLICATE_OF: pc.coalesce(own[DUPLICATE_OF].take(place), followers["leader_id"], pa.scalar("")),
         "reason": followers["reason"],
+        **{name: own[name].take(place) for name, _ in task.extra},
     }
     return pa.concat_tables([own, pa.table(columns)], promote_options="permissive").combine_chunks()
 

@@ -22,6 +22,7 @@ like one of the index goes, and says which one it was: `duplicate_of`, `similari
 _EXAMPLES = """
   gristmill dedup index build unique.parquet -o seen.index --preset fineweb
   gristmill dedup minhash crawl-2/ --against seen.index -o new.parquet --dropped matches.parquet
+  gristmill dedup exact crawl-2/ --against seen.index -o unseen.parquet         equal texts alone, by their hashes
   gristmill dedup index find seen.index --matches matches.parquet        which page was like which, with both URLs
   gristmill dedup index add seen.index new.parquet
   gristmill dedup index remove seen.index --ids withdrawn.txt
