@@ -201,7 +201,7 @@ class MinhashDedup(Step):
     def config(self) -> dict[str, Any]:
         indexes = [Index.open(Path(path)).revision for path in self.against]
         return {
-            **{name: value for name, value in super().config().items() if name != "worker_gb"},
+            **super().config(),  # worker_gb too: half a run's files have its number of partitions
             "indexes": indexes,
             "parameters": self.parameters.config(),
             "least_similarity": self.least_similarity,

@@ -65,7 +65,7 @@ def table() -> str:
     lines.insert(1, "|---" + "|--:" * len(plans) + "|")
     told = (
         f"{WORDS} words of {WORD_BYTES} bytes a document, {DUPLICATES:.0%} that will go, preset fineweb, {WORKERS} "
-        f"workers. Rates: {rates.MEASURED}.\n\n"
+        f"workers.\nRates: {rates.MEASURED}.\n\n"
     )
     return told + "\n".join(lines) + "\n"
 

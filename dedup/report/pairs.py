@@ -67,7 +67,7 @@ def choose(step: DedupStep, n: int, clusters: Sequence[str], seed: int) -> Choic
         named = pc.not_equal(partner, "").to_numpy(zero_copy_only=False)
         similar = table["similarity"].cast(pa.float64()).to_numpy(zero_copy_only=False)
         similar = np.where(named, np.nan_to_num(similar.astype(np.float64), nan=2.0), 2.0)
-        inside = np.flatnonzero(pc.is_in(partner, value_set=wanted).to_numpy(zero_copy_only=False) & named)
+        inside = _members(pc.fill_null(pc.index_in(partner, value_set=wanted), -1).to_numpy(), keys)
         least = np.lexsort((keys, similar))[:n]
         candidates = {
             *_smallest(np.where(named, keys, np.uint64(2**64 - 1)), n),
@@ -88,6 +88,17 @@ def choose(step: DedupStep, n: int, clusters: Sequence[str], seed: int) -> Choic
         [entry[-1] for entry in sorted(above, reverse=True)],
         {name: [entry[-1] for entry in sorted(found, reverse=True)] for name, found in members.items()},
     )
+
+
+def _members(cluster: NDArray[np.int32], keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The rows with the smallest keys of each cluster, MEMBERS - 1 of each; -1 is none."""
+    order = np.lexsort((keys, cluster))
+    order = order[cluster[order] >= 0]
+    new = np.ones(len(order), bool)
+    new[1:] = cluster[order][1:] != cluster[order][:-1]
+    starts = np.flatnonzero(new)
+    rank = np.arange(len(order)) - starts[np.cumsum(new) - 1] if len(order) else order
+    return order[rank < MEMBERS - 1]
 
 
 def _smallest(keys: NDArray[np.uint64], n: int) -> list[int]:

@@ -152,7 +152,7 @@ def test_memory_of_a_worker_changes_partitions_alone(tmp_path, monkeypatch):
         found.append(run_step(step, tmp_path / f"{gb}", documents)[:2])
         done = [path.name.split("-")[0] for path in (tmp_path / f"{gb}" / "done").iterdir()]
         tasks.append(Counter(done))
-        assert step.config() == MinhashDedup().config()
+        assert (step.config() == MinhashDedup().config()) == (gb == 2)  # a run that was killed isn't gone on with
     assert found[0] == found[1]
     for name in ("link", "label", "settle"):
         assert tasks[1][name] == pytest.approx(tasks[0][name] / 4, abs=1)

@@ -214,4 +214,4 @@ def test_the_page_has_the_table():
 def test_as_a_person_reads_them():
     assert [size(v) for v in (0, 999, 1e3, 9.996e5, 3.6e12)] == ["0 B", "999 B", "1 kB", "1 MB", "3.6 TB"]
     assert [duration(v) for v in (5, 119, 120, 7200, 200_000)] == [
-        "5 seconds", "119 seconds", "2.0 minutes", "2.0 hours", "2.3 days"]  # fmt: skip
+        "5 s", "119 s", "2.0 minutes", "2.0 hours", "2.3 days"]  # fmt: skip
