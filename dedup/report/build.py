@@ -155,8 +155,7 @@ def _pairs(step: dict[str, Any], key: str, title: str, text: str, page: bool) ->
                 ("stays too" if key == "below_threshold" else "went", p["gone"]["id"], p["gone"]["url"])]  # fmt: skip
         figures = [diff_html(p["diff"])] if p["diff"] else []
         told = "" if p["diff"] else f"the kept one's text is not at hand{': index ' + p['index'] if p['index'] else ''}"
-        out.append(Section(f"Pair {number}{like}", (), (), told, 4, figures))
-        out.append(Section("", ("", "id", "URL"), rows, level=5))
+        out.append(Section(f"Pair {number}{like}", ("", "id", "URL"), rows, told, 4, figures))
     return out
 
 
