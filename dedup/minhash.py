@@ -121,6 +121,10 @@ class MinhashDedup(Step):
     )
     bands: int | None = field(default=None, metadata={"help": "other number of bands than the preset's"})
     rows: int | None = field(default=None, metadata={"help": "other number of rows a band"})
+    num_perm: int | None = field(
+        default=None,
+        metadata={"help": "permutations of which datasketch chooses bands and rows that suit `threshold` best"},
+    )
     unit: str | None = field(default=None, metadata={"help": "shingles of `words` or of `characters`"})
     ngram: int | None = field(default=None, metadata={"help": "units a shingle"})
     seed: int | None = field(default=None, metadata={"help": "of the permutations"})
@@ -151,7 +155,7 @@ class MinhashDedup(Step):
             raise ConfigError(
                 f"{where}: no preset '{self.preset}'{nearest(self.preset, PRESETS)}; there are {', '.join(PRESETS)}"
             )
-        for name in ("bands", "rows", "ngram", "max_compared"):
+        for name in ("bands", "rows", "num_perm", "ngram", "max_compared"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{where}: {name} must be at least 1, not {value}")
@@ -159,6 +163,10 @@ class MinhashDedup(Step):
             raise ConfigError(f"{where}: worker_gb must be at least {LEAST_GB:g}, not {self.worker_gb}")
         if self.threshold is not None and not 0 < self.threshold <= 1:
             raise ConfigError(f"{where}: threshold must lie in (0, 1], not {self.threshold}")
+        if self.num_perm is not None and (self.threshold is None or self.bands or self.rows):
+            raise ConfigError(
+                f"{where}: num_perm wants a threshold to choose bands and rows for, and neither of them given"
+            )
         if self.measure not in ("jaccard", "containment"):
             raise ConfigError(f"{where}: measure must be jaccard or containment, not '{self.measure}'")
         if self.unit not in (None, "words", "characters"):
@@ -175,17 +183,23 @@ class MinhashDedup(Step):
     def parameters(self) -> MinhashParameters:
         """The preset's, with what was given over them."""
         from .presets import PRESETS
+        from .signatures import choose_bands
 
         preset = PRESETS[self.preset]
         shingling = preset.shingling
         shingling = dataclasses.replace(shingling, unit=self.unit or shingling.unit, n=self.ngram or shingling.n)
+        bands, rows = self.bands or preset.bands, self.rows or preset.rows
+        spare = 0 if self.bands or self.rows else preset.spare
+        if self.num_perm is not None and self.threshold is not None:
+            bands, rows = choose_bands(self.threshold, self.num_perm)
+            spare = self.num_perm - bands * rows
         return MinhashParameters(
             shingling=shingling,
             scheme=preset.scheme,
             seed=preset.seed if self.seed is None else self.seed,
-            bands=self.bands or preset.bands,
-            rows=self.rows or preset.rows,
-            spare=0 if self.bands or self.rows else preset.spare,
+            bands=bands,
+            rows=rows,
+            spare=spare,
         )
 
     @property

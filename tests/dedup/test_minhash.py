@@ -259,6 +259,8 @@ def test_containment(tmp_path):
         ({"measure": "cosine"}, "containment"),
         ({"unit": "tokens"}, "characters"),
         ({"keep": ("no column!",)}, "keep"),
+        ({"num_perm": 128}, "threshold"),
+        ({"num_perm": 128, "threshold": 0.8, "bands": 3}, "neither"),
     ],
 )
 def test_errors(options, message):
@@ -278,6 +280,15 @@ def test_the_fingerprint_holds_what_the_preset_says():
     assert MinhashDedup().config() != MinhashDedup(preset="dclm").config()
     same = MinhashDedup(bands=MinhashDedup().parameters.bands).parameters
     assert same == MinhashDedup().parameters
+
+
+def test_datasketch_chooses_bands_for_a_threshold():
+    from datasketch import MinHashLSH
+
+    for threshold in (0.5, 0.8):
+        parameters = MinhashDedup(num_perm=128, threshold=threshold).parameters
+        theirs = MinHashLSH(threshold=threshold, num_perm=128)
+        assert (parameters.bands, parameters.rows, parameters.num_perm) == (theirs.b, theirs.r, 128)
 
 
 def test_nodes():
