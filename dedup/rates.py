@@ -22,15 +22,15 @@ UNITS: dict[str, tuple[str, ...]] = {
 }
 """What a part's time grows with."""
 PER_CORE: dict[str, float] = {
-    "sign": 35e6,
-    "link": 1.75e6,
-    "components": 1.0e6,
-    "gather": 220e6,
-    "settle": 60e6,
-    "apply": 110e6,
+    "sign": 140e6,
+    "link": 1.8e6,
+    "components": 6.4e6,
+    "gather": 180e6,
+    "settle": 200e6,
+    "apply": 140e6,
 }
 """Units of each part that one core does in a second."""
-MEASURED = "300,000 documents, 2 cores of an AMD EPYC, 2026-11-21 (benchmarks/results/dedup_scale.json)"
+MEASURED = "1 to 10 million documents, 2 cores of an AMD EPYC, 2026-11-21 (benchmarks/results/dedup_scale.json)"
 STARTUP_S = 20.0
 """Ray, imports and kernels that are compiled at first use."""
 PART_S, PART_OF_FILE_S = 2e-4, 2e-7
