@@ -7,6 +7,8 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -32,6 +34,23 @@ def alternate(parts: dict[str, Callable[[], Any]], runs: int = 5) -> dict[str, l
 def medians(seconds: dict[str, list[float]]) -> dict[str, float]:
     """Median seconds of each part."""
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def start_seconds(code: str) -> dict[str, dict[str, float]]:
+    """Seconds of a first use in a process of its own, with an empty kernel cache and with a filled one.
+
+    The code prints wall and CPU seconds, as it measures them.
+    """
+    out = {}
+    with tempfile.TemporaryDirectory() as cache:
+        for name in ("cold", "warm"):
+            environment = {**os.environ, "GRISTMILL_CACHE": cache}
+            done = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+            )
+            wall, cpu = map(float, done.stdout.split())
+            out[name] = {"wall_s": wall, "cpu_s": cpu}
+    return out
 
 
 def versions(*packages: str) -> dict[str, str]:

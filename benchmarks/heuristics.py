@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,7 +27,7 @@ import pyarrow as pa
 
 from pipeline.stage import DROP_REASON, Stage, make
 
-from .common import write
+from .common import start_seconds, write
 from .filter_parity import compare, compare_c4, peer_decisions
 from .texts import FOLDER, PEER, real_texts, write_ipc
 
@@ -101,20 +99,6 @@ def decisions(docs: pa.Table) -> dict[str, dict[str, int]]:
     }
 
 
-def start_seconds() -> dict[str, dict[str, float]]:
-    """Wall and CPU seconds from the first import to the first document, kernels compiled and from the cache."""
-    out = {}
-    with tempfile.TemporaryDirectory() as cache:
-        for name in ("cold", "warm"):
-            environment = {**os.environ, "GRISTMILL_CACHE": cache}
-            done = subprocess.run(
-                [sys.executable, "-c", START], capture_output=True, text=True, check=True, env=environment
-            )
-            wall, cpu = map(float, done.stdout.split())
-            out[name] = {"wall_s": wall, "cpu_s": cpu}
-    return out
-
-
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -163,7 +147,7 @@ def main() -> None:
         "times_datatrove": statistics.median(ratios),
         "ratios": ratios,
         "decisions": decisions(subset),
-        "start": {**start_seconds(), "datatrove": {"cpu_s": statistics.median(theirs_start)}},
+        "start": {**start_seconds(START), "datatrove": {"cpu_s": statistics.median(theirs_start)}},
         "peer_versions": theirs["versions"],
         "cpu_seconds": seconds,
         "cpu_seconds_each_alone": each,

@@ -16,10 +16,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,7 +32,7 @@ from dedup.shingles import Shingling, hash_chunks, shingle_hashes
 from dedup.signatures import signatures, signatures_of_hashes
 from filters.kernels.columns import view
 
-from .common import write
+from .common import start_seconds, write
 from .texts import FOLDER, PEER, real_texts, write_ipc
 
 NUM_PERM, WORDS = 128, 5
@@ -78,19 +76,6 @@ def peers(path: Path) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
-
-
-def start_seconds() -> dict[str, dict[str, float]]:
-    """Seconds from the first import to the first keys, with an empty kernel cache and with a filled one."""
-    out = {}
-    with tempfile.TemporaryDirectory() as cache:
-        for name in ("cold", "warm"):
-            environment = {**os.environ, "GRISTMILL_CACHE": cache}
-            command = [sys.executable, "-c", COLD]
-            done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-            wall, cpu = map(float, done.stdout.split())
-            out[name] = {"wall_s": wall, "cpu_s": cpu}
-    return out
 
 
 def main() -> None:
@@ -141,7 +126,7 @@ def main() -> None:
         "times_faster": {ours: {name: ratio(name, ours) for name in theirs_names} for ours in ways},
         "bit_identical_with_datasketch": True,
         "peer_versions": theirs["versions"],
-        "start": start_seconds(),
+        "start": start_seconds(COLD),
         "seconds": runs,
     }
     print(json.dumps({key: value for key, value in result.items() if key != "seconds"}, indent=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from . import cli_dedup_index, cli_dedup_plan, cli_dedup_report
@@ -141,9 +142,13 @@ def joined(argv: list[str]) -> list[str]:
 
 
 def _dedup(args: argparse.Namespace) -> int:
+    from .errors import ConfigError, nearest
     from .steps import registered_steps
 
     check_output(args)
+    first = args.inputs[0]
+    if args.command == "dedup" and not Path(first).exists() and nearest(first, WORDS):
+        raise ConfigError(f"there is no file '{first}', and no kind of dedup is called so{nearest(first, WORDS)}")
     step = DEDUP[args.command]
     given = given_options(args, registered_steps()[step])
     options = {k: tuple(map(str.strip, v)) if isinstance(v, tuple) else v for k, v in given.items()}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
+
+from .cli_reports import check_targets, deliver
 
 WORDS = ("report",)
 
@@ -44,36 +45,8 @@ def add_commands(sub: Any) -> None:
 
 
 def _report(args: argparse.Namespace) -> int:
-    import json
-
     from dedup.report.build import page, report, sections
 
-    from .errors import ConfigError
-    from .inspect.svg import BLOCKS, PLAIN_BLOCKS
-    from .report import print_sections
-    from .store import atomic_path, write_json
-
-    for name, target in (("--html", args.html), ("--json", Path(args.json) if args.json not in (None, "-") else None)):
-        if target is not None and (target.is_dir() or not target.absolute().parent.is_dir()):
-            told = "is a folder; name a file" if target.is_dir() else "its folder does not exist"
-            raise ConfigError(f"{name} '{target}': {told}")
-        if target is not None and target.resolve() in {path.resolve() for path in args.run}:
-            raise ConfigError(f"{name} '{target}' is one of the files to report on")
+    check_targets(args, args.run)
     result = report(args.run, pairs=args.pairs, seed=args.seed)
-    written = []
-    if args.html is not None:
-        with atomic_path(args.html) as temporary:
-            temporary.write_text(page(result), encoding="utf-8")
-        written.append(str(args.html))
-    if args.json == "-":
-        print(json.dumps(result, indent=1, sort_keys=True))
-        return 0
-    if args.json is not None:
-        write_json(Path(args.json), result)
-        written.append(args.json)
-    if not args.quiet:
-        blocks = BLOCKS if (sys.stdout.encoding or "").lower().startswith("utf") else PLAIN_BLOCKS
-        print_sections(sections(result, blocks=blocks), sys.stdout)
-        if written:
-            print(f"written: {', '.join(written)}")
-    return 0
+    return deliver(args, result, page, sections)

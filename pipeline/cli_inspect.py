@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .cli_reports import check_targets, deliver
+
 _INSPECT_HELP = """Shows what each filter of a run dropped: its share, its thresholds with a histogram of every score,
 documents kept and dropped nearest to the threshold and at random, and whose text it was: drop rates by language, by
 page type and by identity term. Thresholds are those that the run had. Also for the files that `gristmill filter`
@@ -70,20 +72,10 @@ def add_commands(sub: Any) -> None:
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    import json
-
-    from .errors import ConfigError
     from .inspect.inspection import inspect_run
-    from .inspect.svg import BLOCKS, PLAIN_BLOCKS
     from .inspect.tables import page, sections
-    from .report import print_sections
-    from .store import atomic_path, write_json
 
-    for name, target in (("--html", args.html), ("--json", Path(args.json) if args.json not in (None, "-") else None)):
-        if target is not None and not target.absolute().parent.is_dir():
-            raise ConfigError(f"{name} '{target}': its folder does not exist")
-        if target is not None and target.is_dir():
-            raise ConfigError(f"{name} '{target}' is a folder; name a file")
+    check_targets(args)
     result = inspect_run(
         args.run,
         only=args.filter,
@@ -93,23 +85,7 @@ def _inspect(args: argparse.Namespace) -> int:
         terms=not args.no_terms,
         terms_file=args.terms,
     )
-    written = []
-    if args.html is not None:
-        with atomic_path(args.html) as temporary:
-            temporary.write_text(page(result), encoding="utf-8")
-        written.append(str(args.html))
-    if args.json == "-":
-        print(json.dumps(result, indent=1, sort_keys=True))
-        return 0
-    if args.json is not None:
-        write_json(Path(args.json), result)
-        written.append(args.json)
-    if not args.quiet:
-        blocks = BLOCKS if (sys.stdout.encoding or "").lower().startswith("utf") else PLAIN_BLOCKS
-        print_sections(sections(result, detailed=args.filter is not None, blocks=blocks), sys.stdout)
-        if written:
-            print(f"written: {', '.join(written)}")
-    return 0
+    return deliver(args, result, page, sections, detailed=args.filter is not None)
 
 
 def _filters(args: argparse.Namespace) -> int:

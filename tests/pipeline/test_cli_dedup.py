@@ -114,3 +114,8 @@ def test_errors_are_one_line(file, tmp_path, arguments, message, capsys):
     assert main([*arguments[:at], *files, *arguments[at:]]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_a_misspelt_kind_is_told(capsys, tmp_path):
+    assert main(["dedup", "minhsh", "-o", str(tmp_path / "out.parquet")]) == 2
+    assert "did you mean 'minhash'" in capsys.readouterr().err

@@ -1,0 +1,54 @@
+"""What commands that make a report share: `--html` and `--json`, checked before the work and written after it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def check_targets(args: argparse.Namespace, inputs: Sequence[Path] = ()) -> None:
+    """Raise ConfigError where `--html` or `--json` can't be written, or is one of the inputs."""
+    from .errors import ConfigError
+
+    for name, target in (("--html", args.html), ("--json", Path(args.json) if args.json not in (None, "-") else None)):
+        if target is not None and not target.absolute().parent.is_dir():
+            raise ConfigError(f"{name} '{target}': its folder does not exist")
+        if target is not None and target.is_dir():
+            raise ConfigError(f"{name} '{target}' is a folder; name a file")
+        if target is not None and target.resolve() in {path.resolve() for path in inputs}:
+            raise ConfigError(f"{name} '{target}' is one of the files to report on")
+
+
+def deliver(
+    args: argparse.Namespace,
+    result: dict[str, Any],
+    page: Callable[[dict[str, Any]], str],
+    sections: Callable[..., list[Any]],
+    **options: Any,
+) -> int:
+    """Write what `--html` and `--json` ask for (`-`: JSON to the terminal, alone) and print the sections."""
+    from .inspect.svg import BLOCKS, PLAIN_BLOCKS
+    from .report import print_sections
+    from .store import atomic_path, write_json
+
+    written = []
+    if args.html is not None:
+        with atomic_path(args.html) as temporary:
+            temporary.write_text(page(result), encoding="utf-8")
+        written.append(str(args.html))
+    if args.json == "-":
+        print(json.dumps(result, indent=1, sort_keys=True))
+        return 0
+    if args.json is not None:
+        write_json(Path(args.json), result)
+        written.append(args.json)
+    if not args.quiet:
+        blocks = BLOCKS if (sys.stdout.encoding or "").lower().startswith("utf") else PLAIN_BLOCKS
+        print_sections(sections(result, blocks=blocks, **options), sys.stdout)
+        if written:
+            print(f"written: {', '.join(written)}")
+    return 0
