@@ -144,7 +144,9 @@ class MinhashDedup(Step):
     )
     worker_gb: float = field(
         default=LEAST_GB,
-        metadata={"help": "memory that a worker may take; larger partitions are fewer, and change no result"},
+        metadata={
+            "help": "memory that a worker may take: larger partitions, and the same result within `max_compared`"
+        },
     )
 
     def check(self) -> None:

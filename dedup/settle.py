@@ -5,7 +5,8 @@ are taken in the policy's order, and each is kept unless it is a neighbour of a 
 likenesses removes anything: every removed document has a kept partner that is as similar as asked. Without
 verification the first document of each component is kept and all others go, as in most other tools.
 
-A group that doesn't fit into memory is taken in blocks, spilled to files: the result is the same.
+A group that doesn't fit into memory is taken in blocks, spilled to files: the result is the same, but for documents
+that share keys with more than `max_compared` kept ones, for that limit then holds block by block.
 """
 
 from __future__ import annotations
@@ -133,11 +134,7 @@ def settle(task: SettleTask) -> dict[str, Any]:
     folder = Path(task.folder)
     files = files_in(folder / "groups", task.files)
     light = ["node", "root", "id", "against", "content", *task.policy.names, COPIES, *(["size"] if task.verify else [])]
-    parts = [
-        read_partition([file], task.index, light).append_column("file", pa.array(np.full(rows, number)))
-        for number, file in enumerate(files)
-        if (rows := read_partition([file], task.index, ["node"]).num_rows)
-    ]
+    parts = [part for file in files if (part := read_partition([file], task.index, light)).num_rows]
     path = folder / "verdicts" / f"{task.index:05d}.arrow"
     if not parts:
         return {"intermediate": [write_verdicts(path, _no_verdicts(), task.shards)], "n_in": 0}

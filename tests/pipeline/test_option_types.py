@@ -7,7 +7,6 @@ import pytest
 from filters.rules import RuleFilter
 from pipeline.cli import main
 from pipeline.errors import ConfigError
-from pipeline.option_types import check_types
 from pipeline.stage import make, registered
 
 
@@ -34,11 +33,12 @@ def test_a_value_of_another_type_is_refused_by_name(stage: str, option: str, val
 
 
 def test_values_of_the_declared_types_pass() -> None:
-    cls = registered()["gopher_quality"]
-    check_types(cls, {"min_words": 3, "max_words": None, "min_alpha_word_share": 0.5, "marks_count": False}, "here")
-    cls = registered()["quality"]
-    check_types(cls, {"languages": ("en",), "threshold": 0.5}, "here")
-    check_types(cls, {"languages": None}, "here")
+    given = {"min_words": 3, "max_words": None, "min_alpha_word_share": 0.5, "marks_count": False}
+    made = make("gopher_quality", given)
+    assert {name: getattr(made, name) for name in given} == given
+    made = make("quality", {"languages": ["en"], "threshold": 0.5})
+    assert (made.languages, made.threshold) == (("en",), 0.5)
+    assert make("quality", {"languages": None}).languages is None
 
 
 def test_every_threshold_refuses_nan() -> None:
