@@ -48,7 +48,9 @@ SPLIT_PATTERN = (
 digits by threes, punctuation, line ends, spaces) with combining marks kept inside words, so that
 Indic and pointed scripts are not cut at every vowel sign."""
 
-_MARKER = re.compile(r"<\S.*>|｜.*｜", re.DOTALL)
+_BLANK = " \t\r\n\v\f\u00a0▁"
+"""What ordinary added tokens are runs of (GPT-NeoX, Phi, Gemma); ▁ stands for a space in SentencePiece's models."""
+
 _MAX_RUN = 256
 _LONG_RUN = re.compile(rf"\S{{{_MAX_RUN + 1}}}|\s{{{_MAX_RUN + 1}}}")
 
@@ -60,7 +62,8 @@ class LoadedTokenizer:
     `fingerprint` is a hash of the file's content; `vocab_size`
     the highest id plus one, added tokens included; `dtype` the narrowest of uint16 and uint32 that
     also holds the ids which the pack format reserves above the vocabulary. `control` maps the texts
-    of all control tokens to their ids.
+    of all control tokens to their ids, `added` those of all added tokens; `allow` are added tokens
+    that text may give.
     """
 
     tokenizer: Tokenizer
@@ -71,28 +74,35 @@ class LoadedTokenizer:
     dtype: str
     path: Path
     control: dict[str, int] = field(repr=False)
+    added: dict[str, int] = field(repr=False)
+    allow: tuple[str, ...] = ()
+
+    def read_spec(self) -> dict[str, Any]:
+        """The file's content as it was loaded: without dropout, and with control tokens marked special."""
+        return _for_text(json.loads(self.path.read_bytes()), self.allow)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of `ids`; control tokens show by their names, ids above the vocabulary are left out."""
         return str(self.tokenizer.decode([i for i in ids if i < self.vocab_size], skip_special_tokens=False))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load_tokenizer, (self.path, self.eos)
+        return load_tokenizer, (self.path, self.eos, self.allow)
 
 
-def load_tokenizer(path: str | Path, eos: str | None = None) -> LoadedTokenizer:
+def load_tokenizer(path: str | Path, eos: str | None = None, allow_tokens: Iterable[str] = ()) -> LoadedTokenizer:
     """Load a Hugging Face `tokenizer.json`.
 
-    Tokens marked special, and added tokens that look like markup (`<...>`, `｜...｜`) though their
-    file does not mark them, are control tokens: text never turns into them. Added tokens that are
-    ordinary text (runs of spaces, `|||EMAIL_ADDRESS|||`) keep working.
+    Added tokens are control tokens, whether their file marks them special or not (`<think>`,
+    `|||EMAIL_ADDRESS|||`): text never turns into them. Only runs of white space, and those named in
+    `allow_tokens`, are read out of text.
 
     `eos` names the end-of-document token; without it the first of `END_OF_DOCUMENT` in the vocabulary.
-    Raises ConfigError for a missing or unreadable file and where no end-of-document token is found.
+    Raises ConfigError for a missing or unreadable file, where no end-of-document token is found, and
+    if `allow_tokens` names it or what is no added token.
     """
     from tokenizers import Tokenizer
 
-    path = Path(path)
+    path, allow = Path(path), tuple(sorted(set(allow_tokens)))
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -107,7 +117,7 @@ def load_tokenizer(path: str | Path, eos: str | None = None) -> LoadedTokenizer:
             " (a vocab.json, a tokenizer_config.json or a .tiktoken file won't do)"
         )
     try:
-        changed = _without_chance(spec)
+        changed = _for_text(spec, allow)
         tokenizer = (
             Tokenizer.from_buffer(raw)
             if changed == spec
@@ -122,8 +132,15 @@ def load_tokenizer(path: str | Path, eos: str | None = None) -> LoadedTokenizer:
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     if not vocabulary:
         raise ConfigError(f"tokenizer {path} has an empty vocabulary")
-    special = {t.content: i for i, t in sorted(tokenizer.get_added_tokens_decoder().items()) if t.special}
+    added = sorted(tokenizer.get_added_tokens_decoder().items())
+    names = {token.content: i for i, token in added}
+    special = {token.content: i for i, token in added if token.special}
+    for name in allow:
+        if name not in names:
+            raise ConfigError(f"allow_tokens: tokenizer {path} has no added token '{name}'{nearest(name, names)}")
     eos_name = _choose_eos(eos, vocabulary, special, path)
+    if eos_name in allow:
+        raise ConfigError(f"allow_tokens: '{eos_name}' ends documents and can't come from text")
     vocab_size = max(vocabulary.values()) + 1
     return LoadedTokenizer(
         tokenizer=tokenizer,
@@ -134,20 +151,26 @@ def load_tokenizer(path: str | Path, eos: str | None = None) -> LoadedTokenizer:
         dtype=id_dtype(vocab_size),
         path=path,
         control={**special, eos_name: vocabulary[eos_name]},
+        added=names,
+        allow=allow,
     )
 
 
-def _without_chance(spec: dict[str, Any]) -> dict[str, Any]:
-    """The file's content with dropout off and markup-like added tokens marked special."""
+def _for_text(spec: dict[str, Any], allow: tuple[str, ...]) -> dict[str, Any]:
+    """The file's content with dropout off, and special just those added tokens that text must not give."""
     spec = dict(spec)
     if spec["model"].get("dropout"):
         spec["model"] = {**spec["model"], "dropout": None}
     if spec.get("added_tokens"):
-        spec["added_tokens"] = [
-            {**token, "special": True} if _MARKER.fullmatch(token.get("content", "")) else token
-            for token in spec["added_tokens"]
-        ]
+        spec["added_tokens"] = [_added_token(token, allow) for token in spec["added_tokens"]]
     return spec
+
+
+def _added_token(token: dict[str, Any], allow: tuple[str, ...]) -> dict[str, Any]:
+    name = token.get("content", "")
+    if name in allow:
+        return {**token, "special": False}
+    return {**token, "special": True} if name.strip(_BLANK) else token
 
 
 def _choose_eos(eos: str | None, vocabulary: dict[str, int], special: dict[str, int], path: Path) -> str:

@@ -8,148 +8,71 @@ Reads `id, text` (and `title` where asked for); makes a token table:
 
 A document without text has no ids at all (its row stays). The ids are those of
 `tokenizers.Tokenizer.encode_batch_fast(..., add_special_tokens=False)` with control tokens in the
-text read as plain text.
+text read as plain text, whichever engine makes them (`pipeline/engines/`).
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
-from itertools import islice
-from typing import TYPE_CHECKING
-
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from .bpe import LoadedTokenizer
+from .engines.encoder import Encoder, Tally
 from .schema import require
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
-    from .bpe import LoadedTokenizer
-
-BATCH_CHARS = 1 << 20
-"""Text encoded at a time. The library holds 150 to 200 bytes for each token of what it encodes."""
-
-MAX_PIECE_CHARS = 1 << 20
-"""A longer document is encoded in pieces where it can be cut without changing one id."""
-
-_WINDOW = 48
-_MAX_TRIES = 64
-_CUT = re.compile(r"\n(?=[A-Za-z])|(?<=[A-Za-z])(?= [A-Za-z])|(?<=[A-Za-z])(?=[0-9])")
-"""Places between pre-tokens under every split rule in use: a word after a line end, a space between
-words, a digit after a letter. Each is checked against the tokenizer at hand before it is cut."""
-
-
-def tokenise_table(docs: pa.Table, tok: LoadedTokenizer, *, with_title: bool = False) -> pa.Table:
+def tokenise_table(
+    docs: pa.Table,
+    tok: LoadedTokenizer,
+    *,
+    with_title: bool = False,
+    encoder: Encoder | None = None,
+    tally: Tally | None = None,
+) -> pa.Table:
     """The token table of `docs`, row for row.
 
-    `with_title` puts the title, where a document has one, and a line end before the text.
-    Runs on one thread: workers are processes.
+    `with_title` puts the title, where a document has one, and a line end before the text. `encoder`, made for `tok`,
+    does the work (the reference without one) and adds to `tally`. Runs on one thread: workers are processes.
+    Raises SchemaError for missing columns, StepFailed where the library panics.
     """
     require(docs, ("id", "text", "title") if with_title else ("id", "text"), "tokenise")
-    texts = docs["text"].to_pylist()
-    titles = docs["title"].to_pylist() if with_title else []
-    heads = [f"{title}\n" if title and text else "" for title, text in zip(titles, texts, strict=bool(titles))]
-    head_ids = list(_encode(heads, tok)) if heads else [_EMPTY] * len(texts)
-
-    lengths, title_tokens = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int32)
-    parts: list[npt.NDArray[np.uint32]] = []
-    eos = np.array([tok.eos_id], np.uint32)
-    for row, (head, body) in enumerate(zip(head_ids, _encode([t or "" for t in texts], tok), strict=True)):
-        if len(body):
-            parts += (head, body, eos)
-            lengths[row] = len(head) + len(body) + 1
-            title_tokens[row] = len(head)
-    ids = np.concatenate([_EMPTY, *parts]).astype(tok.dtype)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    encoder = encoder or Encoder(tok, "reference")
+    tally = tally if tally is not None else Tally()
+    offsets, ids = encoder.encode(docs["text"], eos=True, keys=docs["id"], tally=tally)
+    title_tokens = np.zeros(docs.num_rows, np.int32)
+    if with_title:
+        heads = _heads(docs["title"], docs["text"])
+        head_offsets, head_ids = encoder.encode(heads, eos=False, keys=docs["id"], tally=tally)
+        counts = np.where(np.diff(offsets) > 0, np.diff(head_offsets), 0)
+        head_ids = head_ids[np.repeat(np.diff(offsets) > 0, np.diff(head_offsets))]
+        offsets, ids = _joined(counts, head_ids, np.diff(offsets), ids)
+        title_tokens = counts.astype(np.int32)
     columns = {
         "id": docs["id"].combine_chunks().cast(pa.string()),
-        "input_ids": pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(ids)),
+        "input_ids": pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(ids.astype(tok.dtype))),
         "title_tokens": pa.array(title_tokens),
     }
     return pa.table(columns)
 
 
-_EMPTY = np.zeros(0, np.uint32)
+def _heads(titles: pa.ChunkedArray, texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """`title` and a line end, where there are a title and a text; else empty."""
+    titles = titles.cast(pa.large_string())
+    heads = pc.binary_join_element_wise(titles, pa.scalar("", pa.large_string()), pa.scalar("\n", pa.large_string()))
+    shown = pc.and_(pc.greater(pc.binary_length(titles), 0), pc.greater(pc.binary_length(texts), 0))
+    return pc.if_else(pc.fill_null(shown, False), heads, pa.scalar("", pa.large_string()))
 
 
-def _encode(texts: list[str], tok: LoadedTokenizer) -> Iterator[npt.NDArray[np.uint32]]:
-    """Ids of each text, in order, encoding about `BATCH_CHARS` at a time."""
-    control = np.zeros(tok.vocab_size, bool)
-    control[_never_from_text(tok)] = True
-    breaker = _control_breaker(tok)
-    for batch in _batches(texts):
-        for text, ids in zip(batch, _encode_batch(batch, tok.tokenizer), strict=True):
-            if control[ids].any():  # a model that spells control tokens itself (Unigram): break their names up
-                ids = np.concatenate(_encode_batch(breaker.split(text), tok.tokenizer))
-                ids = ids[~control[ids]]
-            yield ids
-
-
-def _never_from_text(tok: LoadedTokenizer) -> list[int]:
-    """Control ids that text must not give; the unknown token is what some models say of rare text."""
-    unknown = getattr(tok.tokenizer.model, "unk_token", None)
-    unknown_id = getattr(tok.tokenizer.model, "unk_id", None)
-    return [i for name, i in tok.control.items() if name not in (unknown, "<unk>", "[UNK]") and i != unknown_id]
-
-
-def _control_breaker(tok: LoadedTokenizer) -> re.Pattern[str]:
-    """Matches the place behind the first character of each control token's name."""
-    return re.compile("|".join(f"(?<={re.escape(n[0])})(?={re.escape(n[1:])})" for n in tok.control if len(n) > 1))
-
-
-def _batches(texts: list[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        if batch and size + len(text) > BATCH_CHARS:
-            yield batch
-            batch, size = [], 0
-        batch.append(text)
-        size += len(text)
-    if batch:
-        yield batch
-
-
-def _encode_batch(texts: list[str], tokenizer: Tokenizer) -> list[npt.NDArray[np.uint32]]:
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # read by the library at each call
-    if len(texts) == 1 and len(texts[0]) > MAX_PIECE_CHARS:
-        made = [
-            np.array(tokenizer.encode_batch_fast([piece], add_special_tokens=False)[0].ids, np.uint32)
-            for piece in _pieces(texts[0], tokenizer)
-        ]
-        return [np.concatenate(made)]
-    encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-    return [np.array(encoding.ids, np.uint32) for encoding in encodings]
-
-
-def _pieces(text: str, tokenizer: Tokenizer) -> Iterator[str]:
-    """`text` cut into pieces of about `MAX_PIECE_CHARS` whose ids, joined, are the ids of the whole.
-
-    Where no safe cut is found (one word of megabytes, a tokenizer that marks the start of a text)
-    the piece grows, to the whole text if need be.
-    """
-    begin = 0
-    while len(text) - begin > MAX_PIECE_CHARS:
-        places = islice(_CUT.finditer(text, begin + MAX_PIECE_CHARS // 2), _MAX_TRIES)
-        cut = next((m.end() for m in places if _safe(text, m.end(), tokenizer)), None)
-        if cut is None:
-            break
-        yield text[begin:cut]
-        begin = cut
-    yield text[begin:]
-
-
-def _safe(text: str, at: int, tokenizer: Tokenizer) -> bool:
-    """Whether the tokenizer puts a pre-token boundary at `at` and gives both sides the ids they have together."""
-    if tokenizer.pre_tokenizer is None:
-        return False
-    left, right = text[max(at - _WINDOW, 0) : at], text[at : at + _WINDOW]
-    whole = left + right
-    if not any(begin == len(left) for _, (begin, _) in tokenizer.pre_tokenizer.pre_tokenize_str(whole)):
-        return False
-    ids = [tokenizer.encode(part, add_special_tokens=False).ids for part in (whole, left, right)]
-    return ids[0] == ids[1] + ids[2]
+def _joined(
+    first_counts: NDArray[np.int64], first: NDArray[np.uint32], counts: NDArray[np.int64], ids: NDArray[np.uint32]
+) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+    """(offsets, ids) of rows that are each the row of `first` and then that of `ids`."""
+    offsets = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(first_counts + counts, out=offsets[1:])
+    both = np.empty(offsets[-1], np.uint32)
+    is_first = np.repeat(np.tile([True, False], len(counts)), np.stack([first_counts, counts], 1).ravel())
+    both[is_first] = first
+    both[~is_first] = ids
+    return offsets, both

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +26,10 @@ from .schema import RECORD
 from .steps import Artefact, Step, StepContext, register_step
 from .store import PARQUET_OPTIONS, atomic_path, file_digest, parquet_shards, read_json
 
+if TYPE_CHECKING:
+    from .engines.encoder import Encoder
+
+ENGINES = ("auto", "reference", "fast")
 PACKSET = "packset"
 TOKENIZER_FILE = "tokenizer.json"
 _BATCH_ROWS = 256
@@ -136,15 +142,29 @@ class _Shard:
     folder: str
     tokenizer: str
     eos: str
+    allow: tuple[str, ...]
+    digest: str
+    engine: Any
+    verify_share: float
+
+
+@lru_cache(maxsize=1)
+def _encoder(path: str, eos: str, allow: tuple[str, ...], digest: str, engine: Any, verify_share: float) -> Encoder:
+    """The tokenizer and its engine, once for a worker's shards of a step; `digest` is of the file at `path`."""
+    from .bpe import load_tokenizer
+    from .engines.encoder import Encoder
+
+    return Encoder(load_tokenizer(path, eos or None, allow), engine, verify_share)
 
 
 def tokenize_shard(shard: _Shard) -> dict[str, Any]:
     """Write `tokens/<shard>.arrow` and `documents/<shard>.parquet`. The function that workers run."""
-    from .bpe import load_tokenizer
+    from .engines.encoder import Tally
     from .tokenise import tokenise_table
 
     folder = Path(shard.folder)
-    tokenizer = load_tokenizer(shard.tokenizer, shard.eos or None)
+    encoder = _encoder(shard.tokenizer, shard.eos, shard.allow, shard.digest, shard.engine, shard.verify_share)
+    tally = Tally()
     name = f"{shard.index:05d}"
     rows = tokens = empty = 0
     with (
@@ -154,7 +174,7 @@ def tokenize_shard(shard: _Shard) -> dict[str, Any]:
     ):
         writer = None
         for batch in _document_batches(shard.path):
-            made = tokenise_table(batch, tokenizer)
+            made = tokenise_table(batch, encoder.tok, encoder=encoder, tally=tally)
             if writer is None:
                 writer = pa.ipc.new_file(sink, made.schema)
             writer.write_table(made.combine_chunks(), max_chunksize=made.num_rows or None)
@@ -170,7 +190,8 @@ def tokenize_shard(shard: _Shard) -> dict[str, Any]:
         sink.close()
         described_file = documents.close()
     files = [_entry(folder, f"tokens/{name}.arrow", rows), described_file]
-    return {"files": files, "n_in": rows, "tokens": tokens, "empty": empty}
+    engine = {"name": encoder.name, "note": encoder.note, **tally.to_json()}
+    return {"files": files, "n_in": rows, "tokens": tokens, "empty": empty, "engine": engine}
 
 
 def _document_batches(path: str) -> Iterator[pa.Table]:
@@ -194,6 +215,17 @@ class Tokenize(Step):
 
     tokenizer: str = field(default="", metadata={"help": "a tokenizer.json (default: what train_tokenizer made)"})
     eos: str = field(default="", metadata={"help": "name of the end-of-document token (default: found by known names)"})
+    allow_tokens: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "added tokens of the tokenizer that text may give, such as <think> (default: none)"},
+    )
+    engine: str = field(
+        default="auto",
+        metadata={"help": "auto (the fast one where its ids are proven), reference (the library tokenizers), fast"},
+    )
+    verify_share: float = field(
+        default=0.002, metadata={"help": "share of documents whose ids are compared with the reference's, from 0 to 1"}
+    )
 
     @property
     def needs(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -202,8 +234,12 @@ class Tokenize(Step):
     def check(self) -> None:
         from .bpe import load_tokenizer
 
+        if self.engine not in ENGINES:
+            raise ConfigError(f"tokenize: engine must be one of {', '.join(ENGINES)}, not '{self.engine}'")
+        if not 0 <= self.verify_share <= 1:
+            raise ConfigError(f"tokenize: verify_share must lie in 0..1, not {self.verify_share}")
         if self.tokenizer:
-            load_tokenizer(self.tokenizer, self.eos or None)
+            load_tokenizer(self.tokenizer, self.eos or None, self.allow_tokens)
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "tokenizer": file_digest(Path(self.tokenizer)) if self.tokenizer else ""}
@@ -215,11 +251,13 @@ class Tokenize(Step):
         eos = self.eos or (read_json(made.path / "manifest.json")["eos"] if made else "")
         with atomic_path(context.folder.path / TOKENIZER_FILE) as temporary:
             shutil.copyfile(source, temporary)
+        target = context.folder.path / TOKENIZER_FILE
+        settings = (eos, tuple(self.allow_tokens), file_digest(target), self.engine, float(self.verify_share))
         shards = [
-            _Shard(i, str(documents.path / f), str(context.folder.path), str(context.folder.path / TOKENIZER_FILE), eos)
-            for i, f in enumerate(documents.files)
+            _Shard(i, str(documents.path / file), str(context.folder.path), str(target), *settings)
+            for i, file in enumerate(documents.files)
         ]
-        results = context.map(tokenize_shard, [Task(f"{s.index:05d}", s) for s in shards])
+        results, engine = _by_engine(context, shards)
         return {
             "artefact": [r["files"][0]["file"] for r in results],
             "files": [entry for r in results for entry in r["files"]]
@@ -228,8 +266,51 @@ class Tokenize(Step):
             "shard_tokens": [r["tokens"] for r in results],
             "empty_documents": sum(r["empty"] for r in results),
             "eos": eos,
+            "allow_tokens": list(self.allow_tokens),
+            "engine": engine,
             "summary": {"tokens": {"tokens": sum(r["tokens"] for r in results)}},
         }
+
+
+def _by_engine(context: StepContext, shards: list[_Shard]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The shards' results and what is to be said of the engine.
+
+    Where the sample showed more differences than `MAX_MISMATCHES` all shards are made anew by the reference: which
+    shards had been written by then depends on the workers, and bytes must not.
+    """
+    from .engines.encoder import MAX_MISMATCHES
+
+    off = context.folder.marked("engine-off")
+    if off is None:
+        results = context.map(tokenize_shard, [Task(f"{s.index:05d}", s) for s in shards])
+        seen = _engine_counts(results)
+        if seen["mismatches"] <= MAX_MISMATCHES:
+            if seen["note"] or seen["mismatches"]:
+                differs = f"; {seen['mismatches']} verified document differed and has the reference's ids"
+                context.progress.say(
+                    f"{context.step}: {seen['note']}{differs if seen['mismatches'] else ''}".strip("; ")
+                )
+            return results, seen
+        note = f"{seen['mismatches']} of {seen['verified_documents']} verified documents differed from the reference"
+        off = {"files": [], "mismatches": seen["mismatches"], "note": f"engine '{seen['name']}' switched off: {note}"}
+        context.folder.mark("engine-off", off)
+    context.progress.say(f"{context.step}: {off['note']}; tokenising anew with the reference")
+    again = [Task(f"{s.index:05d}-reference", replace(s, engine="reference")) for s in shards]
+    results = context.map(tokenize_shard, again)
+    return results, {**_engine_counts(results), "mismatches": off["mismatches"], "note": off["note"]}
+
+
+def _engine_counts(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The shards' tallies added up, with the engine's name and note."""
+    counts: Counter[str] = Counter()
+    names: dict[str, str] = {}
+    for result in results:
+        for key, value in result["engine"].items():
+            if isinstance(value, str):
+                names[key] = value
+            else:
+                counts[key] += value
+    return {"name": "", "note": "", "mismatches": 0, **names, **counts}
 
 
 def export_tokens(shards: list[Path], target: Path) -> int:

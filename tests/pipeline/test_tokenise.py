@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from pipeline import tokenise
 from pipeline.bpe import LoadedTokenizer, load_tokenizer, train_bpe
+from pipeline.engines import reference
 from pipeline.errors import SchemaError
 from pipeline.tokenise import tokenise_table
 
@@ -84,7 +84,7 @@ def test_published_tokenizers_on_real_and_hostile_text(shared_data: Path, file: 
 
 def test_batches_do_not_change_ids(small: LoadedTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tokenise_table(_docs(HOSTILE), small)
-    monkeypatch.setattr(tokenise, "BATCH_CHARS", 7)
+    monkeypatch.setattr(reference, "BATCH_CHARS", 7)
     assert tokenise_table(_docs(HOSTILE), small).equals(whole)
 
 
@@ -157,9 +157,9 @@ def _long_texts() -> list[str]:
 def test_long_documents_are_cut_without_changing_ids(small: LoadedTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = _long_texts()
     want = _reference(small.path, texts, small.eos_id)
-    monkeypatch.setattr(tokenise, "MAX_PIECE_CHARS", 600)
-    assert [len(list(tokenise._pieces(t, small.tokenizer))) > 1 for t in texts[:3]] == [True] * 3
-    monkeypatch.setattr(tokenise, "BATCH_CHARS", 1)
+    monkeypatch.setattr(reference, "MAX_PIECE_CHARS", 600)
+    assert [len(list(reference._pieces(t, small.tokenizer))) > 1 for t in texts[:3]] == [True] * 3
+    monkeypatch.setattr(reference, "BATCH_CHARS", 1)
     assert tokenise_table(_docs(texts), small)["input_ids"].to_pylist() == want
 
 
@@ -168,7 +168,7 @@ def test_published_tokenizers_on_long_documents(shared_data: Path, file: str, mo
     loaded = _published(shared_data / "tokenizers" / file)
     texts = _long_texts()
     want = _reference(loaded.path, texts, loaded.eos_id)
-    monkeypatch.setattr(tokenise, "MAX_PIECE_CHARS", 600)
+    monkeypatch.setattr(reference, "MAX_PIECE_CHARS", 600)
     assert tokenise_table(_docs(texts), loaded)["input_ids"].to_pylist() == want
 
 
@@ -176,8 +176,8 @@ def test_no_cut_where_the_tokenizer_marks_the_start_of_a_text(monkeypatch: pytes
     vocab = {c: i for i, c in enumerate("▁\nabcdefghijklmnopqrstuvwxyz")}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
-    monkeypatch.setattr(tokenise, "MAX_PIECE_CHARS", 50)
-    assert len(list(tokenise._pieces("line\n" * 100, tokenizer))) == 1  # "line" at a start would gain a mark
+    monkeypatch.setattr(reference, "MAX_PIECE_CHARS", 50)
+    assert len(list(reference._pieces("line\n" * 100, tokenizer))) == 1  # "line" at a start would gain a mark
     for text in ("line\n" * 100, "some words " * 100, "both of\nthem " * 60):
-        (cut,) = tokenise._encode_batch([text], tokenizer)
+        (cut,) = reference._encode_batch([text], tokenizer)
         assert cut.tolist() == tokenizer.encode(text, add_special_tokens=False).ids
