@@ -34,9 +34,12 @@ from tokenizers import Tokenizer, models
 
 from benchmarks.common import alternate, medians, write
 from pipeline.bpe import load_tokenizer
-from pipeline.packing import plan_packs, write_pack
-from pipeline.packs import PackReader, open_packs, reserved_ids, write_manifest
-from pretrain.data import PackDataset, PackLoader, permute
+from pipeline.packing.draws import default_draws, draw_shard
+from pipeline.packing.tasks import PackWork, make_pack, plan_tasks
+from pipeline.packreader import PackReader, open_packs
+from pipeline.packs import reserved_ids, write_manifest
+from pipeline.permutation import permute
+from pretrain.data import PackDataset, PackLoader
 
 SEED = 1
 VOCABULARY = 50_000
@@ -64,12 +67,15 @@ def make_packs(folder: Path, tokens: int, sequence_length: int) -> PackReader:
     with pa.ipc.new_file(str(shard), table.schema) as writer:
         writer.write_table(table, max_chunksize=1024)
     pad_id = reserved_ids(loaded.vocab_size)["pad"]
-    entries = [
-        write_pack(
-            task, [str(shard)], folder / task.path, sequence_length=sequence_length, dtype=loaded.dtype, pad_id=pad_id
-        )
-        for task in plan_packs([tokens], sequence_length, SEQUENCES_PER_FILE)
-    ]
+    drawn = draw_shard(
+        folder / "draws" / "0.arrow", 0, str(shard), loaded.dtype, seed=0, order="natural", first=0, total=tokens,
+        partitions=1,
+    )  # fmt: skip
+    draws = default_draws(folder, [str(shard)], [drawn], tokenizer=loaded.path)
+    lengths = (sequence_length,)
+    work = PackWork((str(folder),), lengths, "concatenate", loaded.dtype, pad_id, draws.files, draws.shards)
+    tasks = plan_tasks(draws, "concatenate", lengths, SEQUENCES_PER_FILE)
+    entries = [make_pack(work, task)["entries"][0] for task in tasks]
     write_manifest(folder, tokenizer=loaded, sequence_length=sequence_length, files=entries)
     shard.unlink()
     return open_packs(folder)
@@ -108,7 +114,7 @@ def copy_in_order(reader: PackReader, batch_size: int) -> Iterator[torch.Tensor]
     out = torch.empty((batch_size, reader.sequence_length), dtype=torch.int64)
     view = out.numpy()
     for block in reader.blocks:
-        for i in range(0, len(block.lengths), batch_size):
+        for i in range(0, block.rows, batch_size):
             rows = block.input_ids[i : i + batch_size]
             view[: len(rows)] = rows
             yield out[: len(rows)]

@@ -10,6 +10,7 @@ import dedup.substrings
 import filters
 import pipeline.extract.stage
 import pipeline.funnel
+import pipeline.packstep
 import pipeline.tokensteps
 import pretrain.step
 

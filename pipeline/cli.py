@@ -239,7 +239,7 @@ def _pack(args: argparse.Namespace) -> int:
 def _check_pack_output(target: Path) -> None:
     """Only an empty folder or an earlier pack folder may be replaced."""
     from .errors import ConfigError
-    from .tokensteps import find_packs
+    from .packstep import find_packs
 
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
@@ -250,9 +250,9 @@ def _check_pack_output(target: Path) -> None:
 
 
 def _pretrain(args: argparse.Namespace) -> int:
+    from .packstep import find_packs
     from .progress import Progress
     from .steps import registered_steps
-    from .tokensteps import find_packs
 
     step = registered_steps()["pretrain"](**given_options(args, registered_steps()["pretrain"]))
     step.check()
@@ -268,8 +268,8 @@ def _trace(args: argparse.Namespace) -> int:
     import dataclasses
     import json
 
+    from .packstep import find_packs
     from .report import show
-    from .tokensteps import find_packs
     from .trace import trace
 
     found = dataclasses.asdict(trace(find_packs(args.packs), args.sequence, args.position))

@@ -1,8 +1,9 @@
-"""The last steps of a run: a tokenizer, token shards, packs.
+"""The steps between documents and packs: a tokenizer, and token shards.
 
 train_tokenizer   documents -> tokenizer.json (trained on a sample, or a file of the user's)
 tokenize          documents -> tokens/<shard>.arrow and documents/<shard>.parquet (what `trace` looks up)
-pack              tokens -> packset/: the pack folder (pipeline/packs.py), self-contained
+
+What follows is `packstep`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from .engines.encoder import Encoder
 
 ENGINES = ("auto", "reference", "fast")
-PACKSET = "packset"
 TOKENIZER_FILE = "tokenizer.json"
 _BATCH_ROWS = 256
 
@@ -326,112 +326,3 @@ def export_tokens(shards: list[Path], target: Path) -> int:
                     writer.write_batch(batch)
                     tokens += len(batch.column("input_ids").flatten())
     return tokens
-
-
-@dataclass(frozen=True)
-class _PackPayload:
-    task: Any
-    shards: tuple[str, ...]
-    folder: str
-    sequence_length: int
-    dtype: str
-    pad_id: int
-
-
-def pack_file(payload: _PackPayload) -> dict[str, Any]:
-    """Write one pack file. The function that workers run."""
-    from .packing import write_pack
-
-    entry = write_pack(
-        payload.task,
-        list(payload.shards),
-        Path(payload.folder) / PACKSET / payload.task.path,
-        sequence_length=payload.sequence_length,
-        dtype=payload.dtype,
-        pad_id=payload.pad_id,
-    )
-    file = {
-        "file": f"{PACKSET}/{entry['path']}",
-        "rows": entry["sequences"],
-        "bytes": entry["bytes"],
-        "blake2b": entry["blake2b"],
-    }
-    return {"files": [file], "entry": entry, "n_in": entry["tokens"]}
-
-
-@register_step
-@dataclass(frozen=True, kw_only=True)
-class Pack(Step):
-    """Concatenates the documents' tokens and cuts them every `sequence_length` tokens into memory-mapped packs."""
-
-    name: ClassVar[str] = "pack"
-    needs: ClassVar[tuple[str, ...]] = ("tokens",)
-    makes: ClassVar[str] = "packs"
-
-    sequence_length: int = field(default=1024, metadata={"help": "tokens in a sequence"})
-    sequences_per_file: int = field(default=0, metadata={"help": "sequences in a pack file (0: files of some 256 MB)"})
-
-    def check(self) -> None:
-        if not isinstance(self.sequence_length, int) or self.sequence_length < 1:
-            raise ConfigError(f"pack: sequence_length must be at least 1, not {self.sequence_length}")
-        if not isinstance(self.sequences_per_file, int) or self.sequences_per_file < 0:
-            raise ConfigError(f"pack: sequences_per_file must not be negative: {self.sequences_per_file}")
-
-    def run(self, context: StepContext) -> dict[str, Any]:
-        from .bpe import load_tokenizer
-        from .packing import plan_packs
-        from .packs import reserved_ids, write_manifest
-
-        tokens = context.inputs["tokens"]
-        manifest = read_json(tokens.path / "manifest.json")
-        tokenizer = load_tokenizer(tokens.path / TOKENIZER_FILE, manifest["eos"] or None)
-        width = {"uint16": 2, "uint32": 4}[tokenizer.dtype]
-        per_file = self.sequences_per_file or max(1, (256 << 20) // (width * self.sequence_length))
-        shards = tuple(str(tokens.path / file) for file in tokens.files)
-        pad_id = int(reserved_ids(tokenizer.vocab_size)["pad"])
-        folder = str(context.folder.path)
-        plan = plan_packs(manifest["shard_tokens"], self.sequence_length, per_file)
-        tasks = [
-            Task(f"{one.index:05d}", _PackPayload(one, shards, folder, self.sequence_length, tokenizer.dtype, pad_id))
-            for one in plan
-        ]
-        results = context.map(pack_file, tasks, unit="tokens")
-        packset = context.folder.path / PACKSET
-        files = [entry for r in results for entry in r["files"]]
-        for name in manifest["artefact"]:
-            documents = f"documents/{Path(name).stem}.parquet"
-            with atomic_path(packset / documents) as temporary:
-                shutil.copyfile(tokens.path / documents, temporary)
-            files.append(_entry(context.folder.path, f"{PACKSET}/{documents}", 0))
-        made = write_manifest(
-            packset,
-            tokenizer=tokenizer,
-            sequence_length=self.sequence_length,
-            files=[r["entry"] for r in results],
-            empty_documents=manifest["empty_documents"],
-        )
-        if made["tokens"] != sum(manifest["shard_tokens"]):
-            raise StepFailed(
-                f"step '{context.step}': {made['tokens']} tokens packed of {sum(manifest['shard_tokens'])}"
-            )
-        files += [_entry(context.folder.path, f"{PACKSET}/{n}", 0) for n in ("manifest.json", TOKENIZER_FILE)]
-        numbers = {
-            "documents": made["documents"],
-            "documents without a token": made["empty_documents"],
-            "tokens": made["tokens"],
-            "vocabulary": made["vocab_size"],
-            "sequence length": made["sequence_length"],
-            "sequences": made["sequences"],
-            "pack files": len(made["files"]),
-            "padding tokens": made["sequences"] * made["sequence_length"] - made["tokens"],
-        }
-        return {"artefact": [PACKSET], "files": files, "rows": made["sequences"], "summary": {"tokens": numbers}}
-
-
-def find_packs(path: Path) -> Path:
-    """The pack folder that a path means: itself, its `packset/`, or the one of a run's pack step."""
-    for folder in (path, path / PACKSET, *sorted(path.glob(f"[0-9][0-9]-pack/{PACKSET}"))):
-        manifest = read_json(folder / "manifest.json") if folder.is_dir() else None
-        if isinstance(manifest, dict) and manifest.get("format"):
-            return folder
-    raise ConfigError(f"'{path}' is neither a pack folder nor a run with a pack step")

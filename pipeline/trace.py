@@ -1,11 +1,13 @@
 """From a position in a pack set back to the document and the WARC record that its token came from.
 
 Reads the pack set and the Parquet files in its `documents/` folder (`id, url, record`, and `title`
-where there is one), which hold one row for each document in the packs.
+where there is one), which hold one row for each document in the packs; for removed documents also the
+log in `removals/`.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from .errors import ConfigError, SchemaError
-from .packs import TOKENIZER, PackReader, open_packs
+from .packreader import PackReader, open_packs
+from .packs import TOKENIZER
 
 CONTEXT_TOKENS = 24
 
@@ -21,7 +24,8 @@ CONTEXT_TOKENS = 24
 @dataclass(frozen=True)
 class Trace:
     """Where a token came from. `token_offset` counts from the document's first token; `context` is the
-    text around the token, itself between `⟦⟧`, within its document and sequence."""
+    text around the token, itself between `⟦⟧`, within its document and sequence. `removed` says why the
+    document was taken out, and null of one that wasn't; then the token and the text around it are gone."""
 
     document: str
     url: str | None
@@ -30,6 +34,7 @@ class Trace:
     token_offset: int
     token_id: int
     context: str | None
+    removed: str | None = None
 
 
 def trace(pack_dir: str | Path, sequence: int, position: int, *, tokenizer: str | Path | None = None) -> Trace:
@@ -52,14 +57,16 @@ def trace(pack_dir: str | Path, sequence: int, position: int, *, tokenizer: str 
     end = int(row.doc_starts[which + 1]) if which + 1 < len(row.doc_starts) else row.length
     document = row.doc_ids[which]
     found = _look_up(reader.folder, document)
+    removed = bool(row.removed[which])
     return Trace(
         document=document,
         url=found.get("url"),
         record=found.get("record") or {},
         title=found.get("title"),
-        token_offset=position - start + (row.first_doc_offset if which == 0 else 0),
+        token_offset=position - start + int(row.doc_offsets[which]),
         token_id=int(row.input_ids[position]),
-        context=_context(reader, tokenizer, row.input_ids[start:end].tolist(), position - start),
+        context=None if removed else _context(reader, tokenizer, row.input_ids[start:end].tolist(), position - start),
+        removed=_reason(reader, document) if removed else None,
     )
 
 
@@ -77,6 +84,16 @@ def _look_up(folder: Path, document: str) -> dict[str, Any]:
     if not rows:
         raise SchemaError(f"document {document} is in the packs of {folder} but not in its documents/")
     return dict(rows[0])
+
+
+def _reason(reader: PackReader, document: str) -> str:
+    """Why a document was removed, from the logs of the removals."""
+    for entry in reader.manifest.get("removals", []):
+        for line in reader.store.read(entry["path"]).splitlines():
+            said = json.loads(line)
+            if said["id"] == document:
+                return str(said["why"])
+    raise SchemaError(f"document {document} is removed from {reader.store.where}, but none of its logs says why")
 
 
 def _context(reader: PackReader, tokenizer: str | Path | None, ids: list[int], at: int) -> str | None:

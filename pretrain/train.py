@@ -10,19 +10,19 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError
-from pipeline.packs import PackReader, open_packs
+from pipeline.packreader import PackReader, open_packs
 from pipeline.store import atomic_path, write_json
 
 if TYPE_CHECKING:
     import torch
 
-    from .data import Batch
+    from .data import PackLoader
     from .model import Transformer
 
 MIN_LR_SHARE = 0.1
@@ -77,7 +77,8 @@ def train(
         raise ConfigError(f"steps ({steps}) and batch_size ({batch_size}) must be at least 1")
     reader = open_packs(pack_dir)
     config = model_config(size, reader.total_ids)
-    batches = _batches(reader, batch_size, seed)
+    loader = _loader(reader, batch_size, seed)
+    batches = iter(loader)
     if threads is not None:
         torch.set_num_threads(threads)
     with torch.random.fork_rng(devices=[]):
@@ -89,7 +90,8 @@ def train(
     metrics = []
     started = time.perf_counter()
     for step in range(steps):
-        epoch, batch = next(batches)
+        epoch = loader.state()["epoch"]
+        batch = next(batches)
         assert batch.segment_ids is not None
         loss, _ = causal_loss(model, batch.input_ids, batch.segment_ids)
         optimizer.zero_grad(set_to_none=True)
@@ -138,20 +140,12 @@ def train(
     return {**summary, **timing}
 
 
-def _batches(reader: PackReader, batch_size: int, seed: int) -> Iterator[tuple[int, Batch]]:
-    """(epoch, batch) without end. The last, smaller batch of an epoch is left out unless it is the only one."""
+def _loader(reader: PackReader, batch_size: int, seed: int) -> PackLoader:
+    """Batches without end. The last, smaller batch of an epoch is left out unless it is the only one."""
     from .data import PackLoader
 
-    def epochs() -> Iterator[tuple[int, Batch]]:
-        epoch = 0
-        while True:
-            size = min(batch_size, len(reader))
-            for batch in PackLoader(reader, size, seed, epoch, segments=True, drop_last=True, reuse=True):
-                yield epoch, batch
-            epoch += 1
-
-    PackLoader(reader, batch_size, seed)  # an empty pack set fails here, before anything is built
-    return epochs()
+    size = max(1, min(batch_size, len(reader)))
+    return PackLoader(reader, size, seed, epochs=None, segments=True, drop_last=True, reuse=True)
 
 
 def _optimizer(model: Transformer, lr: float, weight_decay: float) -> torch.optim.AdamW:

@@ -14,11 +14,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.packstep import find_packs
 from pipeline.recipe import build, override, read_recipe, without
 from pipeline.sample.build import FILES
 from pipeline.sample.build import build as build_sample
 from pipeline.sample.pages import read_pages
-from pipeline.tokensteps import find_packs
 from tests.runs import run_recipe
 
 SAMPLE = Path(__file__).parents[1] / "pipeline" / "sample"

@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import ConfigError, SchemaError, StepFailed
-from pipeline.packing import PackTask, Span, count_tokens, plan_packs, write_pack
-from pipeline.packs import RESERVED, PackReader, id_dtype, open_packs, reserved_ids
+from pipeline.packing.draws import token_places
+from pipeline.packing.tasks import PackWork, make_pack, plan_tasks
+from pipeline.packreader import PackReader, open_packs
+from pipeline.packs import RESERVED, id_dtype, reserved_ids, seal
 
-from .token_tools import Document, pack_set, write_shard
+from .token_tools import Document, byte_tokenizer, drawn, pack_set, write_shard
 
 SHARDS = st.lists(st.lists(st.integers(0, 23), max_size=7), max_size=5)
 
@@ -55,7 +57,7 @@ def _oracle(shards: list[list[Document]], length: int) -> list[dict[str, object]
             {
                 "ids": [token for token, *_ in part] + [257] * (length - len(part)),
                 "length": len(part),
-                "first": part[0][2],
+                "offsets": [part[i][2] for i in starts],
                 "starts": starts,
                 "names": [part[i][1] for i in starts],
                 "bodies": bodies,
@@ -73,7 +75,7 @@ def _read(reader: PackReader) -> list[dict[str, object]]:
             {
                 "ids": row.input_ids.tolist(),
                 "length": row.length,
-                "first": row.first_doc_offset,
+                "offsets": row.doc_offsets.tolist(),
                 "starts": row.doc_starts.tolist(),
                 "names": row.doc_ids,
                 "bodies": row.body_starts.tolist(),
@@ -83,13 +85,13 @@ def _read(reader: PackReader) -> list[dict[str, object]]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(SHARDS, st.integers(1, 40), st.integers(1, 4), st.integers(1, 4), st.sampled_from([".arrow", ".parquet"]))
+@given(SHARDS, st.integers(1, 40), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3))
 def test_packs_are_the_concatenation(
-    lengths: list[list[int]], length: int, per_file: int, rows: int, suffix: str
+    lengths: list[list[int]], length: int, per_file: int, rows: int, partitions: int
 ) -> None:
     shards = _shards(lengths)
     with tempfile.TemporaryDirectory() as folder:
-        reader = open_packs(pack_set(Path(folder), shards, length, per_file, suffix=suffix, rows=rows))
+        reader = open_packs(pack_set(Path(folder), shards, length, per_file, rows=rows, partitions=partitions))
         assert _read(reader) == _oracle(shards, length)
         reader.verify()
         tokens = sum(map(sum, lengths))
@@ -98,35 +100,30 @@ def test_packs_are_the_concatenation(
         assert all(f["sequences"] == per_file for f in reader.manifest["files"][:-1])
 
 
-@given(st.lists(st.integers(0, 50), max_size=8), st.integers(1, 20), st.integers(1, 5))
-def test_a_plan_covers_every_token_once_in_order(sizes: list[int], length: int, per_file: int) -> None:
-    plan = plan_packs(sizes, length, per_file)
-    covered = [(s.shard, i) for task in plan for s in task.spans for i in range(s.start, s.end)]
-    assert covered == [(shard, i) for shard, size in enumerate(sizes) for i in range(size)]
-    assert [task.index for task in plan] == list(range(len(plan)))
-    assert all(task.sequences == -(-task.tokens // length) for task in plan)
-
-
 @pytest.mark.parametrize(("length", "per_file"), [(0, 1), (1, 0), (-3, 2)])
-def test_a_plan_of_nothing_is_refused(length: int, per_file: int) -> None:
+def test_a_plan_of_nothing_is_refused(length: int, per_file: int, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        plan_packs([10], length, per_file)
+        pack_set(tmp_path, _shards([[10]]), length, per_file)
 
 
-def test_bytes_do_not_depend_on_order_or_on_how_shards_are_batched(tmp_path: Path) -> None:
-    shards = _shards([[5, 90, 0, 12], [], [33, 1, 1, 64], [7]])
-    plan = plan_packs([sum(len(ids) for _, ids in docs) for docs in shards], 16, 3)
-    assert len(plan) > 3
+@pytest.mark.parametrize("method", ["concatenate", "best_fit"])
+@pytest.mark.parametrize("order", ["natural", "shuffle"])
+def test_bytes_do_not_depend_on_order_or_on_how_shards_are_batched(tmp_path: Path, method: str, order: str) -> None:
+    shards = _shards([[5, 90, 0, 12] * 3, [], [33, 1, 1, 64] * 3, [7]])
     made = []
-    for run, (rows, order) in enumerate([(1, plan), (2, plan[::-1]), (100, plan[1:] + plan[:1])]):
-        folder = tmp_path / str(run)
+    for rows, turn in [(1, 1), (2, -1), (100, 1)]:
+        folder = tmp_path / "set"
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
+        tokenizer = byte_tokenizer(folder / "t.json")
         paths = [write_shard(folder / f"{i}.arrow", docs, rows) for i, docs in enumerate(shards)]
-        entries = {
-            task.index: write_pack(task, paths, folder / task.path, sequence_length=16, dtype="uint16", pad_id=257)
-            for task in order
-        }
-        made.append(([entries[t.index] for t in plan], [(folder / t.path).read_bytes() for t in plan]))
+        draws = drawn(folder, paths, tokenizer, order=order, partitions=3)
+        work = PackWork((str(folder),), (16,), method, "uint16", 257, draws.files, draws.shards)
+        tasks = plan_tasks(draws, method, (16,), 3)
+        assert len(tasks) > 2
+        results = {task.index: make_pack(work, task) for task in tasks[::turn]}
+        files = [(folder / results[t.index]["entries"][0]["path"]).read_bytes() for t in tasks]
+        made.append(([results[t.index] for t in tasks], files))
     assert made[0] == made[1] == made[2]
 
 
@@ -167,16 +164,23 @@ def test_an_empty_set(tmp_path: Path) -> None:
 
 def _edit(folder: Path, **changes: object) -> None:
     path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    seal(folder, {**json.loads(path.read_text()), **changes})
 
 
 def test_unknown_keys_are_ignored_and_higher_versions_refused(tmp_path: Path) -> None:
     folder = _small(tmp_path)
     _edit(folder, invented={"later": 1}, method="best_fit")
     open_packs(folder).verify()
-    _edit(folder, version=2)
-    with pytest.raises(SchemaError, match="version 2"):
+    _edit(folder, version=3)
+    with pytest.raises(SchemaError, match="version 3"):
         open_packs(folder)
+
+
+def test_a_changed_manifest_is_noticed(tmp_path: Path) -> None:
+    manifest = _small(tmp_path) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"removed_tokens": 0', '"removed_tokens": 1'))
+    with pytest.raises(SchemaError, match="fingerprint"):
+        open_packs(tmp_path)
 
 
 def test_what_is_no_pack_set(tmp_path: Path) -> None:
@@ -219,17 +223,33 @@ def test_damage_is_named(tmp_path: Path) -> None:
 
 
 def test_a_shard_that_shrank_after_planning(tmp_path: Path) -> None:
-    path = write_shard(tmp_path / "0.arrow", [("a" * 32, [1, 2, 3])], 1)
-    task = PackTask(0, 1, (Span(0, 0, 4),))
-    with pytest.raises(StepFailed, match="ends before token 4"):
-        write_pack(task, [path], tmp_path / "p.arrow", sequence_length=4, dtype="uint16", pad_id=300)
-    assert not (tmp_path / "p.arrow").exists()
+    tokenizer = byte_tokenizer(tmp_path / "t.json")
+    path = write_shard(tmp_path / "0.arrow", [("a" * 32, list(range(200)) * 20)], 1)
+    draws = drawn(tmp_path, [path], tokenizer)
+    Path(path).write_bytes(Path(path).read_bytes()[:1000])
+    work = PackWork((str(tmp_path),), (4,), "concatenate", "uint16", 300, draws.files, draws.shards)
+    with pytest.raises(StepFailed, match="ends at byte 1000"):
+        make_pack(work, plan_tasks(draws, "concatenate", (4,), 10_000)[0])
+    assert not (tmp_path / "packs" / "00000.arrow").exists()
 
 
 def test_a_file_that_is_no_shard(tmp_path: Path) -> None:
-    (tmp_path / "0.arrow").write_bytes(b"nothing of the kind")
-    with pytest.raises(SchemaError, match="0.arrow"):
-        count_tokens(tmp_path / "0.arrow")
+    for content in (b"nothing of the kind", b""):
+        (tmp_path / "0.arrow").write_bytes(content)
+        with pytest.raises(SchemaError, match="0.arrow"):
+            token_places(tmp_path / "0.arrow", "uint16")
+
+
+def test_shards_of_other_ids_or_compressed_ones_are_refused(tmp_path: Path) -> None:
+    wide = write_shard(tmp_path / "wide.arrow", [("a" * 32, [1, 2])], 1, "uint32")
+    with pytest.raises(SchemaError, match="uint32"):
+        token_places(wide, "uint16")
+    table = pa.ipc.open_file(wide).read_all()
+    packed = tmp_path / "packed.arrow"
+    with pa.ipc.new_file(str(packed), table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    with pytest.raises(SchemaError, match="compress"):
+        token_places(packed, "uint32")
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.bpe import load_tokenizer
-from pipeline.packs import open_packs
-from pipeline.tokensteps import TOKENIZER_FILE, _sample, find_packs
+from pipeline.packreader import open_packs
+from pipeline.packstep import find_packs
+from pipeline.tokensteps import TOKENIZER_FILE, _sample
 from pipeline.trace import trace
 
 
@@ -27,20 +27,25 @@ def test_the_training_sample_is_as_large_as_asked_for(sample_run):
     assert set(part) <= set(whole)
 
 
-def test_packs_hold_every_document_in_order(sample_run):
-    """Decoding nothing: ids of each kept text by the tokenizer itself, joined, are the packs' ids."""
+def test_packs_hold_every_document_once(sample_run):
+    """Pieces of each document, put together, are the ids of its text by the tokenizer; none is cut needlessly."""
     packs = open_packs(find_packs(sample_run))
     tokenizer = load_tokenizer(find_packs(sample_run) / TOKENIZER_FILE)
-    want, order = [], []
+    want = {}
     for shard in kept_shards(sample_run):
         for row in pq.read_table(shard, columns=["id", "text"]).to_pylist():
             ids = tokenizer.tokenizer.encode(row["text"], add_special_tokens=False).ids
-            want += [*ids, tokenizer.eos_id]
-            order.append(row["id"])
-    got = np.concatenate([packs[i].input_ids[: packs[i].length] for i in range(len(packs))])
-    assert got.tolist() == want
-    seen = [key for i in range(len(packs)) for key in packs[i].doc_ids]
-    assert list(dict.fromkeys(seen)) == order
+            want[row["id"]] = [*ids, tokenizer.eos_id]
+    pieces = {}
+    for row in packs:
+        ends = [*row.doc_starts[1:], row.length]
+        for name, offset, start, end in zip(row.doc_ids, row.doc_offsets, row.doc_starts, ends, strict=True):
+            pieces.setdefault(name, []).append((int(offset), row.input_ids[start:end].tolist()))
+    assert {name: [i for _, ids in sorted(parts) for i in ids] for name, parts in pieces.items()} == want
+    length = packs.sequence_length
+    assert all(len(pieces[name]) == -(-len(ids) // length) for name, ids in want.items())
+    assert packs.manifest["truncated_documents"] == sum(len(ids) > length for ids in want.values())
+    assert packs.manifest["utilisation"] > 0.99
     packs.verify()
 
 

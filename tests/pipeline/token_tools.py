@@ -8,8 +8,10 @@ import pyarrow as pa
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from pipeline.bpe import LoadedTokenizer, load_tokenizer
-from pipeline.packing import plan_packs, write_pack
+from pipeline.packing.draws import DrawSet, default_draws, draw_shard, token_places
+from pipeline.packing.tasks import PackWork, make_pack, plan_tasks
 from pipeline.packs import reserved_ids, write_manifest
+from pipeline.store import file_digest
 
 Document = tuple[str, list[int]]  # id, token ids
 
@@ -26,34 +28,52 @@ def byte_tokenizer(path: Path) -> LoadedTokenizer:
 
 
 def write_shard(path: Path, documents: list[Document], rows: int, dtype: str = "uint16") -> str:
-    """A token shard with `rows` documents a record batch (Arrow IPC, or Parquet by the name)."""
+    """A token shard with `rows` documents a record batch."""
     ids = pa.array([ids for _, ids in documents], pa.large_list(pa.uint16() if dtype == "uint16" else pa.uint32()))
     titles = pa.array([min(2, len(ids)) for _, ids in documents], pa.int32())
-    table = pa.table({"id": [name for name, _ in documents], "input_ids": ids, "title_tokens": titles})
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        pq.write_table(table, path, row_group_size=rows)
-    else:
-        with pa.ipc.new_file(str(path), table.schema) as writer:
-            writer.write_table(table, max_chunksize=rows)
+    names = pa.array([name for name, _ in documents], pa.string())
+    table = pa.table({"id": names, "input_ids": ids, "title_tokens": titles})
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table, max_chunksize=rows)
     return str(path)
 
 
+def drawn(
+    folder: Path, paths: list[str], tokenizer: LoadedTokenizer, *, seed: int = 0, order: str = "natural",
+    partitions: int = 1,
+) -> DrawSet:  # fmt: skip
+    """The default draws of token shards, with title tokens."""
+    counts = [int(token_places(path, tokenizer.dtype)[1].sum()) for path in paths]
+    made = [
+        draw_shard(
+            folder / "draws" / f"{i}.arrow", i, path, tokenizer.dtype, seed=seed, order=order, first=sum(counts[:i]),
+            total=sum(counts), partitions=partitions, titles=True,
+        )
+        for i, path in enumerate(paths)
+    ]  # fmt: skip
+    return default_draws(folder, paths, made, tokenizer=tokenizer.path)
+
+
 def pack_set(
-    folder: Path, shards: list[list[Document]], length: int, per_file: int, *, suffix: str = ".arrow", rows: int = 3
-) -> Path:
+    folder: Path, shards: list[list[Document]], length: int, per_file: int, *, rows: int = 3,
+    method: str = "concatenate", order: str = "natural", seed: int = 0, partitions: int = 1,
+    documents: list[str] | None = None,
+) -> Path:  # fmt: skip
     """Token shards and the finished pack set `folder` over them."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = byte_tokenizer(folder / "source.json")
-    paths = [write_shard(folder / f"shard{i}{suffix}", docs, rows) for i, docs in enumerate(shards)]
-    tasks = plan_packs([sum(len(ids) for _, ids in docs) for docs in shards], length, per_file)
-    entries = [
-        write_pack(
-            task, paths, folder / task.path, sequence_length=length, dtype=tokenizer.dtype,
-            pad_id=reserved_ids(tokenizer.vocab_size)["pad"], body_starts=True,
-        )
-        for task in tasks
-    ]  # fmt: skip
-    write_manifest(folder, tokenizer=tokenizer, sequence_length=length, files=entries)
+    paths = [write_shard(folder / f"shard{i}.arrow", docs, rows) for i, docs in enumerate(shards)]
+    draws = drawn(folder, paths, tokenizer, seed=seed, order=order, partitions=partitions)
+    work = PackWork(
+        (str(folder),), (length,), method, tokenizer.dtype, reserved_ids(tokenizer.vocab_size)["pad"], draws.files,
+        draws.shards, body_starts=True,
+    )  # fmt: skip
+    made = [make_pack(work, task)["entries"][0] for task in plan_tasks(draws, method, (length,), per_file)]
+    described = []
+    for name in documents or []:
+        described.append({"path": name, "bytes": (folder / name).stat().st_size, "blake2b": file_digest(folder / name)})
+    write_manifest(
+        folder, tokenizer=tokenizer, sequence_length=length, files=made, method=method, documents=described,
+        empty_documents=draws.empty_documents,
+    )  # fmt: skip
     return folder
