@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cli_classifier, cli_cutoffs, cli_dedup, cli_extract, cli_inspect
+from . import cli_classifier, cli_cutoffs, cli_dedup, cli_extract, cli_inspect, cli_packs
 from .cli_stages import (
     STAGE_HELP,
     check_output,
@@ -32,6 +32,8 @@ examples:
   gristmill inspect runs/mine --html inspect.html              what did each filter drop?
   gristmill classifier train labelled.jsonl --positive-label good -o good.ftz
   gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
+  gristmill remove packs --domains optout.txt --in-place       opt-outs and takedowns, without a rebuild
+  gristmill export megatron packs -o megatron/train            also: nanogpt, datasets
 """
 
 
@@ -95,13 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--quiet", action="store_true", help="print errors only")
     pretrain.set_defaults(function=_pretrain)
 
-    trace = sub.add_parser("trace", help="from a position in a pack back to document, URL and WARC record")
-    trace.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
-    trace.add_argument("--sequence", type=int, required=True, help="number of the sequence over all pack files, from 0")
-    trace.add_argument("--position", type=int, default=0, help="token in the sequence, from 0")
-    trace.add_argument("--json", action="store_true", help="print JSON")
-    trace.set_defaults(function=_trace)
-
+    cli_packs.add_commands(sub)
     cli_inspect.add_commands(sub)
     recipes = sub.add_parser("recipes", help="list the bundled recipes, or print one")
     recipes.add_argument("name", nargs="?", help="print this one")
@@ -239,12 +235,12 @@ def _pack(args: argparse.Namespace) -> int:
 def _check_pack_output(target: Path) -> None:
     """Only an empty folder or an earlier pack folder may be replaced."""
     from .errors import ConfigError
-    from .packstep import find_packs
+    from .packstep import find_pack_sets
 
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     try:
-        find_packs(target)
+        find_pack_sets(target)
     except ConfigError as error:
         raise ConfigError(f"output '{target}' exists and is no pack folder; it will not be replaced") from error
 
@@ -261,28 +257,6 @@ def _pretrain(args: argparse.Namespace) -> int:
         print(f"gristmill: {message}", file=sys.stderr)
         return 2
     step.train_on(find_packs(args.packs), args.output, Progress(quiet=args.quiet))  # type: ignore[attr-defined]
-    return 0
-
-
-def _trace(args: argparse.Namespace) -> int:
-    import dataclasses
-    import json
-
-    from .packstep import find_packs
-    from .report import show
-    from .trace import trace
-
-    found = dataclasses.asdict(trace(find_packs(args.packs), args.sequence, args.position))
-    if args.json:
-        print(json.dumps(found, ensure_ascii=False, indent=1))
-        return 0
-    for key, value in found.items():
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                if inner is not None:
-                    print(f"{key}.{name}: {show(inner)}")
-        elif value is not None:
-            print(f"{key}: {show(value)}")
     return 0
 
 

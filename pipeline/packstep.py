@@ -275,18 +275,26 @@ def _numbers(manifests: list[dict[str, Any]], statistics: dict[str, Any], method
     }
 
 
-def find_packs(path: Path) -> Path:
-    """The pack folder that a path means: itself, its `packset/`, or the one of a run's pack step.
+def find_pack_sets(path: Path) -> list[Path]:
+    """The pack folders that a path means: itself, its `packset/`, or those of a run's pack step, by length.
 
-    Raises ConfigError where there is none, and where there are sets of several lengths to choose from.
+    Raises ConfigError where there is none.
     """
     for folder in (path, path / PACKSET, *sorted(path.glob(f"[0-9][0-9]-pack/{PACKSET}"))):
         if _is_packs(folder):
-            return folder
-        several = sorted((f.name for f in folder.glob("*") if f.name.isdigit() and _is_packs(f)), key=int)
+            return [folder]
+        several = sorted((f for f in folder.glob("*") if f.name.isdigit() and _is_packs(f)), key=lambda f: int(f.name))
         if several:
-            raise ConfigError(f"'{folder}' has sets of several lengths; name one of them: {folder}/{several[0]}, ...")
+            return several
     raise ConfigError(f"'{path}' is neither a pack folder nor a run with a pack step")
+
+
+def find_packs(path: Path) -> Path:
+    """The one pack folder that a path means; raises ConfigError where there are several to choose from."""
+    first, *others = find_pack_sets(path)
+    if others:
+        raise ConfigError(f"'{first.parent}' has sets of several lengths; name one of them: {first}, ...")
+    return first
 
 
 def _is_packs(folder: Path) -> bool:

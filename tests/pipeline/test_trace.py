@@ -4,37 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ConfigError, SchemaError
-from pipeline.tokenise import tokenise_table
 from pipeline.trace import trace
 
-from .token_tools import Document, byte_tokenizer, pack_set
+from .token_tools import TEXTS, described_packs
 
-TEXTS = ["The mill turns.", "", "Größe und Maß", "x" * 41, "a", "last words of all"]
 LENGTH = 16
 
 
 @pytest.fixture
 def packs(tmp_path: Path) -> Path:
-    tokenizer = byte_tokenizer(tmp_path / "t.json")
-    names = [f"{i:032x}" for i in range(len(TEXTS))]
-    table = tokenise_table(pa.table({"id": names, "text": pa.array(TEXTS, pa.large_string())}), tokenizer)
-    documents: list[Document] = list(zip(names, table["input_ids"].to_pylist(), strict=True))
-    folder = pack_set(tmp_path / "set", [documents[:3], documents[3:]], LENGTH, 2)
-    (folder / "documents").mkdir()
-    for part, rows in enumerate([range(0, 4), range(4, 6)]):
-        columns = {
-            "id": [names[i] for i in rows],
-            "url": [f"https://example.org/{i}" for i in rows],
-            "record": [{"file": "a.warc.gz", "offset": 100 * i} for i in rows],
-            "title": [f"Title {i}" for i in rows],
-        }
-        pq.write_table(pa.table(columns), folder / "documents" / f"{part}.parquet")
-    return folder
+    return described_packs(tmp_path / "set", LENGTH)
 
 
 def test_every_token_finds_its_document(packs: Path) -> None:

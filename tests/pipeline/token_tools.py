@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -57,12 +59,12 @@ def drawn(
 def pack_set(
     folder: Path, shards: list[list[Document]], length: int, per_file: int, *, rows: int = 3,
     method: str = "concatenate", order: str = "natural", seed: int = 0, partitions: int = 1,
-    documents: list[str] | None = None,
+    documents: list[str] | None = None, dtype: str = "uint16",
 ) -> Path:  # fmt: skip
     """Token shards and the finished pack set `folder` over them."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = byte_tokenizer(folder / "source.json")
-    paths = [write_shard(folder / f"shard{i}.arrow", docs, rows) for i, docs in enumerate(shards)]
+    tokenizer = replace(byte_tokenizer(folder / "source.json"), dtype=dtype)
+    paths = [write_shard(folder / f"shard{i}.arrow", docs, rows, dtype) for i, docs in enumerate(shards)]
     draws = drawn(folder, paths, tokenizer, seed=seed, order=order, partitions=partitions)
     work = PackWork(
         (str(folder),), (length,), method, tokenizer.dtype, reserved_ids(tokenizer.vocab_size)["pad"], draws.files,
@@ -77,3 +79,32 @@ def pack_set(
         empty_documents=draws.empty_documents,
     )  # fmt: skip
     return folder
+
+
+TEXTS = ["The mill turns.", "", "Größe und Maß", "x" * 41, "a", "last words of all"]
+
+
+def described_packs(folder: Path, length: int = 16, **how: Any) -> Path:
+    """A pack set of `TEXTS` (document i has id i in hex, from https://example.org/i), with `documents/`."""
+    import pyarrow.parquet as pq
+
+    from pipeline.tokenise import tokenise_table
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = byte_tokenizer(folder / "t.json")
+    names = [f"{i:032x}" for i in range(len(TEXTS))]
+    table = tokenise_table(pa.table({"id": names, "text": pa.array(TEXTS, pa.large_string())}), tokenizer)
+    documents: list[Document] = list(zip(names, table["input_ids"].to_pylist(), strict=True))
+    (folder / "documents").mkdir()
+    for part, rows in enumerate([range(0, 4), range(4, 6)]):
+        columns = {
+            "id": [names[i] for i in rows],
+            "url": [f"https://example.org/{i}" for i in rows],
+            "record": [{"file": "a.warc.gz", "offset": 100 * i} for i in rows],
+            "title": [f"Title {i}" for i in rows],
+        }
+        pq.write_table(pa.table(columns), folder / "documents" / f"{part}.parquet")
+    return pack_set(
+        folder, [documents[:3], documents[3:]], length, 2, documents=["documents/0.parquet", "documents/1.parquet"],
+        **how,
+    )  # fmt: skip

@@ -1,0 +1,115 @@
+"""The commands on finished packs: `trace`, `remove`, `export`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+_REMOVE = """Takes documents out of finished packs without a rebuild, for opt-outs and takedowns. Every copy and every
+piece of a document is overwritten and masked from the loss; sequences keep their numbers. The new set's
+fingerprint names its parent, and a loader goes on with a state of the old set. Lists are files of one entry a
+line. The log is in removals/."""
+
+_REMOVE_EPILOG = """
+examples:
+  gristmill remove packs --domains optout.txt --in-place
+  gristmill remove runs/mine --urls takedowns.txt --ids ids.txt -o packs-without
+"""
+
+_EXPORT = """Writes packs in the format of another trainer. megatron: OUT.bin and OUT.idx. nanogpt: OUT/train.bin (and
+val.bin). datasets: OUT/train-*.arrow for `load_dataset("arrow", data_files=...)`."""
+
+
+def add_commands(sub: Any) -> None:
+    """Add `trace`, `remove` and `export` to the parsers of `gristmill`."""
+    trace = sub.add_parser("trace", help="from a position in a pack back to document, URL and WARC record")
+    trace.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
+    trace.add_argument("--sequence", type=int, required=True, help="number of the sequence over all pack files, from 0")
+    trace.add_argument("--position", type=int, default=0, help="token in the sequence, from 0")
+    trace.add_argument("--json", action="store_true", help="print JSON")
+    trace.set_defaults(function=_trace)
+
+    remove = sub.add_parser(
+        "remove",
+        help="take documents out of finished packs",
+        description=_REMOVE,
+        epilog=_REMOVE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    remove.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
+    for name, what in (("urls", "URLs"), ("domains", "domains, with their subdomains"), ("ids", "document ids")):
+        remove.add_argument(f"--{name}", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help=what)
+    where = remove.add_mutually_exclusive_group(required=True)
+    where.add_argument("--output", "-o", type=Path, help="folder of the new set; unchanged files are shared (links)")
+    where.add_argument("--in-place", action="store_true", help="the folder becomes the new set")
+    remove.add_argument("--fill", default="pad", help="reserved id written over them: pad or mask (default: pad)")
+    remove.set_defaults(function=_remove)
+
+    export = sub.add_parser(
+        "export", help="packs -> Megatron, nanoGPT, datasets", description=_EXPORT,
+    )  # fmt: skip
+    export.add_argument("format", choices=("megatron", "nanogpt", "datasets"))
+    export.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
+    export.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="folder (megatron: prefix)")
+    export.add_argument("--unit", default="sequence", help="megatron: a sample is a sequence or a document")
+    export.add_argument("--val-sequences", type=int, default=0, metavar="N", help="nanogpt: the last N go to val.bin")
+    export.set_defaults(function=_export)
+
+
+def _trace(args: argparse.Namespace) -> int:
+    import dataclasses
+    import json
+
+    from .packstep import find_packs
+    from .report import show
+    from .trace import trace
+
+    found = dataclasses.asdict(trace(find_packs(args.packs), args.sequence, args.position))
+    if args.json:
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+        return 0
+    for key, value in found.items():
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                if inner is not None:
+                    print(f"{key}.{name}: {show(inner)}")
+        elif value is not None:
+            print(f"{key}: {show(value)}")
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    from .packstep import find_pack_sets
+    from .removal.apply import remove
+    from .removal.lists import read_lists
+
+    lists = read_lists(args.urls, args.domains, args.ids)
+    sets = find_pack_sets(args.packs)
+    for packs in sets:
+        output = args.output if args.output is None or len(sets) == 1 else args.output / packs.name
+        made = remove(packs, lists, output=output, fill=args.fill)
+        print(
+            f"{made.folder}: {made.documents:,} documents, {made.pieces:,} pieces, {made.tokens:,} tokens removed;"
+            f" {made.files} files written; fingerprint {made.fingerprint}"
+            + (f", parent {made.parent}" if made.fingerprint != made.parent else " as before")
+        )
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from .exports.arrow import export_datasets
+    from .exports.megatron import export_megatron
+    from .exports.nanogpt import export_nanogpt
+    from .packreader import open_packs
+    from .packstep import find_packs
+
+    reader = open_packs(find_packs(args.packs))
+    if args.format == "megatron":
+        made = export_megatron(reader, args.output, unit=args.unit)
+    elif args.format == "nanogpt":
+        made = export_nanogpt(reader, args.output, val_sequences=args.val_sequences)
+    else:
+        made = export_datasets(reader, args.output)
+    print(f"written: {args.output} ({', '.join(f'{value:,} {key}' for key, value in made.items())})")
+    return 0

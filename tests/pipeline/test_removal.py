@@ -1,0 +1,228 @@
+"""Documents taken out of finished packs, against the old set token by token."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.errors import ConfigError
+from pipeline.packreader import open_packs
+from pipeline.removal import apply
+from pipeline.removal.apply import remove
+from pipeline.removal.lists import Lists, read_lists
+from pipeline.trace import trace
+
+from .token_tools import described_packs
+
+V1 = Path(__file__).parent / "packs_v1"
+IDS = [f"{i:032x}" for i in range(6)]
+
+
+def _lists(**named: str) -> Lists:
+    return Lists({}, {}, {IDS[int(i)]: why for i, why in ((k[1:], v) for k, v in named.items())})
+
+
+def _check(old: Path, new: Path, gone: set[str], fill: str = "pad") -> None:
+    """`new` is `old` but for the pieces of `gone`, which hold the fill alone and are masked."""
+    before, after = open_packs(old), open_packs(new)
+    after.verify()
+    assert len(before) == len(after) and after.version == 2
+    tokens = 0
+    for a, b in zip(before, after, strict=True):
+        assert (a.length, a.doc_ids) == (b.length, b.doc_ids)
+        assert a.doc_starts.tolist() == b.doc_starts.tolist() and a.doc_offsets.tolist() == b.doc_offsets.tolist()
+        assert b.removed.tolist() == [name in gone for name in b.doc_ids]
+        owner = np.repeat(np.arange(len(a.doc_ids)), np.diff(a.doc_starts, append=a.length))
+        taken = np.zeros(len(a.input_ids), bool)
+        taken[: a.length] = b.removed[owner]
+        assert np.array_equal(a.input_ids[~taken], b.input_ids[~taken])
+        assert (b.input_ids[taken] == after.manifest["reserved_ids"][fill]).all()
+        mask = np.arange(len(taken)) < a.length
+        assert np.array_equal(b.loss_mask(), mask & ~taken)
+        tokens += int(taken.sum())
+    assert after.manifest["removed_tokens"] == tokens
+
+
+@pytest.mark.parametrize("method", ["concatenate", "best_fit"])
+@pytest.mark.parametrize("fill", ["pad", "mask"])
+def test_every_piece_goes_and_nothing_else(tmp_path: Path, method: str, fill: str) -> None:
+    old = described_packs(tmp_path / "old", 16, method=method)
+    digest = {p: p.read_bytes() for p in old.rglob("*") if p.is_file()}
+    made = remove(old, _lists(_3="id 3", _0="id 0"), output=tmp_path / "new", fill=fill)
+    _check(old, tmp_path / "new", {IDS[3], IDS[0]}, fill)
+    assert (made.documents, made.tokens) == (2, 42 + 16)
+    assert {p: p.read_bytes() for p in digest} == digest  # the old set is as it was
+    manifest = open_packs(tmp_path / "new").manifest
+    assert manifest["parent"] == open_packs(old).fingerprint and manifest["ancestors"] == [manifest["parent"]]
+    assert manifest["fingerprint"] == made.fingerprint != made.parent
+
+
+def test_in_place_twice_and_the_chain_of_ancestors(tmp_path: Path) -> None:
+    old = described_packs(tmp_path / "old", 16)
+    new = Path(shutil.copytree(old, tmp_path / "new"))
+    fingerprints = [open_packs(new).fingerprint]
+    for gone in ("3", "2"):
+        fingerprints.append(remove(new, _lists(**{f"_{gone}": "asked for"})).fingerprint)
+    _check(old, new, {IDS[3], IDS[2]})
+    reader = open_packs(new)
+    assert reader.manifest["ancestors"] == fingerprints[:2] and reader.fingerprint == fingerprints[2]
+    assert all(reader.descends_from(one) for one in fingerprints) and not open_packs(old).descends_from(fingerprints[1])
+    named = {entry["path"] for entry in reader.manifest["files"]}
+    assert {f"packs/{p.name}" for p in (new / "packs").iterdir()} == named  # nothing of the old sets is left
+    again = remove(new, _lists(_3="again"))
+    assert again.documents == 0 and again.fingerprint == fingerprints[2]
+
+
+def test_copies_of_a_document_go_too(tmp_path: Path) -> None:
+    """A mixture may draw a document several times: its id stands in the packs several times."""
+    from .token_tools import TEXTS
+
+    double = described_packs(tmp_path / "double", 16)
+    names = Counter(name for row in open_packs(double) for name in row.doc_ids)
+    assert names[IDS[3]] > 1 and TEXTS[3]
+    remove(double, _lists(_3="id"))
+    assert not any(
+        (row.input_ids[: row.length] < 257)[np.repeat(row.removed, np.diff(row.doc_starts, append=row.length))].any()
+        for row in open_packs(double)
+    )
+
+
+def test_the_log_and_the_trace_say_what_and_why(tmp_path: Path) -> None:
+    old = described_packs(tmp_path / "old", 16)
+    new = tmp_path / "new"
+    remove(old, _lists(_3="domain example.org"), output=new)
+    lines = [json.loads(line) for line in (new / "removals" / "00001.jsonl").read_text().splitlines()]
+    assert [(x["id"], x["url"], x["why"], x["tokens"]) for x in lines] == [
+        (IDS[3], "https://example.org/3", "domain example.org", 42)
+    ]
+    for sequence, row in enumerate(open_packs(new)):
+        for position in range(row.length):
+            was, now = trace(old, sequence, position), trace(new, sequence, position)
+            assert (was.document, was.url, was.record, was.token_offset) == (
+                now.document, now.url, now.record, now.token_offset,
+            )  # fmt: skip
+            if was.document == IDS[3]:
+                assert now.removed == "domain example.org" and now.context is None and now.token_id == 257
+            else:
+                assert now.removed is None and now == was
+
+
+def test_a_set_of_version_1_becomes_one_of_version_2(tmp_path: Path) -> None:
+    remove(V1, _lists(_3="id"), output=tmp_path / "new")
+    _check(V1, tmp_path / "new", {IDS[3]})
+    old = Path(shutil.copytree(V1, tmp_path / "old"))
+    remove(old, _lists(_5="id"))
+    _check(V1, old, {IDS[5]})
+    assert open_packs(old).descends_from(open_packs(V1).fingerprint)
+
+
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("where", ["id_places", "link_or_copy", "_log", "seal"])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_killed_removal_leaves_the_old_set_and_can_be_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, in_place: bool
+) -> None:
+    from pipeline.removal import files
+
+    if in_place and where == "link_or_copy":
+        pytest.skip("nothing is linked in place")
+    old = described_packs(tmp_path / "old", 16)
+    before = open_packs(old)
+    module = files if where == "id_places" else apply
+    real, calls = getattr(module, where), []
+
+    def dies(*args: object, **kwargs: object) -> object:
+        calls.append(1)
+        if len(calls) == 1 and where not in ("id_places", "link_or_copy"):
+            raise _Killed
+        if len(calls) == 2:
+            raise _Killed
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(module, where, dies)
+    output = None if in_place else tmp_path / "new"
+    with pytest.raises(_Killed):
+        remove(old, _lists(_3="id", _5="id"), output=output)
+    assert not (tmp_path / "new").exists()
+    assert open_packs(old).fingerprint == before.fingerprint
+    open_packs(old).verify()
+    monkeypatch.undo()
+    copy = Path(shutil.copytree(old, tmp_path / "copy"))
+    remove(old, _lists(_3="id", _5="id"), output=output)
+    _check(copy, output or old, {IDS[3], IDS[5]})
+    left = {p.name for p in (output or old).rglob("*") if p.name.endswith((".tmp", ".partial"))}
+    assert not left and not (tmp_path / ".new.partial").exists()
+
+
+def test_lists_of_urls_domains_and_ids(tmp_path: Path) -> None:
+    urls, domains, ids = tmp_path / "u", tmp_path / "d", tmp_path / "i"
+    urls.write_text("# takedowns\n\nhttp://www.example.org/1/?utm_source=x\nhttps://other.net/a\n")
+    domains.write_text("*.Example.COM\nbücher.example\n")
+    ids.write_text(f"{IDS[2]}\n")
+    lists = read_lists([urls], [domains], [ids])
+    for url, why in [
+        ("https://example.org/1", "url http://www.example.org/1/?utm_source=x"),
+        ("https://example.org/2", None),
+        ("https://a.b.example.com/x", "domain *.Example.COM"),
+        ("https://example.com/", "domain *.Example.COM"),
+        ("https://notexample.com/", None),
+        ("https://xn--bcher-kva.example/", "domain bücher.example"),
+        ("no url", None),
+        (None, None),
+    ]:
+        assert lists.why("f" * 32, url) == why
+    assert lists.why(IDS[2] + "#4", None) == f"id {IDS[2]}"
+    for text, message in [("https://example.org/x", "line 1.*no domain"), ("a b", "no domain")]:
+        domains.write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            read_lists([], [domains], [])
+    urls.write_text("\n# none\n")
+    with pytest.raises(ConfigError, match="at least one line"):
+        read_lists([urls], [], [])
+    with pytest.raises(ConfigError, match="can't be read"):
+        read_lists([tmp_path / "none"], [], [])
+
+
+def test_what_is_refused(tmp_path: Path) -> None:
+    old = described_packs(tmp_path / "run" / "08-pack" / "packset", 16)
+    (tmp_path / "run" / "recipe.yaml").touch()
+    (tmp_path / "run" / ".lock").touch()
+    with pytest.raises(ConfigError, match="belongs to the run"):
+        remove(old, _lists(_3="id"))
+    with pytest.raises(ConfigError, match="exists"):
+        remove(old, _lists(_3="id"), output=old)
+    with pytest.raises(ConfigError, match="fill"):
+        remove(old, _lists(_3="id"), output=tmp_path / "new", fill="zero")
+    shutil.rmtree(old / "documents")
+    bare = tmp_path / "bare"
+    shutil.copytree(V1, bare)
+    shutil.rmtree(bare / "documents")
+    with pytest.raises(ConfigError, match="no documents"):
+        remove(bare, _lists(_3="id"))
+
+
+def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = described_packs(tmp_path / "old", 16)
+    urls = tmp_path / "urls.txt"
+    urls.write_text("example.org/3\nhttps://example.org/0\n")
+    assert main(["remove", str(old), "--urls", str(urls), "-o", str(tmp_path / "new")]) == 0
+    assert "2 documents" in capsys.readouterr().out
+    _check(old, tmp_path / "new", {IDS[3], IDS[0]})
+    assert (
+        os.stat(tmp_path / "new" / "documents" / "0.parquet").st_ino == os.stat(old / "documents" / "0.parquet").st_ino
+    )
+    assert main(["trace", str(tmp_path / "new"), "--sequence", "0", "--position", "3"]) == 0
+    assert "removed: url https://example.org/0" in capsys.readouterr().out
+    assert main(["remove", str(old), "--urls", str(urls), "--in-place"]) == 0
+    _check(tmp_path / "new", old, {IDS[3], IDS[0]})
+    assert main(["remove", str(old), "--in-place"]) == 2
