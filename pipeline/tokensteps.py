@@ -211,6 +211,7 @@ class Tokenize(Step):
     """Turns documents into token ids, one end-of-document id after each."""
 
     name: ClassVar[str] = "tokenize"
+    version: ClassVar[int] = 2
     makes: ClassVar[str] = "tokens"
 
     tokenizer: str = field(default="", metadata={"help": "a tokenizer.json (default: what train_tokenizer made)"})

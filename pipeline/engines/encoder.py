@@ -60,9 +60,7 @@ class Encoder:
         if engine == "reference":
             return
         try:
-            self.fast = _proven(
-                FastEngine(tok.read_spec(), tok.tokenizer, tok.eos_id, reference.never_from_text(tok)), tok
-            )
+            self.fast = _proven(FastEngine(tok), tok)
         except NotSupported as error:
             self.note = f"tokenised by the library `tokenizers`: the fast engine does not know {error}"
             if engine == "fast":
@@ -82,13 +80,14 @@ class Encoder:
 
         `keys`, the documents' ids, draw the sample; without them nothing is verified. `tally` is added to.
         """
-        if self.fast is None:
-            sizes = _sizes(column)
-            tally.bytes += int(sizes.sum())
-            return _joined(self._reference(column, np.arange(len(column)), eos))
-        (offsets, ids), undone = self.fast.encode(column, eos=eos)
         sizes = _sizes(column)
         tally.bytes += int(sizes.sum())
+        if self.fast is None:
+            if self.note:
+                tally.fallback_documents += len(column)
+                tally.fallback_bytes += int(sizes.sum())
+            return _joined(self._reference(column, np.arange(len(column)), eos))
+        (offsets, ids), undone = self.fast.encode(column, eos=eos)
         drawn = self._drawn(keys, sizes) if keys is not None else np.zeros(0, np.int64)
         drawn = np.setdiff1d(drawn, undone, assume_unique=True)
         other: dict[int, NDArray[np.uint32]] = {}

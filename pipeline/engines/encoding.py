@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..kernels import kernel_part, plain_kernel
 from .merging import SHORT, merge_long, merge_short, mix
-from .splits import CL100K, DEEPSEEK, NUMBER, cl100k, deepseek, deepseek_stretch, gpt2, look, numbers
+from .splits import CL100K, DEEPSEEK, NUMBER, cl100k, deepseek, gpt2, look, numbers, stretch_end
 
 MAX_WORD = 192
 """Longer pre-tokens are merged each time."""
@@ -20,8 +20,8 @@ ENTRIES, BYTES_USED, IDS_USED, MISSES, KEY0, KEY1 = range(6)
 """What the state (int64) of a table holds: how full it is, and the key of the word in hand."""
 STATE = 8
 SPLIT, DIGITS, EOS, WHOLE_WORDS, ADDED = range(5)
-"""The settings (int64): the split pattern, digits in a number, the end id or -1, whether a pre-token that is in the
-vocabulary is not merged, and whether there are added tokens."""
+"""The settings (int64): the split pattern, digits in a number (for GPT-2's only if numbers are split off before),
+the end id or -1, whether a pre-token that is in the vocabulary is not merged, and whether there are added tokens."""
 SETTINGS = 5
 
 
@@ -201,15 +201,12 @@ def encode_texts(  # type: ignore[no-untyped-def]
             while i < stop:
                 if split == CL100K:
                     after = cl100k(src, i, stop, kinds, digits)
-                elif split == DEEPSEEK:
-                    if look(src, i, stop, kinds) & 7 == NUMBER:
-                        after = numbers(src, i, stop, kinds, digits)
-                    else:
-                        if i >= stretch:
-                            stretch = deepseek_stretch(src, i, stop, kinds)
-                        after = deepseek(src, i, stretch, kinds)
+                elif digits > 0 and look(src, i, stop, kinds) & 7 == NUMBER:
+                    after = numbers(src, i, stop, kinds, digits)
                 else:
-                    after = gpt2(src, i, stop, kinds)
+                    if i >= stretch:
+                        stretch = stretch_end(src, i, stop, kinds) if digits > 0 else stop
+                    after = deepseek(src, i, stretch, kinds) if split == DEEPSEEK else gpt2(src, i, stretch, kinds)
                 at = word_ids(
                     src, i, after, settings, byte_ids, pairs, vocabulary, vocabulary_bytes, words, store, id_store,
                     state, ids, before, behind, heap, out, at,

@@ -6,7 +6,7 @@ reference's. Measured beside `tokenizers` in benchmarks/tokenise.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from . import recognise
+from .reference import never_from_text
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from ..bpe import LoadedTokenizer
 
 Ids = tuple[NDArray[np.int64], NDArray[np.uint32]]
 """Of n texts: int64[n + 1] offsets and the uint32 ids."""
@@ -29,24 +30,23 @@ SCRATCH = 1 << 16
 
 
 class FastEngine:
-    """Ids of texts, the same as the reference's.
-
-    spec: the tokenizer.json's content as the reference loaded it. tokenizer: for its normaliser. never: ids that
-    text must not give. Raises NotSupported where the tokenizer does something else.
-    """
+    """Ids of texts, the same as the reference's. Raises NotSupported where the tokenizer does something else."""
 
     name = "byte-bpe-1"
 
-    def __init__(self, spec: dict[str, Any], tokenizer: Tokenizer, eos_id: int, never: list[int]) -> None:
+    def __init__(self, tok: LoadedTokenizer) -> None:
         from . import encoding as e
         from .merging import fill_pairs
         from .splits import CL100K, DEEPSEEK, GPT2
 
-        plan = recognise.plan(spec)
-        if np.isin(never, plan.reachable()).any():
-            raise recognise.NotSupported("merges that spell control tokens")
+        plan = recognise.plan(tok.read_spec(), tok.added)
+        tokenizer = tok.tokenizer
+        never = set(never_from_text(tok))
+        for name, number in tok.control.items():
+            if number in never and plan.spells(number, len(tokenizer.pre_tokenizer.pre_tokenize_str(name))):
+                raise recognise.NotSupported(f"merges that spell the control token {name!r}")
+        self._eos_id = tok.eos_id
         self._normalise = tokenizer.normalizer.normalize_str if plan.nfc else None
-        self._eos_id = eos_id
         self._byte_ids = plan.byte_ids
         self._pairs = np.zeros(2 * _slots(len(plan.made)), np.int64)
         if fill_pairs(len(plan.made), plan.left, plan.right, plan.made, self._pairs):
@@ -74,6 +74,11 @@ class FastEngine:
         self._size = size
         self._ids, self._before, self._behind = (np.empty(size, np.int32) for _ in range(3))
         self._heap = np.empty(3 * size, np.int64)
+
+    def forget(self) -> None:
+        """Empty the table of words: what was encoded before makes nothing faster."""
+        self._words[:] = 0
+        self._state[:] = 0
 
     def encode(self, column: pa.Array | pa.ChunkedArray, *, eos: bool) -> tuple[Ids, NDArray[np.int64]]:
         """Ids of a column of texts (null is empty), with the end id after each that has any if `eos`.

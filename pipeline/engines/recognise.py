@@ -40,7 +40,7 @@ class NotSupported(Exception):
 
 @dataclass(frozen=True)
 class Split:
-    """A split pattern: which family, digits in one number, and whether marks count as letters."""
+    """A split pattern: which family, digits in one number (0: no rule), and whether marks count as letters."""
 
     family: str
     digits: int = 0
@@ -66,9 +66,10 @@ class Plan:
     added: dict[bytes, int]
     raw_added: dict[bytes, int]
 
-    def reachable(self) -> NDArray[np.int64]:
-        """The ids that bytes, merges and whole words give."""
-        return np.concatenate([self.byte_ids, self.made, self.words[2] if self.words is not None else self.made[:0]])
+    def spells(self, number: int, pre_tokens: int) -> bool:
+        """Whether text may give this id by its bytes and merges, or as a whole word if it is one pre-token."""
+        whole = self.words is not None and pre_tokens == 1 and bool(np.any(self.words[2] == number))
+        return whole or bool(np.any(self.byte_ids == number) or np.any(self.made == number))
 
 
 def _cl100k_splits() -> dict[str, Split]:
@@ -81,8 +82,11 @@ def _cl100k_splits() -> dict[str, Split]:
     return found
 
 
-def plan(spec: dict[str, Any]) -> Plan:
-    """The plan of a tokenizer.json's content. Raises NotSupported, and ValueError or KeyError where it is broken."""
+def plan(spec: dict[str, Any], added_ids: dict[str, int]) -> Plan:
+    """The plan of a tokenizer.json's content, which the library has loaded; `added_ids` as it numbered added tokens.
+
+    Raises NotSupported.
+    """
     model = spec["model"]
     _check_model(model)
     split = _split(spec.get("pre_tokenizer"))
@@ -99,7 +103,7 @@ def plan(spec: dict[str, Any]) -> Plan:
     right = np.fromiter((vocabulary[b] for _, b in pairs), np.int64, len(pairs))
     made = np.fromiter((vocabulary[a + b] for a, b in pairs), np.int64, len(pairs))
     words = _vocabulary_bytes(vocabulary, alphabet) if model.get("ignore_merges") else None
-    added, raw = _added(spec.get("added_tokens") or [], nfc)
+    added, raw = _added(spec.get("added_tokens") or [], added_ids, nfc)
     return Plan(split, nfc, byte_ids, left, right, made, words, added, raw)
 
 
@@ -137,11 +141,16 @@ def _split(pre: dict[str, Any] | None) -> Split:
         raise NotSupported("a pre-tokeniser that isn't byte-level")
     if steps[-1].get("add_prefix_space", True):
         raise NotSupported("a space before each text")
+    digits = 0
+    if steps[0].get("type") == "Digits":
+        digits = 1 if steps.pop(0).get("individual_digits") else 1 << 40
     patterns = [_pattern(one) for one in steps[:-1]]
     if steps[-1].get("use_regex", True):
         patterns.append(GPT2_PATTERN)
     if patterns == [GPT2_PATTERN]:
-        return Split("gpt2")
+        return Split("gpt2", digits)
+    if digits:
+        raise NotSupported("numbers split off before another pattern than GPT-2's")
     if tuple(patterns) == _DEEPSEEK:
         return Split("deepseek", 3, True)
     known = _cl100k_splits()
@@ -182,7 +191,7 @@ def _vocabulary_bytes(
     return np.frombuffer(b"".join(words), np.uint8), offsets, np.array(ids, np.int64)
 
 
-def _added(tokens: list[dict[str, Any]], nfc: bool) -> tuple[dict[bytes, int], dict[bytes, int]]:
+def _added(tokens: list[dict[str, Any]], ids: dict[str, int], nfc: bool) -> tuple[dict[bytes, int], dict[bytes, int]]:
     """Added tokens that text may give: (found in normalised text, found before it is normalised)."""
     after: dict[bytes, int] = {}
     before: dict[bytes, int] = {}
@@ -196,12 +205,22 @@ def _added(tokens: list[dict[str, Any]], nfc: bool) -> tuple[dict[bytes, int], d
             raise NotSupported(f"the added token {content!r}, which looks at its neighbours")
         if nfc and not unicodedata.is_normalized("NFC", content):
             raise NotSupported(f"the added token {content!r}, which is not NFC")
-        (after if token.get("normalized", True) else before)[content.encode()] = token["id"]
+        (after if token.get("normalized", True) else before)[content.encode()] = ids[content]
     if after and before:
         raise NotSupported("added tokens of which some are found before and some after normalising")
     if sum(map(len, after)) + sum(map(len, before)) > MAX_ADDED_BYTES:
         raise NotSupported("so many added tokens that are no control tokens")
     return after, before
+
+
+def _digits() -> NDArray[np.int64]:
+    """The code points that the library's `Digits` splits off: it asks Rust, not the regular expressions' engine."""
+    from tokenizers import pre_tokenizers
+
+    points = np.flatnonzero(unicode_classes())
+    text = "".join("a" + chr(point) for point in points)  # what is no digit stays with its neighbours
+    pieces = pre_tokenizers.Digits(individual_digits=True).pre_tokenize_str(text)
+    return points[[begin // 2 for _, (begin, end) in pieces if end == begin + 1 and begin % 2]]
 
 
 def kinds_of(split: Split) -> NDArray[np.uint8]:
@@ -215,6 +234,8 @@ def kinds_of(split: Split) -> NDArray[np.uint8]:
         kinds[classes & (PUNCTUATION_BIT | SYMBOL_BIT) != 0] = OTHER
     kinds[classes & SPACE_BIT != 0] = SPACE
     kinds[classes & NUMBER_BIT != 0] = NUMBER
+    if split.family == "gpt2" and split.digits and not np.array_equal(np.flatnonzero(kinds == NUMBER), _digits()):
+        raise NotSupported("numbers that the library's Digits and its regular expressions see differently")
     kinds[classes & (LETTER_BIT | (MARK_BIT if split.marks else 0)) != 0] = LETTER
     if split.family != "gpt2":
         kinds[[10, 13]] = NEWLINE

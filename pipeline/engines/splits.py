@@ -158,8 +158,8 @@ def ascii_letter(c):  # type: ignore[no-untyped-def]
 
 
 @kernel_part
-def deepseek_stretch(src, i, end, kinds):  # type: ignore[no-untyped-def]
-    """The end of the text without numbers that is all in or all out of the second split's class."""
+def stretch_end(src, i, end, kinds):  # type: ignore[no-untyped-def]
+    """The end of the text without numbers that is all in or all out of the class of `HAN`."""
     han = look(src, i, end, kinds) & HAN
     while i < end:
         seen = look(src, i, end, kinds)
