@@ -52,15 +52,28 @@ class Block:
 
     def __init__(self, file: _PackFile, number: int, rows: int) -> None:
         self._file, self._number, self.rows = file, number, rows
+        self._mapped: Ids | None = None
+
+    @property
+    def mapped(self) -> bool:
+        """Whether `input_ids` is a view of the file, and costs nothing."""
+        return self._file.mapped
 
     def ids(self, row: int) -> Ids:
         """(T,) ids of a row: a view where the file is mapped."""
-        return self._file.ids(self._number, row)
+        if self._mapped is not None:
+            return self._mapped[row]
+        return self.input_ids[row] if self.mapped else self._file.row(self._number, row)
 
     @property
     def input_ids(self) -> Ids:
-        """(N, T) ids of all rows; a remote block is fetched whole."""
-        return self._file.all_ids(self._number, self.rows)
+        """(N, T) ids of all rows; those of a remote block are fetched."""
+        if self._mapped is not None:
+            return self._mapped
+        if not self.mapped:
+            return cast(Ids, np.stack([self._file.row(self._number, row) for row in range(self.rows)]))
+        self._mapped = self._file.array(self._number)
+        return self._mapped
 
     @cached_property
     def batch(self) -> pa.RecordBatch:
@@ -124,11 +137,12 @@ class _PackFile:
         self._length, self._dtype = sequence_length, dtype
         self._file: Any = None
         self._ranged: RangedFile | None = None
-        self._mapped: dict[int, Ids] = {}
+        self.mapped = store.local or version == 1
+        """Version 1 doesn't say where ids lie in a file, so that a remote one is read batch by batch."""
 
     def blocks(self) -> list[Block]:
         """Its blocks; a file of version 2 behind a URL is not touched for that."""
-        if self._store.local or self._version == 1:
+        if self.mapped:
             file = self._open()
             rows = [file.get_batch(i).num_rows for i in range(file.num_record_batches)]
         else:
@@ -137,24 +151,18 @@ class _PackFile:
             raise SchemaError(f"pack file {self._name} doesn't hold the {self._entry['sequences']} sequences it should")
         return [Block(self, number, count) for number, count in enumerate(rows) if count]
 
-    def ids(self, number: int, row: int) -> Ids:
-        if self._store.local or self._version == 1:
-            return self.all_ids(number, 0)[row]
+    def row(self, number: int, row: int) -> Ids:
+        """The ids of one row of batch `number`, by a ranged read."""
         self._open()
         assert self._ranged is not None
         width = self._length * self._dtype.itemsize
-        start = self._entry["batches"][number][1] + row * width
-        found = self._ranged.read_at(start, width)
+        found = self._ranged.read_at(self._entry["batches"][number][1] + row * width, width)
         return cast(Ids, np.frombuffer(found, self._dtype))
 
-    def all_ids(self, number: int, rows: int) -> Ids:
-        if self._store.local or self._version == 1:
-            found = self._mapped.get(number)
-            if found is None:
-                column = self._open().get_batch(number).column("input_ids")
-                found = self._mapped[number] = column.flatten().to_numpy().reshape(-1, self._length)
-            return found
-        return cast(Ids, np.stack([self.ids(number, row) for row in range(rows)]))
+    def array(self, number: int) -> Ids:
+        """The ids of batch `number`, a view of the map."""
+        column = self._open().get_batch(number).column("input_ids")
+        return cast(Ids, column.flatten().to_numpy().reshape(-1, self._length))
 
     def columns(self, number: int) -> pa.RecordBatch:
         """The batch without `input_ids`, which a remote file is then not read for."""

@@ -17,7 +17,7 @@ from pipeline.packreader import PackReader, open_packs
 
 
 class PackDataset(Dataset[dict[str, Any]]):
-    """The sequences of a pack set as tensors over the mapped file: nothing is copied.
+    """The sequences of a pack set as tensors over the mapped file: nothing is copied (of a remote set: one row).
 
     An item has `input_ids` (T,) uint16 or uint32 (a view: don't write to it), `length`, `segment_ids` (T,)
     int32, the number of the document within the sequence, and `loss_mask` (T,) bool, false on padding and
@@ -27,6 +27,9 @@ class PackDataset(Dataset[dict[str, Any]]):
 
     def __init__(self, packs: PackReader | str | Path) -> None:
         self.reader = packs if isinstance(packs, PackReader) else open_packs(packs)
+        with warnings.catch_warnings():  # torch has no read-only tensors and warns of every such view
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            self._tensors = {id(b): torch.from_numpy(b.input_ids) for b in self.reader.blocks if b.mapped}
 
     def __len__(self) -> int:
         return len(self.reader)
@@ -45,9 +48,8 @@ class PackDataset(Dataset[dict[str, Any]]):
     def ids(self, index: int) -> torch.Tensor:
         """`input_ids` of an item alone."""
         block, row = self.reader.locate(index)
-        with warnings.catch_warnings():  # torch has no read-only tensors and warns of every such view
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            return torch.from_numpy(block.ids(row))
+        mapped = self._tensors.get(id(block))
+        return torch.from_numpy(block.ids(row).copy()) if mapped is None else mapped[row]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PackDataset, (self.reader.store.where,)
