@@ -15,22 +15,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from .engines.encoder import ENGINES, MAX_MISMATCHES, VERIFY_SHARE, Encoder, Tally
 from .errors import ConfigError, StepFailed
 from .runner import Task
 from .schema import RECORD
 from .steps import Artefact, Step, StepContext, register_step
 from .store import PARQUET_OPTIONS, atomic_path, file_digest, parquet_shards, read_json
 
-if TYPE_CHECKING:
-    from .engines.encoder import Encoder
-
-ENGINES = ("auto", "reference", "fast")
 TOKENIZER_FILE = "tokenizer.json"
 _BATCH_ROWS = 256
 
@@ -152,14 +149,12 @@ class _Shard:
 def _encoder(path: str, eos: str, allow: tuple[str, ...], digest: str, engine: Any, verify_share: float) -> Encoder:
     """The tokenizer and its engine, once for a worker's shards of a step; `digest` is of the file at `path`."""
     from .bpe import load_tokenizer
-    from .engines.encoder import Encoder
 
     return Encoder(load_tokenizer(path, eos or None, allow), engine, verify_share)
 
 
 def tokenize_shard(shard: _Shard) -> dict[str, Any]:
     """Write `tokens/<shard>.arrow` and `documents/<shard>.parquet`. The function that workers run."""
-    from .engines.encoder import Tally
     from .tokenise import tokenise_table
 
     folder = Path(shard.folder)
@@ -218,14 +213,15 @@ class Tokenize(Step):
     eos: str = field(default="", metadata={"help": "name of the end-of-document token (default: found by known names)"})
     allow_tokens: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "added tokens of the tokenizer that text may give, such as <think> (default: none)"},
+        metadata={"help": "added tokens of the tokenizer that text may give, such as <think>"},
     )
     engine: str = field(
         default="auto",
         metadata={"help": "auto (the fast one where its ids are proven), reference (the library tokenizers), fast"},
     )
     verify_share: float = field(
-        default=0.002, metadata={"help": "share of documents whose ids are compared with the reference's, from 0 to 1"}
+        default=VERIFY_SHARE,
+        metadata={"help": "share of documents whose ids are compared with the reference's, from 0 to 1"},
     )
 
     @property
@@ -279,8 +275,6 @@ def _by_engine(context: StepContext, shards: list[_Shard]) -> tuple[list[dict[st
     Where the sample showed more differences than `MAX_MISMATCHES` all shards are made anew by the reference: which
     shards had been written by then depends on the workers, and bytes must not.
     """
-    from .engines.encoder import MAX_MISMATCHES
-
     off = context.folder.marked("engine-off")
     if off is None:
         results = context.map(tokenize_shard, [Task(f"{s.index:05d}", s) for s in shards])

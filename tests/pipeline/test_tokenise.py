@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pipeline.bpe import LoadedTokenizer, load_tokenizer, train_bpe
 from pipeline.engines import reference
+from pipeline.engines.encoder import Encoder, Engine
 from pipeline.errors import SchemaError
 from pipeline.tokenise import tokenise_table
 
@@ -64,8 +65,9 @@ def _reference(path: Path, texts: list[str], eos: int) -> list[list[int]]:
     return [[*i, eos] if i else [] for i in ids]
 
 
-def test_ids_are_the_reference_ids(small: LoadedTokenizer) -> None:
-    table = tokenise_table(_docs(HOSTILE), small)
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_ids_are_the_reference_ids(small: LoadedTokenizer, engine: Engine) -> None:
+    table = tokenise_table(_docs(HOSTILE), small, encoder=Encoder(small, engine))
     assert table["input_ids"].to_pylist() == _reference(small.path, HOSTILE, small.eos_id)
     assert table.schema.field("input_ids").type == pa.large_list(pa.uint16())
     assert table["title_tokens"].to_pylist() == [0] * len(HOSTILE)
@@ -130,9 +132,10 @@ def test_a_model_that_spells_control_tokens_itself(tmp_path: Path) -> None:
     assert [loaded.tokenizer.id_to_token(i) for i in ids] == ["a", "<", "/", "s", ">", "b", "<unk>", "</s>"]
 
 
-def test_titles_come_first_and_are_counted(small: LoadedTokenizer) -> None:
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_titles_come_first_and_are_counted(small: LoadedTokenizer, engine: Engine) -> None:
     docs = _docs(["body one", "body two", ""], title=["A title", None, "nothing follows"])
-    table = tokenise_table(docs, small, with_title=True)
+    table = tokenise_table(docs, small, with_title=True, encoder=Encoder(small, engine))
     first, second, third = table["input_ids"].to_pylist()
     counts = table["title_tokens"].to_pylist()
     assert small.decode(first[: counts[0]]) == "A title\n" and small.decode(first[counts[0] : -1]) == "body one"

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -89,8 +88,11 @@ def library_ids(tok: LoadedTokenizer, texts: Sequence[str]) -> list[list[int]]:
     return [one.ids for one in plain.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
-def engine_ids(tok: LoadedTokenizer, texts: Sequence[str | None], tally: Tally | None = None) -> list[list[int]]:
+def engine_ids(
+    tok: LoadedTokenizer, texts: Sequence[str | None], tally: Tally | None = None, encoder: Encoder | None = None
+) -> list[list[int]]:
     """What the fast engine makes of the texts."""
     column = pa.chunked_array([pa.array(texts, pa.large_string())])
-    offsets, ids = Encoder(tok, "fast").encode(column, eos=False, tally=tally or Tally())
-    return [ids[a:b].tolist() for a, b in zip(offsets, np.append(offsets[1:], 0), strict=True)][:-1]
+    encoder = encoder or Encoder(tok, "fast")
+    offsets, ids = encoder.encode(column, eos=False, tally=tally if tally is not None else Tally())
+    return [ids[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
