@@ -8,6 +8,7 @@ gives the same batches as torch tensors.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ PADDING = -1
 """Segment id of positions that nothing is learned from: padding, and what was removed."""
 
 _AHEAD = 8192
+_READS = 16
+"""Sequences of a remote set that are fetched at once."""
 
 
 class Arrays(NamedTuple):
@@ -76,6 +79,7 @@ class Loader:
         self.batch_size, self.seed, self.rank, self.world_size = batch_size, seed, rank, world_size
         self.segments, self.drop_last, self.shuffle, self.reuse = segments, drop_last, shuffle, reuse
         self.epochs = epochs
+        self._pool = None if self.reader.store.local else ThreadPoolExecutor(_READS)
         self._epoch, self._step = epoch, start
         if not len(self) and epochs is None:
             raise ConfigError(f"{len(self.reader)} sequences don't make one batch of {batch_size}; take a smaller one")
@@ -157,8 +161,12 @@ class Loader:
         numbers = np.searchsorted(reader.block_starts, indices, side="right") - 1
         blocks = [reader.blocks[b] for b in numbers.tolist()]
         rows = (indices - reader.block_starts[numbers]).tolist()
-        for i, (block, row) in enumerate(zip(blocks, rows, strict=True)):
-            out[i] = block.ids(row)  # widens straight from the map: one pass over the data
+        if self._pool is None:
+            for i, (block, row) in enumerate(zip(blocks, rows, strict=True)):
+                out[i] = block.ids(row)  # widens straight from the map: one pass over the data
+        else:
+            for i, ids in enumerate(self._pool.map(Block.ids, blocks, rows)):
+                out[i] = ids
         if not self.segments:
             return Arrays(out, None, indices)
         segments = np.empty(out.shape, np.int32)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import threading
+import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from .errors import ConfigError, SchemaError
+from .errors import ConfigError, SchemaError, StepFailed
 from .store import atomic_path
 
 BLOCK = 1 << 18
@@ -23,6 +25,8 @@ BLOCK = 1 << 18
 
 BLOCKS = 256
 """Blocks of one remote file that are kept, 64 MB at most."""
+
+TRIES = 4
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -94,11 +98,12 @@ class Store:
 
 
 class RangedFile(io.RawIOBase):
-    """A remote file read by ranges, block by block, through a small cache."""
+    """A remote file read by ranges, block by block, through a small cache. Threads may call `read_at` at once."""
 
     def __init__(self, system: Any, path: str, size: int) -> None:
         self._system, self._path, self._size = system, path, size
         self._at = 0
+        self._lock = threading.Lock()
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def read_at(self, start: int, count: int) -> bytes:
@@ -114,21 +119,27 @@ class RangedFile(io.RawIOBase):
         return joined[start - first * BLOCK : end - first * BLOCK]
 
     def _block(self, number: int) -> bytes:
-        found = self._blocks.get(number)
-        if found is None:
-            found = self._fetch(number * BLOCK, min((number + 1) * BLOCK, self._size))
+        with self._lock:
+            found = self._blocks.get(number)
+            if found is not None:
+                self._blocks.move_to_end(number)
+                return found
+        found = self._fetch(number * BLOCK, min((number + 1) * BLOCK, self._size))
+        with self._lock:
             self._blocks[number] = found
             if len(self._blocks) > BLOCKS:
                 self._blocks.popitem(last=False)
-        else:
-            self._blocks.move_to_end(number)
         return found
 
     def _fetch(self, start: int, end: int) -> bytes:
-        try:
-            content = bytes(self._system.cat_file(self._path, start=start, end=end))
-        except OSError as error:
-            raise SchemaError(f"{self._path}: bytes {start} to {end} can't be read: {error}") from error
+        for attempt in range(TRIES):
+            try:
+                content = bytes(self._system.cat_file(self._path, start=start, end=end))
+                break
+            except OSError as error:
+                if attempt == TRIES - 1:
+                    raise StepFailed(f"{self._path}: bytes {start} to {end} can't be read: {error}") from error
+                time.sleep(2**attempt)
         if len(content) != end - start:
             raise SchemaError(f"{self._path}: got {len(content)} of bytes {start} to {end}; was the file replaced?")
         return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -137,6 +138,7 @@ class _PackFile:
         self._length, self._dtype = sequence_length, dtype
         self._file: Any = None
         self._ranged: RangedFile | None = None
+        self._lock = threading.Lock()
         self.mapped = store.local or version == 1
         """Version 1 doesn't say where ids lie in a file, so that a remote one is read batch by batch."""
 
@@ -178,8 +180,12 @@ class _PackFile:
         return self._store.name(self._entry["path"])
 
     def _open(self) -> Any:
-        if self._file is not None:
+        with self._lock:
+            if self._file is None:
+                self._file = self._opened()
             return self._file
+
+    def _opened(self) -> Any:
         size = self._store.size(self._entry["path"])
         if size != self._entry["bytes"]:
             raise SchemaError(
@@ -199,7 +205,6 @@ class _PackFile:
             if index < 0 or file.schema.field(index).type != want.type:
                 found = file.schema.field(index).type if index >= 0 else "nothing"
                 raise SchemaError(f"pack file {self._name}: column '{want.name}' is {found}, not {want.type}")
-        self._file = file
         return file
 
 

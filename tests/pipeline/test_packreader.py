@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline import packfiles
-from pipeline.errors import ConfigError, SchemaError
+from pipeline.errors import ConfigError, SchemaError, StepFailed
 from pipeline.loader import Loader
 from pipeline.packreader import PackReader, open_packs
 from pipeline.trace import trace
@@ -121,3 +121,23 @@ def test_remote_sets_that_are_not_there(memory: tuple[str, Path]) -> None:
     system.pipe_file(f"{inner}/packs/00001.arrow", b"short")
     with pytest.raises(SchemaError, match="00001.arrow.*truncated"):
         open_packs(url)[len(open_packs(url)) - 1]
+
+
+def test_reads_that_fail_once_are_tried_again(memory: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    url, folder = memory
+    system, _ = fsspec.core.url_to_fs(url)
+    cat, failures = type(system).cat_file, [0]
+
+    def flaky(self, path, **how):  # type: ignore[no-untyped-def]
+        if path.endswith(".arrow") and failures[0] < 2:
+            failures[0] += 1
+            raise ConnectionResetError("gone")
+        return cat(self, path, **how)
+
+    monkeypatch.setattr(type(system), "cat_file", flaky)
+    monkeypatch.setattr(packfiles.time, "sleep", lambda seconds: None)
+    remote = open_packs(url)
+    assert np.array_equal(remote[0].input_ids, open_packs(folder)[0].input_ids) and failures == [2]
+    failures[0] = -1000
+    with pytest.raises(StepFailed, match="gone"):
+        open_packs(url)[40]
