@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from .documents import DocumentSplit, read_documents, split_schema
 from .engines.encoder import ENGINES, MAX_MISMATCHES, VERIFY_SHARE, Encoder, Tally
 from .errors import ConfigError, StepFailed
 from .runner import Task
@@ -32,9 +33,48 @@ TOKENIZER_FILE = "tokenizer.json"
 _BATCH_ROWS = 256
 
 TOKEN_DOCUMENT = pa.schema(
-    [("id", pa.string()), ("url", pa.string()), ("record", RECORD), ("title", pa.string()), ("n_tokens", pa.int64())]
+    [
+        ("id", pa.string()),
+        ("url", pa.string()),
+        ("record", RECORD),
+        ("title", pa.string()),
+        ("n_tokens", pa.int64()),
+        ("text_bytes", pa.int64()),
+    ]
 )
-"""What is known of each tokenised document, in the order of its tokens."""
+"""What is known of each tokenised document, in the order of its tokens; `LABELS` and all scores may follow."""
+
+LABELS = ("lang", "lang_hint", "published")
+"""Columns of texts that a mixture may ask for."""
+
+
+def _is_score(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def described_schema(documents: pa.Schema) -> pa.Schema:
+    """Schema of the documents table for documents of a schema: all labels and scores are kept.
+
+    A score is a number, or a struct of numbers.
+    """
+    kept = [pa.field(name, pa.string()) for name in LABELS if name in documents.names]
+    for column in documents:
+        inner = list(column.type) if pa.types.is_struct(column.type) else [column]
+        if column.name not in TOKEN_DOCUMENT.names and all(_is_score(one.type) for one in inner):
+            kept.append(pa.field(column.name, column.type))
+    return pa.schema([*TOKEN_DOCUMENT, *kept])
+
+
+def described(docs: pa.Table, counts: pa.Array | pa.ChunkedArray, schema: pa.Schema) -> pa.Table:
+    """The documents table of `docs` with `counts` tokens each."""
+    made = {"n_tokens": counts, "text_bytes": pc.fill_null(pc.binary_length(docs["text"]), 0)}
+    columns = []
+    for column in schema:
+        values = made.get(column.name)
+        if values is None:
+            values = docs[column.name] if column.name in docs.column_names else pa.nulls(docs.num_rows, column.type)
+        columns.append(values.cast(column.type))
+    return pa.table(columns, schema=schema)
 
 
 def _entry(folder: Path, file: str, rows: int) -> dict[str, Any]:
@@ -133,7 +173,9 @@ class TrainTokenizer(Step):
 
 
 @dataclass(frozen=True)
-class _Shard:
+class ShardTask:
+    """One shard to tokenise into `folder`: a Parquet file of ours, or a user's file (then `split` says which part)."""
+
     index: int
     path: str
     folder: str
@@ -143,6 +185,8 @@ class _Shard:
     digest: str
     engine: Any
     verify_share: float
+    split: DocumentSplit | None = None
+    text_field: str = "text"
 
 
 @lru_cache(maxsize=1)
@@ -153,7 +197,7 @@ def _encoder(path: str, eos: str, allow: tuple[str, ...], digest: str, engine: A
     return Encoder(load_tokenizer(path, eos or None, allow), engine, verify_share)
 
 
-def tokenize_shard(shard: _Shard) -> dict[str, Any]:
+def tokenize_shard(shard: ShardTask) -> dict[str, Any]:
     """Write `tokens/<shard>.arrow` and `documents/<shard>.parquet`. The function that workers run."""
     from .tokenise import tokenise_table
 
@@ -162,21 +206,20 @@ def tokenize_shard(shard: _Shard) -> dict[str, Any]:
     tally = Tally()
     name = f"{shard.index:05d}"
     rows = tokens = empty = 0
+    schema = described_schema(_input_schema(shard))
     with (
-        parquet_shards((folder / "documents" / f"{name}.parquet", TOKEN_DOCUMENT)) as (documents,),
+        parquet_shards((folder / "documents" / f"{name}.parquet", schema)) as (documents,),
         atomic_path(folder / "tokens" / f"{name}.arrow") as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
     ):
         writer = None
-        for batch in _document_batches(shard.path):
+        for batch in _document_batches(shard, schema):
             made = tokenise_table(batch, encoder.tok, encoder=encoder, tally=tally)
             if writer is None:
                 writer = pa.ipc.new_file(sink, made.schema)
             writer.write_table(made.combine_chunks(), max_chunksize=made.num_rows or None)
             counts = pc.list_value_length(made["input_ids"]).cast(pa.int64())
-            title = batch["title"] if "title" in batch.column_names else pa.nulls(batch.num_rows, pa.string())
-            described = pa.table([batch["id"], batch["url"], batch["record"], title, counts], schema=TOKEN_DOCUMENT)
-            documents.write(described)
+            documents.write(described(batch, counts, schema))
             rows += batch.num_rows
             tokens += int(pc.sum(counts).as_py() or 0)
             empty += int(pc.sum(pc.equal(counts, 0)).as_py() or 0)
@@ -189,15 +232,27 @@ def tokenize_shard(shard: _Shard) -> dict[str, Any]:
     return {"files": files, "n_in": rows, "tokens": tokens, "empty": empty, "engine": engine}
 
 
-def _document_batches(path: str) -> Iterator[pa.Table]:
-    file = pq.ParquetFile(path)
-    columns = [c for c in ("id", "text", "url", "record", "title") if c in file.schema_arrow.names]
+def _input_schema(shard: ShardTask) -> pa.Schema:
+    if shard.split is None:
+        return pq.read_schema(shard.path)
+    return split_schema(shard.split, shard.text_field)
+
+
+def _document_batches(shard: ShardTask, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The documents of a shard; one table without rows where there are none."""
     empty = True
-    for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
-        empty = False
-        yield pa.Table.from_batches([batch])
+    if shard.split is not None:
+        for made in read_documents(shard.split, text_field=shard.text_field, batch_rows=_BATCH_ROWS):
+            empty = False
+            yield made.table
+    else:
+        file = pq.ParquetFile(shard.path)
+        columns = [name for name in file.schema_arrow.names if name == "text" or name in schema.names]
+        for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+            empty = False
+            yield pa.Table.from_batches([batch])
     if empty:
-        yield file.schema_arrow.empty_table().select(columns)
+        yield _input_schema(shard).empty_table()
 
 
 @register_step
@@ -206,7 +261,7 @@ class Tokenize(Step):
     """Turns documents into token ids, one end-of-document id after each."""
 
     name: ClassVar[str] = "tokenize"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     makes: ClassVar[str] = "tokens"
 
     tokenizer: str = field(default="", metadata={"help": "a tokenizer.json (default: what train_tokenizer made)"})
@@ -251,7 +306,7 @@ class Tokenize(Step):
         target = context.folder.path / TOKENIZER_FILE
         settings = (eos, tuple(self.allow_tokens), file_digest(target), self.engine, float(self.verify_share))
         shards = [
-            _Shard(i, str(documents.path / file), str(context.folder.path), str(target), *settings)
+            ShardTask(i, str(documents.path / file), str(context.folder.path), str(target), *settings)
             for i, file in enumerate(documents.files)
         ]
         results, engine = _by_engine(context, shards)
@@ -269,7 +324,7 @@ class Tokenize(Step):
         }
 
 
-def _by_engine(context: StepContext, shards: list[_Shard]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _by_engine(context: StepContext, shards: list[ShardTask]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The shards' results and what is to be said of the engine.
 
     Where the sample showed more differences than `MAX_MISMATCHES` all shards are made anew by the reference: which
