@@ -13,15 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 CODE_POINTS = 0x110000
-LETTER_BIT, MARK_BIT, NUMBER_BIT, PUNCTUATION_BIT, SYMBOL_BIT, SPACE_BIT = (1 << i for i in range(6))
+LETTER_BIT, MARK_BIT, NUMBER_BIT, PUNCTUATION_BIT, SYMBOL_BIT, SPACE_BIT, UPPER_BIT, LOWER_BIT = (
+    1 << i for i in range(8)
+)
 _CLASSES = {
-    LETTER_BIT: r"\p{L}+",
-    MARK_BIT: r"\p{M}+",
-    NUMBER_BIT: r"\p{N}+",
-    PUNCTUATION_BIT: r"\p{P}+",
-    SYMBOL_BIT: r"\p{S}+",
-    SPACE_BIT: r"\s+",
+    LETTER_BIT: r"\p{L}",
+    MARK_BIT: r"\p{M}",
+    NUMBER_BIT: r"\p{N}",
+    PUNCTUATION_BIT: r"\p{P}",
+    SYMBOL_BIT: r"\p{S}",
+    SPACE_BIT: r"\s",
+    UPPER_BIT: r"[\p{Lu}\p{Lt}]",
+    LOWER_BIT: r"\p{Ll}",
 }
+_ATOMS = r"[\p{Lu}\p{Lt}]+|\p{Ll}+|[\p{Lm}\p{Lo}]+|\p{M}+|\p{N}+|\p{P}+|\p{S}+|\s+"
+"""Classes that don't overlap, and into which the others fall."""
 _ASSIGNED = (range(0xD800), range(0xE000, 0x40000), range(0xE0000, 0xE1000))
 """Elsewhere there are only unassigned and private characters (tested against the library on all)."""
 
@@ -37,13 +43,13 @@ def unicode_classes() -> NDArray[np.uint8]:
     points = [point for block in _ASSIGNED for point in block]
     text = "".join(map(chr, points))
     # one pass over all characters finds the runs of one class; the classes of their first characters say which
-    runs = pre_tokenizers.Split(Regex("|".join(_CLASSES.values())), "isolated").pre_tokenize_str(text)
+    runs = pre_tokenizers.Split(Regex(_ATOMS), "isolated").pre_tokenize_str(text)
     starts = np.array([span[0] for _, span in runs])
     table = np.zeros(CODE_POINTS, np.uint8)
     values = np.zeros(len(starts), np.uint8)
     firsts = "".join(piece[0] for piece, _ in runs)
     for bit, pattern in _CLASSES.items():
-        one = pre_tokenizers.Split(Regex(pattern.rstrip("+")), "removed").pre_tokenize_str(firsts)
+        one = pre_tokenizers.Split(Regex(pattern), "removed").pre_tokenize_str(firsts)
         inside = np.ones(len(firsts), bool)
         for _, (begin, end) in one:
             inside[begin:end] = False

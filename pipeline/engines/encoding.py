@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..kernels import kernel_part, plain_kernel
 from .merging import SHORT, merge_long, merge_short, mix
-from .splits import CL100K, DEEPSEEK, NUMBER, cl100k, deepseek, gpt2, look, numbers, stretch_end
+from .splits import CL100K, DEEPSEEK, NUMBER, O200K, cl100k, deepseek, gpt2, look, numbers, o200k, stretch_end
 
 MAX_WORD = 192
 """Longer pre-tokens are merged each time."""
@@ -201,6 +201,8 @@ def encode_texts(  # type: ignore[no-untyped-def]
             while i < stop:
                 if split == CL100K:
                     after = cl100k(src, i, stop, kinds, digits)
+                elif split >= O200K:
+                    after = o200k(src, i, stop, kinds, digits, split == O200K)
                 elif digits > 0 and look(src, i, stop, kinds) & 7 == NUMBER:
                     after = numbers(src, i, stop, kinds, digits)
                 else:

@@ -36,8 +36,8 @@ class FastEngine:
 
     def __init__(self, tok: LoadedTokenizer) -> None:
         from . import encoding as e
+        from . import splits
         from .merging import fill_pairs
-        from .splits import CL100K, DEEPSEEK, GPT2
 
         plan = recognise.plan(tok.read_spec(), tok.added)
         tokenizer = tok.tokenizer
@@ -51,7 +51,7 @@ class FastEngine:
         self._pairs = np.zeros(2 * _slots(len(plan.made)), np.int64)
         if fill_pairs(len(plan.made), plan.left, plan.right, plan.made, self._pairs):
             raise recognise.NotSupported("merges that occur twice")
-        family = {"gpt2": GPT2, "cl100k": CL100K, "deepseek": DEEPSEEK}[plan.split.family]
+        family = int(getattr(splits, plan.split.family.upper()))
         self._kinds = recognise.kinds_of(plan.split)
         added = plan.added or plan.raw_added
         self._raw_added = [name.decode() for name in plan.raw_added]

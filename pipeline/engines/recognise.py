@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .classes import LETTER_BIT, MARK_BIT, NUMBER_BIT, PUNCTUATION_BIT, SPACE_BIT, SYMBOL_BIT, unicode_classes
+from .classes import (
+    LETTER_BIT,
+    LOWER_BIT,
+    MARK_BIT,
+    NUMBER_BIT,
+    PUNCTUATION_BIT,
+    SPACE_BIT,
+    SYMBOL_BIT,
+    UPPER_BIT,
+    unicode_classes,
+)
 
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """GPT-2's (Radford et al. 2019), which `ByteLevel` applies itself where `use_regex` is set."""
@@ -24,8 +34,12 @@ _DEEPSEEK = (
     " ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
 )
 _HAN = ((0x4E00, 0x9FA5), (0x3040, 0x309F), (0x30A0, 0x30FF))
-_INSENSITIVE = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_SPELT_OUT = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+_O200K = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""GPT-4o's and gpt-oss's; without the contractions Mistral's Tekken."""
 
 MAX_ADDED_BYTES = 1 << 13
 """Added tokens that text may give, together: they stand in a tree with 257 numbers for each of their bytes."""
@@ -72,14 +86,21 @@ class Plan:
         return whole or bool(np.any(self.byte_ids == number) or np.any(self.made == number))
 
 
-def _cl100k_splits() -> dict[str, Split]:
-    """Patterns that are cl100k's with other digits, marks in words, or the contractions spelt out."""
+def _single_splits() -> dict[str, Split]:
+    """Tokenizers with one pattern: cl100k's and o200k's, with other digits, marks in words, or no contractions."""
     marked = _CL100K.replace(r"\p{L}\p{N}", r"\p{L}\p{M}\p{N}").replace(r"]?\p{L}+", r"]?[\p{L}\p{M}]+")
-    found = {}
-    for pattern, marks in ((_CL100K, False), (marked, True)):
-        for text, digits in ((r"\p{N}{1,3}", 3), (r"\p{N}{1,2}", 2), (r"\p{N}", 1)):
-            found[pattern.replace(r"\p{N}{1,3}", text)] = Split("cl100k", digits, marks)
-    return found
+    tekken = _O200K.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "")
+    families = (
+        (_CL100K, "cl100k", False),
+        (marked, "cl100k", True),
+        (_O200K, "o200k", False),
+        (tekken, "tekken", False),
+    )
+    return {
+        pattern.replace(r"\p{N}{1,3}", text): Split(family, digits, marks)
+        for pattern, family, marks in families
+        for text, digits in ((r"\p{N}{1,3}", 3), (r"\p{N}{1,2}", 2), (r"\p{N}", 1))
+    }
 
 
 def plan(spec: dict[str, Any], added_ids: dict[str, int]) -> Plan:
@@ -153,10 +174,8 @@ def _split(pre: dict[str, Any] | None) -> Split:
         raise NotSupported("numbers split off before another pattern than GPT-2's")
     if tuple(patterns) == _DEEPSEEK:
         return Split("deepseek", 3, True)
-    known = _cl100k_splits()
-    if len(patterns) == 1 and patterns[0].replace(_SPELT_OUT, _INSENSITIVE) in known:
-        if _SPELT_OUT in patterns[0]:
-            raise NotSupported("contractions without case folding")
+    known = _single_splits()
+    if len(patterns) == 1 and patterns[0] in known:
         return known[patterns[0]]
     raise NotSupported(f"the split pattern {' then '.join(patterns)[:200]}")
 
@@ -225,7 +244,7 @@ def _digits() -> NDArray[np.int64]:
 
 def kinds_of(split: Split) -> NDArray[np.uint8]:
     """uint8[0x110000]: the kind of each character in this split pattern (see `splits`)."""
-    from .splits import HAN, LETTER, NEWLINE, NUMBER, OTHER, REST, SPACE
+    from .splits import HAN, LETTER, LOWER, MARK, NEWLINE, NUMBER, OTHER, REST, SPACE, UPPER
 
     classes = unicode_classes()
     deepseek = split.family == "deepseek"
@@ -237,6 +256,9 @@ def kinds_of(split: Split) -> NDArray[np.uint8]:
     if split.family == "gpt2" and split.digits and not np.array_equal(np.flatnonzero(kinds == NUMBER), _digits()):
         raise NotSupported("numbers that the library's Digits and its regular expressions see differently")
     kinds[classes & (LETTER_BIT | (MARK_BIT if split.marks else 0)) != 0] = LETTER
+    if split.family in ("o200k", "tekken"):
+        for bit, kind in ((UPPER_BIT, UPPER), (LOWER_BIT, LOWER), (MARK_BIT, MARK)):
+            kinds[classes & bit != 0] = kind
     if split.family != "gpt2":
         kinds[[10, 13]] = NEWLINE
     if deepseek:

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 from ..kernels import kernel_part
 
-OTHER, LETTER, NUMBER, SPACE, NEWLINE, REST = range(6)
+OTHER, LETTER, NUMBER, SPACE, NEWLINE, REST, UPPER, LOWER = range(8)
 """Kinds of characters: punctuation and the like, letters, numbers, white space without and with a line end's
-characters, and (where the pattern has a class for punctuation) what is none of these."""
+characters, (where the pattern has a class for punctuation) what is none of these, and (where it looks at case)
+upper and lower case."""
+MARK = 9
+"""A combining mark, where the pattern takes it for a letter and for none."""
 HAN = 8
 """Added to a kind: the character is in the class that DeepSeek's chain splits off."""
-GPT2, CL100K, DEEPSEEK = range(3)
+GPT2, CL100K, DEEPSEEK, O200K, TEKKEN = range(5)
+"""The families; from `O200K` on, that of o200k."""
 
 _CODE_POINTS = 0x110000
+_LOWER_CLASS = 1 << LOWER | 1 << LETTER | 1 << MARK
+_UPPER_CLASS = 1 << UPPER | 1 << LETTER | 1 << MARK
+_LEADING_CLASS = 1 << SPACE | 1 << OTHER | 1 << MARK
+"""Sets of kinds of o200k: of `[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]`, its like for upper case, and what may lead a word."""
 
 
 @kernel_part
@@ -196,3 +204,65 @@ def deepseek(src, i, end, kinds):  # type: ignore[no-untyped-def]
     if han and kind == OTHER:
         return run(src, after, end, kinds, OTHER + han)
     return marks(src, i, after, end, kinds, kind, follows)
+
+
+@kernel_part
+def cased(src, i, end, kinds, upper):  # type: ignore[no-untyped-def]
+    """`[upper]*[lower]+`, with `upper` `[upper]+[lower]*`; letters without case and marks are both. Its end, or `i`."""
+    begin = i
+    both = 0
+    while i < end:
+        seen = look(src, i, end, kinds)
+        kind = seen & 15
+        if _LOWER_CLASS >> kind & 1:
+            both = i + (seen >> 4)
+        if not _UPPER_CLASS >> kind & 1:
+            break
+        i += seen >> 4
+    if both > i:  # a lower-case letter follows
+        i = both
+        while i < end:
+            seen = look(src, i, end, kinds)
+            if not _LOWER_CLASS >> (seen & 15) & 1:
+                break
+            i += seen >> 4
+        return i
+    if upper:
+        return i
+    return both if both else begin
+
+
+@kernel_part
+def o200k(src, i, end, kinds, digits, contractions):  # type: ignore[no-untyped-def]
+    """The pattern of o200k: words end where lower case is followed by upper case, and take contractions with them."""
+    seen = look(src, i, end, kinds)
+    kind = seen & 15
+    after = i + (seen >> 4)
+    if kind == NUMBER:
+        return numbers(src, i, end, kinds, digits)
+    if kind != NEWLINE:
+        leads = _LEADING_CLASS >> kind & 1
+        for upper in range(2):
+            start = after if leads else i
+            found = cased(src, start, end, kinds, upper)
+            if found == start and kind == MARK:
+                start = i
+                found = cased(src, start, end, kinds, upper)
+            if found > start:
+                if contractions and found < end and src[found] == 39:
+                    found = contraction(src, found, end, 32)
+                return found
+    j = after if kind == OTHER else i
+    if src[i] == 32:
+        j = after
+    begin = j
+    while j < end:
+        seen = look(src, j, end, kinds)
+        if seen & 15 != OTHER and seen & 15 != MARK:
+            break
+        j += seen >> 4
+    if kind == OTHER or (src[i] == 32 and j > begin):
+        while j < end and (src[j] == 10 or src[j] == 13 or src[j] == 47):
+            j += 1
+        return j
+    return white(src, i, end, kinds)

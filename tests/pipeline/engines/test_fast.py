@@ -24,7 +24,9 @@ from .tools import (
     CL100K,
     DEEPSEEK,
     GPT2,
+    O200K,
     QWEN,
+    TEKKEN,
     added,
     base_spec,
     chain,
@@ -47,6 +49,8 @@ FAMILIES = {
     "dolma2": {"pre_tokenizer": chain(CL100K, behavior="Removed", invert=True)},
     "own": {"pre_tokenizer": chain(SPLIT_PATTERN)},
     "deepseek": {"pre_tokenizer": chain(*DEEPSEEK), "normalizer": {"type": "Sequence", "normalizers": []}},
+    "gpt_oss": {"pre_tokenizer": chain(O200K, behavior="Removed", invert=True), "model": {"ignore_merges": True}},
+    "tekken": {"pre_tokenizer": chain(TEKKEN)},
     "smollm": {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [DIGITS, GPT2]}},
 }
 
@@ -74,7 +78,7 @@ def test_splits_and_merges_are_the_librarys(family: Any, name: str) -> None:
     assert differing(family(name), texts) == []
 
 
-@pytest.mark.parametrize("name", ["neox", "llama3", "deepseek"])
+@pytest.mark.parametrize("name", ["neox", "llama3", "deepseek", "gpt_oss"])
 def test_the_borders_of_every_class_of_characters(family: Any, name: str) -> None:
     table = classes.unicode_classes()
     edges = np.flatnonzero(np.diff(table)) + 1
@@ -97,7 +101,7 @@ def test_classes_are_the_librarys_for_every_character() -> None:
     everywhere = np.array([p for p in range(classes.CODE_POINTS) if not 0xD800 <= p < 0xE000])
     assert np.array_equal(inside(r"[\p{L}\p{M}\p{N}\p{P}\p{S}\s]+", everywhere), table[everywhere] != 0)
     known = np.flatnonzero(table)
-    for bit, name in enumerate((r"\p{L}", r"\p{M}", r"\p{N}", r"\p{P}", r"\p{S}", r"\s")):
+    for bit, name in enumerate((r"\p{L}", r"\p{M}", r"\p{N}", r"\p{P}", r"\p{S}", r"\s", r"[\p{Lu}\p{Lt}]", r"\p{Ll}")):
         assert np.array_equal(inside(f"{name}+", known), table[known] >> bit & 1 == 1), name
 
 

@@ -33,13 +33,19 @@ CL100K = (
     r"\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 QWEN = CL100K.replace("{1,3}", "")
+O200K = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+    r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+TEKKEN = O200K.replace("(?i:'s|'t|'re|'ve|'m|'ll|'d)?", "").replace("{1,3}", "")
 DEEPSEEK = (
     r"\p{N}{1,3}",
     "[一-龥぀-ゟ゠-ヿ]+",
     "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
     " ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
 )
-CHARACTERS = [*"aZsStTrReEvVmMlLdDk'’ſ 09.,!-_#$~\n\r\t", *"…€^`|<>中龥龦〇か゛ー・ナ゠한नक٣½Ⅷعǅ𝔘éÅ", "  ",
+CHARACTERS = [*"aZsStTrReEvVmMlLdDk'’ſ 09.,!-_#$~\n\r\t", *"…€^`|<>/ʰΣ中龥龦〇か゛ー・ナ゠한नक٣½Ⅷعǅ𝔘éÅ", "  ",
               "\u00a0", "\u2028", "\x85", "\x00", "\u200b", "\u200d", "e\u0301", "\u0301", "\u0323", "\u212b",
               "\u1100\u1161\u11a8", "\u0940", "\u09be", "\u064b", "👩\u200d👧", "🏳\ufe0f", "👍🏽", "\ue000",
               "\U000e0041", "\uffff"]  # fmt: skip
