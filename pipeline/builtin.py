@@ -8,6 +8,8 @@ import dedup.lines
 import dedup.minhash
 import dedup.substrings
 import filters
+import mixtures.dsir
+import mixtures.selection_steps
 import pipeline.extract.stage
 import pipeline.funnel
 import pipeline.packstep

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cli_classifier, cli_cutoffs, cli_dedup, cli_extract, cli_inspect, cli_packs
+from . import cli_classifier, cli_cutoffs, cli_dedup, cli_extract, cli_inspect, cli_packs, cli_select
 from .cli_stages import (
     STAGE_HELP,
     check_output,
@@ -29,6 +29,7 @@ examples:
   gristmill extract eval --data data/ --every 20              which engine is best? (needs gold texts)
   gristmill filter language pages.jsonl.gz -o en.parquet --languages en --dropped rest.parquet
   gristmill dedup en.parquet -o unique.parquet                 exact; also: dedup lines|substrings|minhash
+  gristmill select dsir crawl/ --target wiki.jsonl -o sel.parquet --keep 10%    distributed as a target corpus
   gristmill inspect runs/mine --html inspect.html              what did each filter drop?
   gristmill classifier train labelled.jsonl --positive-label good -o good.ftz
   gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     filter_.set_defaults(function=_filter)
 
     cli_dedup.add_commands(sub)
+    cli_select.add_commands(sub)
 
     train = sub.add_parser("train-tokenizer", help="documents -> a byte-level BPE tokenizer.json")
     io_options(train, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
@@ -275,7 +277,7 @@ def _recipes(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
-    argv = cli_dedup.joined(cli_extract.joined(list(sys.argv[1:] if argv is None else argv)))
+    argv = cli_select.joined(cli_dedup.joined(cli_extract.joined(list(sys.argv[1:] if argv is None else argv))))
     parser = _parser()
     classes = option_classes(argv)
     if classes:

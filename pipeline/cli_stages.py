@@ -80,7 +80,8 @@ def export_run(args: argparse.Namespace, result: Any) -> int:
         ]
         export(files, args.dropped, stages)
     if not args.quiet:
-        print_sections(sections(summary(result), result.output)[:1], sys.stdout)
+        shown = [one for one in sections(summary(result), result.output) if one.title in ("Documents", "Selection")]
+        print_sections(shown, sys.stdout)
         print(f"written: {args.output}" + (f", {args.dropped}" if args.dropped else ""))
     shutil.rmtree(result.output)
     return 0

@@ -15,6 +15,9 @@ DEDUP = {
 }
 """The step behind each dedup command."""
 
+SELECT = {f"select {word}": f"select_{word}" for word in ("dsir", "top", "buckets", "random")}
+"""The step behind each select command."""
+
 
 def option_classes(argv: Sequence[str]) -> list[type]:
     """The dataclasses whose fields become options of the command in `argv`."""
@@ -22,7 +25,7 @@ def option_classes(argv: Sequence[str]) -> list[type]:
     command = words[0] if words else ""
     if command in ("dedup index build", "dedup index add", "dedup plan"):
         return _dedup_options(command)
-    if command not in ("extract", "filter", *DEDUP, "train-tokenizer", "tokenize", "pack", "pretrain"):
+    if command not in ("extract", "filter", *DEDUP, *SELECT, "train-tokenizer", "tokenize", "pack", "pretrain"):
         return []
     from .sources import DocumentsSource, WarcSource
     from .stage import registered
@@ -36,6 +39,8 @@ def option_classes(argv: Sequence[str]) -> list[type]:
         return [*([stages[named]] if named else []), DocumentsSource]
     if command in DEDUP:
         return [steps[DEDUP[command]], DocumentsSource]
+    if command in SELECT:
+        return [steps[SELECT[command]], DocumentsSource]
     if command == "pretrain":
         return [steps["pretrain"]]
     return [steps[command.replace("-", "_")], DocumentsSource]

@@ -181,6 +181,8 @@ def sections(numbers: dict[str, Any], output: Path) -> list[Section]:
             ],
         )
     ]
+    if "selection" in numbers:
+        out.append(Section("Selection", ("what", "value"), list(numbers["selection"].items())))
     if "tokens" in numbers:
         out.append(Section("Tokens and packs", ("what", "value"), list(numbers["tokens"].items())))
     if "pretrain" in numbers:
