@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from pipeline.store import atomic_path, write_json
 if TYPE_CHECKING:
     import torch
 
-    from .data import PackLoader
+    from .data import Batch, PackLoader
     from .model import Transformer
 
 MIN_LR_SHARE = 0.1
@@ -71,7 +71,6 @@ def train(
     import torch
 
     from .model import Transformer, model_config
-    from .objective import causal_loss
 
     if steps < 1 or batch_size < 1:
         raise ConfigError(f"steps ({steps}) and batch_size ({batch_size}) must be at least 1")
@@ -84,34 +83,16 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Transformer(config)
-    optimizer = _optimizer(model, lr, weight_decay)
 
     out_dir = Path(out_dir)
     metrics = []
     started = time.perf_counter()
-    for step in range(steps):
+    epoch = loader.state()["epoch"]
+    for event in optimise(model, batches, steps=steps, lr=lr, weight_decay=weight_decay, max_grad_norm=max_grad_norm):
+        metrics.append({"step": event["step"], "epoch": epoch, **event})
         epoch = loader.state()["epoch"]
-        batch = next(batches)
-        assert batch.segment_ids is not None
-        loss, _ = causal_loss(model, batch.input_ids, batch.segment_ids)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
-        rate = learning_rate(step, steps, lr)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.step()
-        event = {
-            "step": step + 1,
-            "epoch": epoch,
-            "loss": loss.item(),
-            "lr": rate,
-            "grad_norm": norm.item(),
-            "tokens": int((batch.segment_ids >= 0).sum()),
-        }
-        metrics.append(event)
         if log is not None:
-            log(event)
+            log(metrics[-1])
     seconds = time.perf_counter() - started
 
     tokens = sum(event["tokens"] for event in metrics)
@@ -138,6 +119,44 @@ def train(
         {**timing, "threads": torch.get_num_threads(), "torch": str(torch.__version__)},
     )
     return {**summary, **timing}
+
+
+def optimise(
+    model: Transformer,
+    batches: Iterator[Batch],
+    *,
+    steps: int,
+    lr: float,
+    weight_decay: float = 0.1,
+    max_grad_norm: float = 1.0,
+) -> Iterator[dict[str, Any]]:
+    """Take `steps` steps of AdamW on the model, a batch each; yields `step, loss, lr, grad_norm, tokens` after each.
+
+    Batches have segment ids.
+    """
+    import torch
+
+    from .objective import causal_loss
+
+    optimizer = _optimizer(model, lr, weight_decay)
+    for step in range(steps):
+        batch = next(batches)
+        assert batch.segment_ids is not None
+        loss, _ = causal_loss(model, batch.input_ids, batch.segment_ids)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+        rate = learning_rate(step, steps, lr)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
+        yield {
+            "step": step + 1,
+            "loss": loss.item(),
+            "lr": rate,
+            "grad_norm": norm.item(),
+            "tokens": int((batch.segment_ids >= 0).sum()),
+        }
 
 
 def _loader(reader: PackReader, batch_size: int, seed: int) -> PackLoader:
