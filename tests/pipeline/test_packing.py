@@ -213,7 +213,7 @@ def test_real_documents_fill_their_sequences(shared_data) -> None:  # type: igno
 
     tokenizer = load_tokenizer(shared_data / "tokenizers" / "allenai_gpt-neox-olmo-dolma-v1_5.json")
     with gzip.open(shared_data / "html" / "gold" / "wcxb.jsonl.gz", "rt", encoding="utf-8") as lines:
-        pages = [json.loads(line)["text"] for line in islice(lines, 200)]
+        pages = [json.loads(line)["text"] for line in islice(lines, 500)]
     encoded = tokenizer.tokenizer.encode_batch_fast(pages, add_special_tokens=False)
     counts = np.array([len(one.ids) + 1 for one in encoded], np.int64)
     (layout,) = fit(counts, (2048,))
