@@ -40,8 +40,8 @@ import pyarrow as pa
 from pipeline.bpe import LoadedTokenizer, load_tokenizer
 from pipeline.engines import reference
 from pipeline.engines.encoder import Encoder, Tally
-from pipeline.engines.recognise import byte_alphabet
 from pipeline.tokenise import tokenise_table
+from tests.pipeline.engines.tools import gpt2_file
 
 from .common import ROOT, SHARED, alternate, medians, start_seconds, write
 from .texts import real_texts
@@ -62,24 +62,7 @@ def tokenizer_file(name: str, folder: Path) -> Path:
     """The tokenizer.json; GPT-2's is made in `folder` from its encoder.json and vocab.bpe."""
     if TOKENIZERS[name]:
         return SHARED / "tokenizers" / TOKENIZERS[name]
-    path = folder / "gpt2.json"
-    vocabulary = json.loads((SHARED / "tokenizers" / "gpt2_encoder.json").read_text(encoding="utf-8"))
-    lines = (SHARED / "tokenizers" / "gpt2_vocab.bpe").read_text(encoding="utf-8").splitlines()
-    end = "<|endoftext|>"
-    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    spec = {
-        "version": "1.0",
-        "added_tokens": [{"id": vocabulary[end], "content": end, "special": True, **flags}],
-        "normalizer": None,
-        "pre_tokenizer": level,
-        "post_processor": None,
-        "decoder": level,
-        "model": {"type": "BPE", "vocab": vocabulary, "merges": [line for line in lines[1:] if line]},
-    }
-    assert set(byte_alphabet()) <= set(vocabulary)
-    path.write_text(json.dumps(spec, ensure_ascii=False), encoding="utf-8")
-    return path
+    return gpt2_file(SHARED / "tokenizers", folder / "gpt2.json")
 
 
 def _strings(value: Any) -> Iterator[str]:

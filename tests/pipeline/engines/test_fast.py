@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from .tools import (
     base_spec,
     chain,
     engine_ids,
+    gpt2_file,
     library_ids,
     made,
     random_texts,
@@ -265,14 +268,19 @@ def test_what_training_makes_is_known(tmp_path: Path) -> None:
 
 
 PUBLISHED = ["llama3_tokenizer", "qwen3_tokenizer", "deepseek_tokenizer", "allenai_dolma2"]
-PUBLISHED += ["allenai_gpt-neox-olmo-dolma-v1_5"]
+PUBLISHED += ["allenai_gpt-neox-olmo-dolma-v1_5", "gpt2"]
 
 
 @pytest.mark.parametrize("file", PUBLISHED)
-def test_published_tokenizers(shared_data: Path, file: str) -> None:
-    tok = load_tokenizer(shared_data / "tokenizers" / f"{file}.json")
+def test_published_tokenizers(shared_data: Path, tmp_path: Path, file: str) -> None:
+    folder = shared_data / "tokenizers"
+    path = gpt2_file(folder, tmp_path / "gpt2.json") if file == "gpt2" else folder / f"{file}.json"
+    tok = load_tokenizer(path)
     long = ["plain English words, and 12345 numbers; " * 9000, " " * 100_000 + "\n" * 999 + "x"]
-    texts = random_texts(2000, 5) + long
+    with gzip.open(shared_data / "lid" / "udhr_529.jsonl.gz", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in islice(lines, 0, None, 9)]
+    real = [max((v for v in row.values() if isinstance(v, str)), key=len)[:3000] for row in rows]
+    texts = random_texts(2000, 5) + long + real
     tally, encoder = Tally(), Encoder(tok, "fast")
     assert engine_ids(tok, texts, tally, encoder) == library_ids(tok, texts)
     assert tally.fallback_bytes == 0
@@ -280,3 +288,19 @@ def test_published_tokenizers(shared_data: Path, file: str) -> None:
     inside = [f"before{name}after {name}" for name in names]
     for got, text in zip(engine_ids(tok, inside, None, encoder), inside, strict=True):
         assert not set(got) & set(tok.control.values()) and tok.decode(got) == text
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("deepseek_tokenizer", "<｜User｜>"), ("qwen3_tokenizer", "<think>"), ("allenai_dolma2", "|||EMAIL_ADDRESS|||")],
+)
+def test_the_names_that_the_library_reads_are_the_only_difference(shared_data: Path, file: str, name: str) -> None:
+    path = shared_data / "tokenizers" / f"{file}.json"
+    tok = load_tokenizer(path)
+    ordinary = [t.content for t in Tokenizer.from_file(str(path)).get_added_tokens_decoder().values() if not t.special]
+    texts = [text for one in ordinary[:30] for text in (f"a {one} b", f"{one}{one}\n", one[:-1], f"{one[0]} {one[1:]}")]
+    want, got = library_ids(tok, texts), engine_ids(tok, texts)
+    differ = [text for text, a, b in zip(texts, want, got, strict=True) if a != b]
+    assert name in ordinary and differ == [text for text in texts if any(one in text for one in ordinary)]
+    allowed = load_tokenizer(path, None, ordinary)
+    assert engine_ids(allowed, texts, None, Encoder(allowed)) == want

@@ -87,6 +87,24 @@ def added(content: str, number: int, **flags: bool) -> dict[str, Any]:
     return {"id": number, "content": content, **plain, **flags}
 
 
+def gpt2_file(source: Path, path: Path) -> Path:
+    """A tokenizer.json at `path` from GPT-2's `gpt2_encoder.json` and `gpt2_vocab.bpe` in the folder `source`."""
+    vocabulary = json.loads((source / "gpt2_encoder.json").read_text(encoding="utf-8"))
+    lines = (source / "gpt2_vocab.bpe").read_text(encoding="utf-8").splitlines()
+    end = "<|endoftext|>"
+    spec = {
+        "version": "1.0",
+        "added_tokens": [added(end, vocabulary[end], special=True)],
+        "normalizer": None,
+        "pre_tokenizer": GPT2,
+        "post_processor": None,
+        "decoder": GPT2,
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": [line for line in lines[1:] if line]},
+    }
+    path.write_text(json.dumps(spec, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
 def library_ids(tok: LoadedTokenizer, texts: Sequence[str]) -> list[list[int]]:
     """What the library itself makes of the file, with special tokens in text taken for text."""
     plain = Tokenizer.from_file(str(tok.path))
