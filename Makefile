@@ -8,6 +8,7 @@ TORCH_INDEX ?=
 TORCH ?= yes
 
 RECIPE ?= crawl-to-shards
+MIXTURE ?=
 INPUT ?=
 CRAWL ?=
 WARCS ?= 1
@@ -37,9 +38,10 @@ ifeq ($(TORCH),yes)
 endif
 	@touch $@
 
-crawl-to-shards: setup  ## The main job. INPUT="files, folders, URLs", or CRAWL=CC-MAIN-YYYY-WW WARCS=2; the sample crawl by default
+crawl-to-shards: setup  ## The main job. INPUT="files, folders, URLs", or CRAWL=CC-MAIN-YYYY-WW WARCS=2 (default: the sample crawl), MIXTURE=file.yaml
 	$(BIN)/gristmill run $(RECIPE) --output $(OUTPUT) \
 	  $(if $(INPUT)$(CRAWL),--input $(INPUT) $(CRAWL)) $(if $(CRAWL),--warcs $(WARCS)) \
+	  $(if $(MIXTURE),--set mix.mixture=$(MIXTURE)) \
 	  $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 sample: setup  ## Build the sample crawl anew from its pages

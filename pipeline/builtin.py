@@ -10,6 +10,7 @@ import dedup.substrings
 import filters
 import mixtures.dsir
 import mixtures.selection_steps
+import mixtures.step
 import pipeline.extract.stage
 import pipeline.funnel
 import pipeline.packstep

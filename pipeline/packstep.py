@@ -1,7 +1,7 @@
 """The step `pack`: token shards (or a mixture's draws of them) become pack sets.
 
 Its folder holds `packset/`, a self-contained pack set (`packs`), or, for several sequence lengths,
-`packset/<length>/` for each.
+`packset/<length>/` for each. What a mixture holds out becomes sets of its own in `sets/<name>/`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from .errors import ConfigError, StepFailed, nearest
-from .packing.draws import ORDERS, DrawSet, default_draws, draw_shard
+from .packing.draws import DRAWS, ORDERS, DrawSet, default_draws, draw_shard
 from .packing.statistics import shares
 from .packing.tasks import PackTask, PackWork, make_pack, partitions_for, plan_tasks
 from .packs import METHODS, TOKENIZER, id_dtype, reserved_ids, write_manifest
@@ -20,6 +20,8 @@ from .steps import Artefact, Step, StepContext, register_step
 from .store import file_digest, read_json
 
 PACKSET = "packset"
+SETS = "sets"
+"""Folder of the sets beside the one to train on: what a mixture holds out."""
 FILE_BYTES = 256 << 20
 """Ids in a pack file, about, unless the options say how many sequences."""
 
@@ -120,15 +122,40 @@ class Pack(Step):
             raise ConfigError("pack: long_lengths need method best_fit, for concatenation cuts every document alike")
 
     def run(self, context: StepContext) -> dict[str, Any]:
+        root = context.folder.path
+        if self.drawn:
+            drawn = context.inputs["draws"].path
+            sets = {PACKSET: DrawSet.read(drawn)}
+            for path in sorted((drawn / SETS).glob(f"*/{DRAWS}")):
+                sets[f"{SETS}/{path.parent.name}"] = DrawSet.read(path.parent)
+        else:
+            sets = {PACKSET: self._default_draws(context, context.inputs["tokens"])}
+        made = {name: self._pack_set(context, draws, root / name, name) for name, draws in sets.items()}
+        if not self.drawn:
+            from dedup.shuffle import remove
+
+            remove(root, "draws")
+        folders, manifests, statistics, _ = made[PACKSET]
+        numbers = _numbers(manifests, statistics, self.method)
+        for name, (_, others, _, _) in made.items():
+            if name != PACKSET:
+                numbers[f"tokens of {name}"] = sum(m["tokens"] for m in others)
+        return {
+            "artefact": [folder.relative_to(root).as_posix() for folder in folders],
+            "files": [file for _, _, _, files in made.values() for file in files],
+            "rows": sum(m["sequences"] for m in manifests),
+            "summary": {"tokens": numbers},
+        }
+
+    def _pack_set(
+        self, context: StepContext, draws: DrawSet, target: Path, name: str
+    ) -> tuple[list[Path], list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
+        """(folders of the sets by length, their manifests, statistics, entries of all files) of one set of draws."""
         from .bpe import load_tokenizer
 
-        if self.drawn:
-            draws = DrawSet.read(context.inputs["draws"].path)
-        else:
-            draws = self._default_draws(context, context.inputs["tokens"])
         tokenizer = load_tokenizer(draws.tokenizer, draws.eos or None)
-        packset = context.folder.path / PACKSET
-        folders = [packset] if not self.long_lengths else [packset / str(length) for length in self.lengths]
+        folders = [target] if not self.long_lengths else [target / str(length) for length in self.lengths]
+        prefix = "pack" if name == PACKSET else f"pack-{Path(name).name}"
         work = PackWork(
             folders=tuple(map(str, folders)),
             lengths=self.lengths,
@@ -139,10 +166,10 @@ class Pack(Step):
             shards=draws.shards,
         )
         tasks = [
-            Task(f"pack-{task.index:05d}", _PackPayload(work, task, str(context.folder.path)))
+            Task(f"{prefix}-{task.index:05d}", _PackPayload(work, task, str(context.folder.path)))
             for task in plan_tasks(draws, self.method, self.lengths, self._per_file(tokenizer.dtype))
         ]
-        results = context.map(_pack, tasks, unit="tokens")
+        results = context.map(_pack, tasks, unit="tokens", label=f"{context.step}: {name}")
         statistics = self._statistics(draws, results)
         manifests, files = [], [file for result in results for file in result["files"]]
         for number, folder in enumerate(folders):
@@ -179,16 +206,7 @@ class Pack(Step):
         made, want = sum(m["tokens"] for m in manifests), sum(draws.tokens)
         if made != want:
             raise StepFailed(f"step '{context.step}': {made} tokens packed of {want}")
-        if not self.drawn:
-            from dedup.shuffle import remove
-
-            remove(context.folder.path, "draws")
-        return {
-            "artefact": [folder.relative_to(context.folder.path).as_posix() for folder in folders],
-            "files": files,
-            "rows": sum(m["sequences"] for m in manifests),
-            "summary": {"tokens": _numbers(manifests, statistics, self.method)},
-        }
+        return folders, manifests, statistics, files
 
     def _per_file(self, dtype: str) -> int:
         width = {"uint16": 2, "uint32": 4}[dtype]

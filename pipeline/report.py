@@ -183,6 +183,8 @@ def sections(numbers: dict[str, Any], output: Path) -> list[Section]:
     ]
     if "selection" in numbers:
         out.append(Section("Selection", ("what", "value"), list(numbers["selection"].items())))
+    if "mixture" in numbers:
+        out += mixture_sections(numbers["mixture"])
     if "tokens" in numbers:
         out.append(Section("Tokens and packs", ("what", "value"), list(numbers["tokens"].items())))
     if "pretrain" in numbers:
@@ -202,6 +204,19 @@ def sections(numbers: dict[str, Any], output: Path) -> list[Section]:
     places = [(s["step"], f"{output}/{s['folder']}") for s in numbers["steps"] if not s["skipped"]]
     out.append(Section("Where it lies", ("step", "folder"), [*places, ("report", f"{output}/report.html")]))
     return out
+
+
+def mixture_sections(drawn: dict[str, Any]) -> list[Section]:
+    """What a mixture drew of each source, and what became of the other documents."""
+    rows = [
+        (one["phase"], one["source"], one["wanted_tokens"], one["tokens"], one["documents"]) for one in drawn["drawn"]
+    ]
+    fates = [(one["source"], one["fate"], one["documents"], one["tokens"]) for one in drawn["fates"]]
+    text = "; ".join([f"{drawn['unique_tokens']:,} different tokens were drawn", *drawn["warnings"]])
+    return [
+        Section(f"Mixture {drawn['name']}", ("phase", "source", "target", "tokens drawn", "draws"), rows, text),
+        Section("Documents by use", ("source", "use", "documents", "tokens"), fates),
+    ]
 
 
 def _grouped(skipped: dict[str, int]) -> dict[str, int]:

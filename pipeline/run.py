@@ -89,16 +89,17 @@ def execute(recipe: Recipe, output: Path, runner: Runner, progress: Progress) ->
             if plan.parent.name not in names:
                 shutil.rmtree(plan.parent)
         for name, step in zip(names, recipe.steps, strict=True):
-            results.append(_run_step(name, step, output, artefacts, runner, progress))
+            results.append(run_one(name, step, output / name, artefacts, runner, progress))
         result = RunResult(output, results)
         _write_run_json(result, runner)
         return result
 
 
-def _run_step(
-    name: str, step: Step, output: Path, artefacts: dict[str, Artefact], runner: Runner, progress: Progress
+def run_one(
+    name: str, step: Step, path: Path, artefacts: dict[str, Artefact], runner: Runner, progress: Progress
 ) -> StepResult:
-    folder = StepFolder(output / name)
+    """Run one step into the folder `path`, unless it is finished there; takes from `artefacts` and adds to them."""
+    folder = StepFolder(path)
     skipped = step.why_skipped() if step.optional else None
     if skipped:
         progress.say(f"{name}: skipped: {skipped}")

@@ -21,7 +21,7 @@ SETTINGS = [
     "extract.engine=resiliparse",
     "warc.split_bytes=16384",
     "train_tokenizer.vocab_size=1024",
-    "pack.sequences_per_file=100",
+    "mix.partition_tokens=51200",
 ]
 """Some fifty shards and several pack files out of the sample crawl, quickly."""
 
@@ -45,7 +45,7 @@ def workers_seen(output: Path) -> set[str]:
 
 def test_at_least_forty_shards(undisturbed):
     assert sum(name.startswith("01-extract/kept/") for name in undisturbed) >= 40
-    assert sum(name.startswith("08-pack/packset/packs/") for name in undisturbed) >= 2
+    assert sum(name.startswith("09-pack/packset/packs/") for name in undisturbed) >= 2
 
 
 @pytest.mark.ray
@@ -141,6 +141,6 @@ def test_a_finished_run_is_not_done_again_and_a_change_redoes_only_what_follows(
 def test_a_lost_file_of_a_finished_step_is_made_again(tmp_path, undisturbed):
     output = run_recipe(small_recipe(), tmp_path / "run")
     next(output.glob("01-extract/kept/*.parquet")).unlink()
-    next(output.glob("08-pack/packset/packs/*.arrow")).write_bytes(b"short")
+    next(output.glob("09-pack/packset/packs/*.arrow")).write_bytes(b"short")
     run_recipe(small_recipe(), output)
     assert digests(output) == undisturbed

@@ -163,7 +163,7 @@ def test_what_the_commands_made(place):
             "02-fineweb_quality/",
             "03-exact_dedup/",
             "05-pii/",
-            "08-pack/packset/",
+            "09-pack/packset/",
             "report.json",
         ]:
             assert f"`{name}`" in readme

@@ -119,7 +119,7 @@ def test_every_drop_and_skip_reason_is_hit():
     }  # fmt: skip
 
 
-DOCUMENT_STEPS = ["train_tokenizer", "tokenize", "pack", "pretrain"]
+DOCUMENT_STEPS = ["train_tokenizer", "tokenize", "mix", "pack", "pretrain"]
 SWITCHES = {
     "url": ([], ["url"]),
     "consent": (["consent.action=mark"], []),

@@ -43,7 +43,9 @@ DRAW = pa.schema(
         ("id", pa.string()),
     ]
 )
-"""Columns of a draw; `title_tokens int32` may stand beside them, for packs with `body_starts`."""
+"""Columns of a draw. Beside them may stand `title_tokens int32`, for packs with `body_starts`; `skip int64`, the tokens
+of the document before `at` (a draw may be a part of it); `control int32`, an id to put before it, which `n_tokens`
+counts, or -1."""
 
 ORDERS = ("shuffle", "natural")
 _GOLDEN = 0x9E3779B97F4A7C15

@@ -26,6 +26,7 @@ BATCH_BYTES = 16 << 20
 """Ids in a record batch of a pack file, about."""
 
 OPEN_FILES = 128
+OPTIONAL = ("shard", "at", "title_tokens", "skip", "control")
 
 
 class TokenReader:
@@ -91,7 +92,7 @@ def write_pack(
     path = Path(path)
     schema = pack_schema(layout.length, dtype, body_starts=body_starts)
     rows = max(1, BATCH_BYTES // (layout.length * np.dtype(dtype).itemsize))
-    columns = {key: draws[key].to_numpy() for key in ("shard", "at", "title_tokens") if key in draws.column_names}
+    columns = {key: draws[key].to_numpy() for key in OPTIONAL if key in draws.column_names}
     names = draws["id"].combine_chunks()
     with TokenReader(shards) as reader, atomic_path(path) as temporary:
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
@@ -144,22 +145,33 @@ def _batch(
     for short in np.flatnonzero(lengths < layout.length).tolist():
         ids[short * layout.length + lengths[short] : (short + 1) * layout.length] = pad_id
     width = ids.itemsize
+    position = row * layout.length + start
+    prefix = np.zeros(len(draw), np.int64)  # 1 where the draw begins with a control id, which no shard holds
+    lead = np.zeros(len(draw), bool)
+    if "control" in columns:
+        control = columns["control"][draw]
+        prefix = (control >= 0).astype(np.int64)
+        lead = (control >= 0) & (offset == 0)
+        ids[position[lead]] = control[lead]
+    behind = np.maximum(offset - prefix, 0)
     _gather(
         reader,
         ids.view(np.uint8).data,
         columns["shard"][draw],
-        columns["at"][draw] + offset * width,
-        (row * layout.length + start) * width,
-        tokens * width,
+        columns["at"][draw] + behind * width,
+        (position + lead) * width,
+        (tokens - lead) * width,
     )
+    if "skip" in columns:
+        behind = behind + columns["skip"][draw]
     bounds = np.searchsorted(row, np.arange(end - begin + 1)).astype(np.int32)
     lists = [
         pa.ListArray.from_arrays(bounds, pa.array(start.astype(np.int32))),
         pa.ListArray.from_arrays(bounds, names.take(pa.array(draw))),
-        pa.ListArray.from_arrays(bounds, pa.array(offset)),
+        pa.ListArray.from_arrays(bounds, pa.array(behind)),
     ]
     if "body_starts" in schema.names:
-        body = start + np.clip(columns["title_tokens"][draw] - offset, 0, tokens)
+        body = start + lead + np.clip(columns["title_tokens"][draw] - behind, 0, tokens - lead)
         lists.append(pa.ListArray.from_arrays(bounds, pa.array(body.astype(np.int32))))
     sequences = pa.FixedSizeListArray.from_arrays(pa.array(ids), layout.length)
     return pa.record_batch([sequences, pa.array(lengths.astype(np.int32)), *lists], schema=schema)
