@@ -62,7 +62,8 @@ class FastEngine:
         self._words = np.zeros(4 * WORD_SLOTS, np.int64)
         self._store = np.zeros(WORD_BYTES, np.uint8)
         self._id_store = np.zeros(WORD_IDS, np.uint32)
-        self._vocabulary, self._vocabulary_bytes = np.zeros(4, np.int64), np.zeros(0, np.uint8)
+        self._vocabulary = np.zeros(4, np.int64)
+        self._vocabulary_bytes = np.frombuffer(b"", np.uint8)  # read only, as those of a file are: one type to compile
         if plan.words is not None:
             self._vocabulary_bytes, offsets, ids = plan.words
             self._vocabulary = np.zeros(4 * _slots(len(ids)), np.int64)
