@@ -2,8 +2,8 @@
 
 A stratum's *stream* is its documents in the order of epoch 0, then of epoch 1, and so on: a hash of (seed, id, epoch).
 Phases take consecutive parts of it, so a document comes again only when all others have come. A phase ends within a
-document; that one is given to the phase as a whole or not at all, such that the source's sum is short of the target by
-less than `tolerance` tokens and never over it. Where whole documents can't do that, one of them is divided.
+document; that one is given to the phase as a whole or not at all, such that the source's tokens up to there are short
+of what they should be by less than `tolerance`, and never over it. Where whole documents can't do that, one is divided.
 """
 
 from __future__ import annotations

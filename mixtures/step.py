@@ -8,7 +8,7 @@ Its folder:
     draws.json, draws/, documents/    what `pack` reads (`pipeline.packing.draws`)
     sets/held_out/draws.json, sets/fresh/draws.json    the sets that nothing is trained on
 
-The tokens of each source, in each phase, are short of the target by less than `tolerance_tokens`, and never over it.
+The tokens of each source, in each phase, are within less than `tolerance_tokens` of the target.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Mix(Step):
     )
     eos: str = field(default="", metadata={"help": "name of the end-of-document token (default: found by known names)"})
     tolerance_tokens: int = field(
-        default=512, metadata={"help": "a source may fall short of its target by less than this; a sequence or less"}
+        default=512, metadata={"help": "a source may miss its target in a phase by less than this; a sequence or less"}
     )
     partition_tokens: int = field(default=PARTITION_TOKENS, metadata={"help": "tokens in a pack file, about"})
 
@@ -79,6 +79,17 @@ class Mix(Step):
             from pipeline.bpe import load_tokenizer
 
             load_tokenizer(self.tokenizer, self.eos or None)
+
+    def check_alone(self) -> None:
+        """Raise ConfigError unless the step can be the first of a run: no source is this run, a tokenizer is there."""
+        mixture = load_mixture(self.mixture)
+        if self._uses_this():
+            raise ConfigError(
+                f"mixture '{mixture.name}': a source is `run: this`, but there is no run to be a step of; name the"
+                " run's folder instead"
+            )
+        if not self.tokenizer:
+            shared_tokenizer(mixture)
 
     def config(self) -> dict[str, Any]:
         mixture = load_mixture(self.mixture)
@@ -207,7 +218,7 @@ class Mix(Step):
     def _verify(self, context: StepContext, report: dict[str, Any]) -> None:
         """Raise StepFailed where a source's tokens are not what was decided."""
         for row in report["drawn"]:
-            if not 0 <= row["target_tokens"] - row["tokens"] < self.tolerance_tokens:
+            if abs(row["target_tokens"] - row["tokens"]) >= self.tolerance_tokens:
                 raise StepFailed(
                     f"step '{context.step}': source '{row['source']}' gave {row['tokens']:,} tokens in phase"
                     f" '{row['phase']}', its target is {row['target_tokens']:,}; this is a bug"

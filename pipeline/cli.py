@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cli_classifier, cli_cutoffs, cli_dedup, cli_extract, cli_inspect, cli_packs, cli_select
+from . import cli_classifier, cli_cutoffs, cli_dedup, cli_extract, cli_inspect, cli_mix, cli_packs, cli_select
 from .cli_stages import (
     STAGE_HELP,
     check_output,
@@ -32,6 +32,8 @@ examples:
   gristmill select dsir crawl/ --target wiki.jsonl -o sel.parquet --keep 10%    distributed as a target corpus
   gristmill inspect runs/mine --html inspect.html              what did each filter drop?
   gristmill classifier train labelled.jsonl --positive-label good -o good.ftz
+  gristmill mix plan mixture.yaml --model-params 1.5e9         what a mixture would draw, before any work
+  gristmill mix run mixture.yaml -o runs/mixed                 several runs or files -> one pack set
   gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
   gristmill remove packs --domains optout.txt --in-place       opt-outs and takedowns, without a rebuild
   gristmill export megatron packs -o megatron/train            also: nanogpt, datasets
@@ -99,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--quiet", action="store_true", help="print errors only")
     pretrain.set_defaults(function=_pretrain)
 
+    cli_mix.add_commands(sub)
     cli_packs.add_commands(sub)
     cli_inspect.add_commands(sub)
     recipes = sub.add_parser("recipes", help="list the bundled recipes, or print one")
@@ -277,7 +280,9 @@ def _recipes(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
-    argv = cli_select.joined(cli_dedup.joined(cli_extract.joined(list(sys.argv[1:] if argv is None else argv))))
+    argv = list(sys.argv[1:] if argv is None else argv)
+    for part in (cli_extract, cli_dedup, cli_select, cli_mix):
+        argv = part.joined(argv)
     parser = _parser()
     classes = option_classes(argv)
     if classes:

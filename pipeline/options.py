@@ -25,6 +25,8 @@ def option_classes(argv: Sequence[str]) -> list[type]:
     command = words[0] if words else ""
     if command in ("dedup index build", "dedup index add", "dedup plan"):
         return _dedup_options(command)
+    if command == "mix run":
+        return _mix_options()
     if command not in ("extract", "filter", *DEDUP, *SELECT, "train-tokenizer", "tokenize", "pack", "pretrain"):
         return []
     from .sources import DocumentsSource, WarcSource
@@ -44,6 +46,25 @@ def option_classes(argv: Sequence[str]) -> list[type]:
     if command == "pretrain":
         return [steps["pretrain"]]
     return [steps[command.replace("-", "_")], DocumentsSource]
+
+
+def _mix_options() -> list[type]:
+    """The options of the steps `mix` and `pack` that a mixture leaves open."""
+    import dataclasses
+
+    from .steps import registered_steps
+
+    left = {"mix": ("mixture",), "pack": ("order", "seed", "drawn")}
+    out = []
+    for name, without in left.items():
+        cls = registered_steps()[name]
+        fields = [
+            (f.name, f.type, dataclasses.field(default=f.default, metadata=f.metadata))
+            for f in dataclasses.fields(cls)
+            if f.name not in without
+        ]
+        out.append(dataclasses.make_dataclass(cls.__name__, fields, namespace={"name": name}, kw_only=True))
+    return out
 
 
 def _dedup_options(command: str) -> list[type]:
