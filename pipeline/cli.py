@@ -34,6 +34,7 @@ examples:
   gristmill classifier train labelled.jsonl --positive-label good -o good.ftz
   gristmill mix plan mixture.yaml --model-params 1.5e9         what a mixture would draw, before any work
   gristmill mix run mixture.yaml -o runs/mixed                 several runs or files -> one pack set
+  gristmill packs report runs/mine --html packs.html           what is in the packs
   gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
   gristmill remove packs --domains optout.txt --in-place       opt-outs and takedowns, without a rebuild
   gristmill export megatron packs -o megatron/train            also: nanogpt, datasets
@@ -281,7 +282,7 @@ def _recipes(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    for part in (cli_extract, cli_dedup, cli_select, cli_mix):
+    for part in (cli_extract, cli_dedup, cli_select, cli_mix, cli_packs):
         argv = part.joined(argv)
     parser = _parser()
     classes = option_classes(argv)

@@ -1,4 +1,4 @@
-"""The commands on finished packs: `trace`, `remove`, `export`."""
+"""The commands on finished packs: `packs report`, `trace`, `remove`, `export`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,35 @@ _EXPORT = """Writes packs in the format of another trainer. megatron: OUT.bin an
 val.bin). datasets: OUT/train-*.arrow for `load_dataset("arrow", data_files=...)`."""
 
 
+_REPORT = """Shows what is in finished packs: tokens by source, language, domain and quality, lengths of documents,
+utilisation and truncation, tokens a byte, the most frequent tokens, and a few sequences decoded with the boundaries of
+their documents."""
+
+
+def joined(argv: list[str]) -> list[str]:
+    """The arguments with `packs report` made one word, as the parser knows it."""
+    at = next((i for i, word in enumerate(argv) if not word.startswith("-")), len(argv))
+    if argv[at : at + 2] == ["packs", "report"]:
+        return [*argv[:at], "packs report", *argv[at + 2 :]]
+    return argv
+
+
 def add_commands(sub: Any) -> None:
-    """Add `trace`, `remove` and `export` to the parsers of `gristmill`."""
+    """Add `packs report`, `trace`, `remove` and `export` to the parsers of `gristmill`."""
+    report = sub.add_parser(
+        "packs report", help="what is in packs: tokens by source, language, ...", description=_REPORT
+    )
+    report.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
+    report.add_argument("--tokens", type=int, default=50, metavar="N", help="most frequent tokens (default: 50)")
+    report.add_argument("--sequences", type=int, default=3, metavar="N", help="sequences to decode (default: 3)")
+    report.add_argument("--seed", type=int, default=0, metavar="N", help="shows other sequences (default: 0)")
+    report.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    report.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="write all figures; without FILE print them"
+    )
+    report.add_argument("--quiet", action="store_true", help="no tables, errors only")
+    report.set_defaults(function=_report)
+
     trace = sub.add_parser("trace", help="from a position in a pack back to document, URL and WARC record")
     trace.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
     trace.add_argument("--sequence", type=int, required=True, help="number of the sequence over all pack files, from 0")
@@ -55,6 +82,15 @@ def add_commands(sub: Any) -> None:
     export.add_argument("--unit", default="sequence", help="megatron: a sample is a sequence or a document")
     export.add_argument("--val-sequences", type=int, default=0, metavar="N", help="nanogpt: the last N go to val.bin")
     export.set_defaults(function=_export)
+
+
+def _report(args: argparse.Namespace) -> int:
+    from .cli_reports import check_targets, deliver
+    from .packreport.build import page, report, sections
+
+    check_targets(args)
+    result = report(args.packs, top=args.tokens, samples=args.sequences, seed=args.seed)
+    return deliver(args, result, page, sections)
 
 
 def _trace(args: argparse.Namespace) -> int:
