@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from . import cli_mix_search
 from .cli_reports import check_targets, deliver
 from .cli_stages import make_runner, runner_options
 from .options import given_options
 
-WORDS = ("plan", "run", "show")
+WORDS = ("plan", "run", "search", "show")
 
 _PLAN = """Says what a mixture would draw, before any work: tokens of each source (counted where it is tokenised, else
 estimated from bytes of text), epochs, what repeated tokens are worth, what is not trained on and why, and where a model
@@ -31,7 +32,7 @@ example:
 
 
 def add_commands(sub: Any) -> None:
-    """Add `mix plan`, `mix run` and `mix show` to the parsers of `gristmill`."""
+    """Add `mix plan`, `mix run`, `mix search` and `mix show` to the parsers of `gristmill`."""
     raw = argparse.RawDescriptionHelpFormatter
     what = "a mixture's YAML file, or a bundled one's name (see `gristmill mix show`)"
     plan = sub.add_parser(
@@ -63,6 +64,7 @@ def add_commands(sub: Any) -> None:
     show = sub.add_parser("mix show", help="list the bundled mixtures, or print one")
     show.add_argument("name", nargs="?", help="print this one")
     show.set_defaults(function=_show)
+    cli_mix_search.add_commands(sub)
 
 
 def joined(argv: list[str]) -> list[str]:

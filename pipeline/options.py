@@ -27,6 +27,10 @@ def option_classes(argv: Sequence[str]) -> list[type]:
         return _dedup_options(command)
     if command == "mix run":
         return _mix_options()
+    if command == "mix search":
+        from mixtures.search.search import SearchOptions
+
+        return [SearchOptions]
     if command not in ("extract", "filter", *DEDUP, *SELECT, "train-tokenizer", "tokenize", "pack", "pretrain"):
         return []
     from .sources import DocumentsSource, WarcSource
