@@ -113,7 +113,12 @@ class SelectDsir(Selection):
     """Draws documents so that their n-grams are distributed as a target corpus's (DSIR, Xie et al. 2023)."""
 
     name: ClassVar[str] = "select_dsir"
-    adds: ClassVar[str] = WEIGHT
+    adds: ClassVar[tuple[str, ...]] = (WEIGHT,)
+    sources: ClassVar[tuple[str, ...]] = (
+        "Xie et al. 2023, Data Selection for Language Models via Importance Resampling; "
+        "https://arxiv.org/abs/2302.03169",
+        "data-selection 1.0.3, hashed_ngram_dsir.py; https://github.com/p-lambda/dsir",
+    )
 
     target: tuple[str, ...] = field(
         default=(), metadata={"help": "files or folders of the target corpus: Parquet or JSONL(.gz, .zst)"}

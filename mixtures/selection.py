@@ -233,8 +233,10 @@ class Selection(Step):
     """Base of the steps that keep a budget's worth of documents."""
 
     needs: ClassVar[tuple[str, ...]] = ("documents",)
-    adds: ClassVar[str] = ""
-    """The column of `value`, "" for none."""
+    reads: ClassVar[tuple[str, ...]] = ("id", "text")
+    adds: ClassVar[tuple[str, ...]] = ()
+    """The column of `value`, if any."""
+    sources: ClassVar[tuple[str, ...]] = ()
 
     keep: str | int | float = field(default="", metadata={"help": HELP})
     seed: int = field(default=0, metadata={"help": "seed of what chance there is"})
@@ -266,12 +268,12 @@ class Selection(Step):
     def config(self) -> dict[str, Any]:
         return {**super().config(), "keep": str(self.keep), "tokenizer": self.tokenizer_digest}
 
-    def reads(self) -> tuple[str, ...]:
+    def wanted(self) -> tuple[str, ...]:
         """The columns that the method reads beside `id` and `text`."""
         return ()
 
     def columns(self, have: set[str]) -> set[str]:
-        wanted = ("id", "text", *self.reads())
+        wanted = (*self.reads, *self.wanted())
         missing = [name for name in wanted if name not in have]
         if missing:
             raise SchemaError(f"step '{self.name}' reads {missing}, which no earlier step adds; there: {sorted(have)}")
@@ -280,7 +282,7 @@ class Selection(Step):
                 f"step '{self.name}': documents have no column {TOKENS} to count tokens by; give a tokenizer "
                 "(tokenizer: tokenizer.json), or keep bytes or documents"
             )
-        return have | ({self.adds} if self.adds else set())
+        return have | set(self.adds)
 
     def scored(self, work: ShardWork) -> Iterator[pa.Table]:
         """Tables of SCORE for the shard's documents, in order."""
@@ -294,9 +296,9 @@ class Selection(Step):
         """The documents with the column that the method adds."""
         if not self.adds:
             return docs
-        column = pa.field(self.adds, pa.float64())
-        if self.adds in docs.column_names:
-            return docs.set_column(docs.column_names.index(self.adds), column, scores.column("value"))
+        column = pa.field(self.adds[0], pa.float64())
+        if column.name in docs.column_names:
+            return docs.set_column(docs.column_names.index(column.name), column, scores.column("value"))
         return docs.append_column(column, scores.column("value"))
 
     def watcher(self, folder: Path) -> Watch:

@@ -55,14 +55,14 @@ class SelectTop(Selection):
         if not self.by.removeprefix("-").strip("."):
             raise ConfigError(f"step '{self.name}': by must name a column of numbers")
 
-    def reads(self) -> tuple[str, ...]:
-        """See `Selection.reads`."""
+    def wanted(self) -> tuple[str, ...]:
+        """See `Selection.wanted`."""
         return (self.by.removeprefix("-").split(".")[0],)
 
     def scored(self, work: ShardWork) -> Iterator[pa.Table]:
         """See `Selection.scored`."""
         path = self.by.removeprefix("-")
-        for _, docs in work.batches(["id", "text", TOKENS, *self.reads()]):
+        for _, docs in work.batches(["id", "text", TOKENS, *self.wanted()]):
             column = _field(docs, path)
             if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
                 raise SchemaError(f"step '{self.name}': column '{path}' holds {column.type}, no numbers")
@@ -96,6 +96,7 @@ class SelectBuckets(Selection):
     """
 
     name: ClassVar[str] = "select_buckets"
+    sources: ClassVar[tuple[str, ...]] = ("Wenzek et al. 2020, CCNet; https://aclanthology.org/2020.lrec-1.494",)
 
     by: str = field(default="perplexity_bucket", metadata={"help": "a column of texts"})
     shares: tuple[str, ...] = field(
@@ -109,8 +110,8 @@ class SelectBuckets(Selection):
             raise ConfigError(f"step '{self.name}': by must name a column of texts")
         self.parts()
 
-    def reads(self) -> tuple[str, ...]:
-        """See `Selection.reads`."""
+    def wanted(self) -> tuple[str, ...]:
+        """See `Selection.wanted`."""
         return (self.by.split(".")[0],)
 
     def parts(self) -> dict[str, Fraction]:
@@ -140,7 +141,7 @@ class SelectBuckets(Selection):
     def scored(self, work: ShardWork) -> Iterator[pa.Table]:
         """See `Selection.scored`."""
         names = pa.array(list(self.parts()))
-        for _, docs in work.batches(["id", "text", TOKENS, *self.reads()]):
+        for _, docs in work.batches(["id", "text", TOKENS, *self.wanted()]):
             column = _field(docs, self.by)
             if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
                 raise SchemaError(f"step '{self.name}': column '{self.by}' holds {column.type}, no texts")
