@@ -1,0 +1,149 @@
+"""From the command line: a run and files of one's own become one pack set; the plan says the same as the run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.packreader import open_packs
+from pipeline.packstep import find_packs
+from tests.pipeline.token_tools import byte_tokenizer
+
+from .mix_tools import make_run, random_docs
+
+BOOKS = [("the mill turns and turns " * (3 + i % 11)) + str(i) for i in range(80)]
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A run `crawl`, a file `books.jsonl` and a mixture of both."""
+    docs = random_docs("a", 200, 2)
+    make_run(tmp_path / "crawl", docs)
+    lines = [json.dumps({"id": f"{i:032x}", "text": text, "lang": "en"}) for i, text in enumerate(BOOKS)]
+    (tmp_path / "books.jsonl").write_text("\n".join(lines) + "\nno json\n")
+    (tmp_path / "m.yaml").write_text(
+        f"sources:\n  crawl: {{run: {tmp_path / 'crawl'}, weight: 1}}\n"
+        f"  books: {{inputs: ['{tmp_path}/books.jsonl'], weight: 1}}\n"
+        "total_tokens: 7000\nheld_out: {share: 0.05}\n"
+    )
+    return tmp_path, docs
+
+
+def test_a_run_and_files_become_one_pack_set(place, capsys):
+    folder, docs = place
+    command = ["mix", "run", str(folder / "m.yaml"), "-o", str(folder / "out"), "--inline", "--sequence-length", "64"]
+    assert main(command) == 0
+    assert "Mixture mixture" in capsys.readouterr().out
+    reader = open_packs(find_packs(folder / "out"))
+    reader.verify()
+    texts = {f"{i:032x}": [*text.encode()] for i, text in enumerate(BOOKS)}
+    owners = {**dict.fromkeys(texts, "books"), **{d.id: "crawl" for d in docs}}
+    tokens: Counter[str] = Counter()
+    for row in reader:
+        ends = [*row.doc_starts[1:].tolist(), row.length]
+        for name, begin, end in zip(row.doc_ids, row.doc_starts.tolist(), ends, strict=True):
+            tokens[owners[name]] += end - begin
+    assert all(abs(tokens[name] - 3500) < 64 for name in ("books", "crawl"))
+    held = open_packs(folder / "out" / "02-pack" / "sets" / "held_out")
+    held.verify()
+    assert not {i for row in held for i in row.doc_ids} & {i for row in reader for i in row.doc_ids}
+    assert reader.manifest["recipe"]["mixture"]["name"] == "mixture"
+    ids = {i: row for row in reader for i in row.doc_ids if i in texts}
+    tokenizer = byte_tokenizer(folder / "again.json")
+    name, row = next((i, row) for i, row in ids.items() if row.doc_ids[0] == i and row.doc_offsets[0] == 0)
+    end = row.doc_starts[1] if len(row.doc_starts) > 1 else row.length
+    assert bytes(texts[name]).decode().startswith(tokenizer.decode(row.input_ids[: end - 1].tolist())[:40])
+    assert main(["trace", str(folder / "out"), "--sequence", "0"]) == 0
+    before = {p: p.stat().st_mtime_ns for p in (folder / "out").rglob("*.arrow")}
+    assert main([*command, "--quiet"]) == 0
+    assert before == {p: p.stat().st_mtime_ns for p in (folder / "out").rglob("*.arrow")}
+
+
+def test_the_plan_is_what_the_run_does(place, capsys):
+    folder, docs = place
+    (folder / "m.yaml").write_text(
+        f"sources: {{crawl: {{run: {folder / 'crawl'}, epochs: 1.5}}}}\ntemperature: {{by: lang, exponent: 0.5}}\n"
+        "held_out: {share: 0.1, after: 2025-08-01, near_duplicates: false}\ndomain_cap: {share: 0.3}\n"
+        "quality: {edges: [0.4], repeat: [1, 2]}\nphases: [{name: a, share: 1}, {name: b, share: 1}]\n"
+    )
+    assert main(["mix", "plan", str(folder / "m.yaml"), "--json", "--model-params", "1000"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert main(["mix", "run", str(folder / "m.yaml"), "-o", str(folder / "o"), "--inline", "--quiet"]) == 0
+    report = json.loads((folder / "o" / "01-mix" / "manifest.json").read_text())["report"]
+    assert plan["sources"] == report["sources"] and plan["warnings"] == report["warnings"]
+    away = {row["reason"]: row["tokens"] for row in plan["thrown_away"]}
+    fates = {row["fate"]: row["tokens"] for row in report["fates"]}
+    assert set(fates) == {"train", "held_out", "fresh", "domain_cap"}
+    assert {name: away[name] for name in ("held_out", "fresh", "domain_cap")} == {
+        name: fates[name] for name in ("held_out", "fresh", "domain_cap")
+    }
+    assert plan["basis"] == [{"source": "crawl", "tokens": "counted", "exact": True}]
+    assert plan["chinchilla"]["tokens_per_param"] == plan["total_tokens"] / 1000
+    assert sum(fates.values()) == sum(d.n for d in docs)
+
+
+def test_a_plan_before_any_tokens_is_estimated_from_bytes(place, capsys):
+    folder, _ = place
+    assert (
+        main(["mix", "plan", str(folder / "m.yaml"), "--html", str(folder / "p.html"), "--json", str(folder / "p")])
+        == 0
+    )
+    assert "estimated: 4.00 bytes of text a token (measured" in capsys.readouterr().out  # the run's text_bytes are 4 n
+    plan = json.loads((folder / "p").read_text())
+    books = next(row for row in plan["sources"] if row["source"] == "books")
+    size = sum(-(-len(text.encode()) // 4) for text in BOOKS)
+    held = next(
+        row["tokens"] for row in plan["thrown_away"] if row["source"] == "books" and row["reason"] == "held_out"
+    )
+    assert books["available_tokens"] == size - held
+    html = (folder / "p.html").read_text()
+    assert "Content-Security-Policy" in html and "<script" not in html
+    (folder / "only.yaml").write_text(f"sources: {{books: {{inputs: ['{folder}/books.jsonl']}}}}\n")
+    assert main(["mix", "plan", str(folder / "only.yaml"), "--bytes-per-token", "2", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["total_tokens"] == sum(-(-len(text.encode()) // 2) for text in BOOKS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "natural"], "--run FOLDER"),
+        (["plan", "nope"], "no mixture 'nope'"),
+        (["run", "natural", "-o", "{out}", "--inline"], "no run to be a step of"),
+        (["run", "{only}", "-o", "{out}", "--inline"], "name a tokenizer"),
+        (["run", "{m}", "-o", "{out}", "--inline", "--sequence-length", "0"], "sequence_length"),
+        (["plan", "{m}", "--bytes-per-token", "0"], "above 0"),
+        (["plan", "{m}", "--model-params", "-1"], "above 0"),
+    ],
+)
+def test_mistakes_are_told(place, capsys, arguments, message):
+    folder, _ = place
+    (folder / "only.yaml").write_text(f"sources: {{books: {{inputs: ['{folder}/books.jsonl']}}}}\n")
+    names = {"out": folder / "o", "m": folder / "m.yaml", "only": folder / "only.yaml"}
+    assert main(["mix", *(word.format(**names) for word in arguments)]) == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "o" / "01-mix").exists()
+
+
+def test_other_tokenizers_tokenise_anew(place, capsys):
+    """With a tokenizer of one's own the documents of a run are tokenised again, from their texts."""
+    folder, _ = place
+    tokenizer = byte_tokenizer(folder / "own.json")
+    content = json.loads(tokenizer.path.read_text())
+    content["added_tokens"][0]["content"] = "<|end|>"
+    (folder / "own.json").write_text(json.dumps(content))
+    command = ["mix", "run", str(folder / "m.yaml"), "-o", str(folder / "out"), "--inline", "--quiet"]
+    assert main([*command, "--tokenizer", str(folder / "own.json"), "--eos", "<|end|>"]) == 0
+    report = json.loads((folder / "out" / "01-mix" / "manifest.json").read_text())["report"]
+    crawl = next(row for row in report["sources"] if row["source"] == "crawl")
+    assert crawl["documents"] <= 200 and crawl["available_tokens"] == 2 * crawl["documents"]  # texts are "x"
+
+
+def test_show(capsys):
+    assert main(["mix", "show"]) == 0
+    assert "natural" in capsys.readouterr().out.split()
+    assert main(["mix", "show", "natural"]) == 0
+    assert "run: this" in capsys.readouterr().out
