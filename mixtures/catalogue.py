@@ -13,6 +13,7 @@ Columns of a catalogue:
     score     float64  of the quality buckets, null where there is none
     control   float64  of the control tokens, null where there is none
     cluster   uint64   `key` of the first document of its cluster of near-duplicates
+    cluster_tokens int64   of the whole cluster
     stale     bool     its cluster has a document for the set fresh
 """
 
@@ -127,12 +128,16 @@ def scan(files: Sequence[str | Path], labels: str | Path | None = None, shard: i
 
     frame = pl.scan_parquet([str(file) for file in files], glob=False).filter(pl.col("n_tokens") > 0)
     if labels is None:
-        return frame.with_columns(cluster=pl.col("key"), stale=pl.lit(False))
+        return frame.with_columns(cluster=pl.col("key"), cluster_tokens=pl.col("n_tokens"), stale=pl.lit(False))
     found = pl.scan_parquet(str(labels), glob=False)
     if shard is not None:
         found = found.filter(pl.col("shard") == shard)
     joined = frame.join(found, on=["shard", "row"], how="left")
-    return joined.with_columns(cluster=pl.coalesce("cluster", "key"), stale=pl.col("stale").fill_null(False))
+    return joined.with_columns(
+        cluster=pl.coalesce("cluster", "key"),
+        cluster_tokens=pl.coalesce("cluster_tokens", "n_tokens"),
+        stale=pl.col("stale").fill_null(False),
+    )
 
 
 def epoch_keys(keys: npt.NDArray[np.uint64], epoch: npt.NDArray[np.int64] | int) -> npt.NDArray[np.uint64]:

@@ -35,7 +35,7 @@ def settle(catalogue: pl.LazyFrame, mixture: Mixture, made: Decisions, tolerance
             else:
                 found[i, k] = Cut(epoch)
     kinds = {"source": pl.String, "group": pl.String, "bucket": pl.Int32, "epoch": pl.Int64, "position": pl.Int64}
-    fates = with_fate(catalogue, mixture, made.held_below, made.caps).filter(pl.col("fate") == TRAIN)
+    fates = with_fate(catalogue, mixture, made.held, made.caps).filter(pl.col("fate") == TRAIN)
     frame = with_stratum(fates, mixture, made.edges, made.groups)
     wanted = pl.DataFrame(asked, schema=kinds, orient="row")
     found.update(zip(places, find_cuts(frame, ["source", "group", "bucket"], wanted), strict=True))

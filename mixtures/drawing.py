@@ -70,7 +70,7 @@ def draw_shard(task: DrawTask) -> dict[str, Any]:
 
     made, mixture = read_decisions(Path(task.folder) / DECISIONS), task.mixture
     frame = scan([task.catalogue], task.labels, task.shard)
-    frame = with_stratum(with_fate(frame, mixture, made.held_below, made.caps), mixture, made.edges, made.groups)
+    frame = with_stratum(with_fate(frame, mixture, made.held, made.caps), mixture, made.edges, made.groups)
     rows = frame.collect().sort("row")
     files, results = [], {}
     for name in task.partitions:

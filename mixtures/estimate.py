@@ -148,7 +148,7 @@ def _frames(
         how = "counted" if exact else f"estimated: {ratio:.2f} bytes of text a token ({measured})"
         basis.append({"source": name, "tokens": how, "exact": exact})
     joined = pl.concat(frames)
-    return joined.with_columns(cluster=pl.col("key"), stale=pl.lit(False)), basis
+    return joined.with_columns(cluster=pl.col("key"), cluster_tokens=pl.col("n_tokens"), stale=pl.lit(False)), basis
 
 
 def _keys(seed: int, ids: pl.Series) -> pl.Series:

@@ -109,7 +109,7 @@ def _batches(path: str) -> Iterator[tuple[int, npt.NDArray[Any], Ints]]:
 
 
 def label(context: StepContext, shards: Sequence[str], files: Sequence[str], documents: int, how: Any) -> Path:
-    """Write `near/labels.parquet`: `shard, row, cluster, stale` of every document that has company; returns it.
+    """Write `near/labels.parquet`, and return it: `shard, row, cluster, cluster_tokens, stale` of documents with company.
 
     `files` are the catalogue's; `how` is the mixture's HeldOut.
     """
@@ -175,12 +175,13 @@ def write_labels(task: LabelTask) -> dict[str, Any]:
     known = (
         pl.scan_parquet(list(task.catalogue), glob=False)
         .join(links.lazy(), on=["shard", "row"], how="inner")
-        .select("shard", "row", "node", "root", "key", fresh=_fresh(task.after))
+        .select("shard", "row", "node", "root", "key", "n_tokens", fresh=_fresh(task.after))
         .collect()
     )
     keys = known.select(root="node", cluster="key")
-    stale = known.group_by("root").agg(stale=pl.col("fresh").any())
-    made = known.join(keys, on="root").join(stale, on="root").select("shard", "row", "cluster", "stale")
+    stale = known.group_by("root").agg(stale=pl.col("fresh").any(), cluster_tokens=pl.col("n_tokens").sum())
+    made = known.join(keys, on="root").join(stale, on="root")
+    made = made.select("shard", "row", "cluster", "cluster_tokens", "stale")
     made = made.sort("shard", "row")
     target = folder / "near" / "labels.parquet"
     with atomic_path(target) as temporary:

@@ -52,6 +52,14 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class HeldBelow:
+    """Clusters with a key up to `key` and at most `tokens` tokens are held out."""
+
+    key: int
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Decisions:
     """What a mixture decided over its catalogue."""
 
@@ -61,8 +69,7 @@ class Decisions:
     """Of the quality buckets, by source."""
     groups: tuple[str, ...] | None
     """The groups that are strata of their own; None: all."""
-    held_below: int | None
-    """Clusters with a key up to this one are held out."""
+    held: HeldBelow | None
     caps: dict[str, dict[str, Cut]]
     """By source and domain: where a domain over its cap ends."""
     counts: list[dict[str, Any]]
@@ -85,7 +92,7 @@ def read_decisions(path: Path) -> Decisions:
         targets=Targets(**value["targets"]),
         edges={name: tuple(edges) for name, edges in value["edges"].items()},
         groups=None if groups is None else tuple(groups),
-        held_below=value["held_below"],
+        held=HeldBelow(**value["held"]) if value["held"] else None,
         caps={source: {name: Cut(**cut) for name, cut in caps.items()} for source, caps in value["caps"].items()},
         counts=value["counts"],
         warnings=tuple(value["warnings"]),
@@ -96,7 +103,7 @@ def read_decisions(path: Path) -> Decisions:
 def decide(catalogue: pl.LazyFrame, mixture: Mixture) -> Decisions:
     """All decisions but the cuts between phases. Raises ConfigError where the recipe asks for what isn't there."""
     _check_scores(catalogue, mixture)
-    held = _held_below(catalogue, mixture)
+    held = _held(catalogue, mixture)
     fates = with_fate(catalogue, mixture, held, {})
     caps = _domain_caps(fates, mixture)
     fates = with_fate(catalogue, mixture, held, caps)
@@ -105,8 +112,8 @@ def decide(catalogue: pl.LazyFrame, mixture: Mixture) -> Decisions:
     strata = _strata(fates, mixture, edges, groups)
     made = targets(mixture, strata)
     return Decisions(
-        strata=strata, targets=made, edges=edges, groups=groups, held_below=held, caps=caps, counts=_counts(fates),
-        warnings=tuple(warnings(mixture, strata, made)),
+        strata=strata, targets=made, edges=edges, groups=groups, held=held, caps=caps, counts=_counts(fates),
+        warnings=(*_unheld(mixture, held), *warnings(mixture, strata, made)),
     )  # fmt: skip
 
 
@@ -126,7 +133,7 @@ def dated(catalogue: pl.LazyFrame, mixture: Mixture) -> Mixture:
 
 
 def with_fate(
-    catalogue: pl.LazyFrame, mixture: Mixture, held_below: int | None, caps: dict[str, dict[str, Cut]]
+    catalogue: pl.LazyFrame, mixture: Mixture, held: HeldBelow | None, caps: dict[str, dict[str, Cut]]
 ) -> pl.LazyFrame:
     """The catalogue with `fate`: train, held_out, fresh, near_duplicate_of_fresh or domain_cap."""
     import polars as pl
@@ -148,8 +155,9 @@ def with_fate(
             before = before | (same & (pl.col(own) < pl.col(cap)))
             same = same & (pl.col(own) == pl.col(cap))
         fate = pl.when(pl.col("cap_key").is_null() | before).then(fate).otherwise(pl.lit("domain_cap"))
-    if held_below is not None:
-        fate = pl.when(pl.col("cluster") <= pl.lit(held_below, pl.UInt64)).then(pl.lit("held_out")).otherwise(fate)
+    if held is not None:
+        out = (pl.col("cluster") <= pl.lit(held.key, pl.UInt64)) & (pl.col("cluster_tokens") <= held.tokens)
+        fate = pl.when(out).then(pl.lit("held_out")).otherwise(fate)
     if mixture.held_out is not None and mixture.held_out.after is not None:
         fresh = (pl.col("date") > mixture.held_out.after).fill_null(False)
         fate = (
@@ -203,33 +211,32 @@ def _check_scores(catalogue: pl.LazyFrame, mixture: Mixture) -> None:
                 raise ConfigError(f"mixture '{mixture.name}': no document has the score '{part.column}'")
 
 
-def _held_below(catalogue: pl.LazyFrame, mixture: Mixture) -> int | None:
-    """The key up to which clusters are held out: the most that the share allows, but at least one cluster."""
+def _held(catalogue: pl.LazyFrame, mixture: Mixture) -> HeldBelow | None:
+    """Which clusters are held out: in the order of their keys as many as the share allows.
+
+    A cluster of more tokens than that is never held out.
+    """
     import polars as pl
 
     how = mixture.held_out
     if how is None or not how.share:
         return None
-    fates = with_fate(catalogue, mixture, None, {})
-    left = fates.filter(pl.col("fate") == TRAIN)
-    shift = 64 - BITS
-    bins = left.group_by((pl.col("cluster") // (1 << shift)).alias("bin")).agg(pl.col("n_tokens").sum())
-    counted = bins.collect(engine="streaming").sort("bin")
-    if not counted.height:
-        return None
-    position = min(int(how.share * counted["n_tokens"].sum()), how.max_tokens)
-    ends = counted["n_tokens"].cum_sum().to_numpy()
-    at = min(int(np.searchsorted(ends, position, side="right")), counted.height - 1)
-    inside = left.filter((pl.col("cluster") // (1 << shift)) == counted["bin"][at])
-    clusters = inside.group_by("cluster").agg(pl.col("n_tokens").sum()).collect(engine="streaming").sort("cluster")
-    before = int(ends[at]) - int(counted["n_tokens"][at])
-    reached = before + clusters["n_tokens"].cum_sum().to_numpy()
-    fit = int(np.searchsorted(reached, position, side="right"))
-    if fit == 0:
-        if before == 0:
-            return int(clusters["cluster"][0])
-        return int(clusters["cluster"][0]) - 1
-    return int(clusters["cluster"][fit - 1])
+    left = with_fate(catalogue, mixture, None, {}).filter(pl.col("fate") == TRAIN)
+    total = left.select(pl.col("n_tokens").sum()).collect(engine="streaming").item() or 0
+    most = min(int(how.share * total), how.max_tokens)
+    small = left.filter(pl.col("cluster_tokens") <= most)
+    number = (pl.col("cluster") // (1 << (64 - BITS))).alias("bin")
+    bins = small.group_by(number).agg(pl.col("n_tokens").sum()).collect(engine="streaming").sort("bin")
+    ends = bins["n_tokens"].cum_sum().to_numpy()
+    at = int(np.searchsorted(ends, most, side="right"))
+    if at == bins.height:
+        return HeldBelow((1 << 64) - 1, most) if bins.height else None
+    inside = small.filter(number == bins["bin"][at]).group_by("cluster").agg(pl.col("n_tokens").sum())
+    clusters = inside.collect(engine="streaming").sort("cluster")
+    reached = int(ends[at]) - int(bins["n_tokens"][at]) + clusters["n_tokens"].cum_sum().to_numpy()
+    fit = int(np.searchsorted(reached, most, side="right"))
+    key = int(clusters["cluster"][fit]) - 1
+    return HeldBelow(key, most) if key >= 0 else None
 
 
 def _domain_caps(fates: pl.LazyFrame, mixture: Mixture) -> dict[str, dict[str, Cut]]:
@@ -362,6 +369,12 @@ def _counts(fates: pl.LazyFrame) -> list[dict[str, Any]]:
         pl.len().cast(pl.Int64).alias("documents"), pl.col("n_tokens").sum().cast(pl.Int64).alias("tokens")
     )
     return counted.collect(engine="streaming").sort("source", "fate").to_dicts()
+
+
+def _unheld(mixture: Mixture, held: HeldBelow | None) -> list[str]:
+    if mixture.held_out is None or not mixture.held_out.share or held is not None:
+        return []
+    return [f"nothing is held out: each cluster of documents has more tokens than {mixture.held_out.share:.2%} of all"]
 
 
 def warnings(mixture: Mixture, strata: tuple[Stratum, ...], made: Targets) -> list[str]:

@@ -89,7 +89,9 @@ def make_run(folder: Path, docs: list[Doc], shards: int = 2) -> Path:
     (step / "manifest.json").write_text(json.dumps(manifest))
     kept = folder / "05-pii"
     (kept / "kept").mkdir(parents=True)
-    pq.write_table(pa.table({"id": [d.id for d in docs], "text": ["x"] * len(docs)}), kept / "kept" / "00000.parquet")
+    pq.write_table(
+        pa.table({"id": [d.id for d in docs], "text": [d.id for d in docs]}), kept / "kept" / "00000.parquet"
+    )
     manifest = {"fingerprint": manifest["fingerprint"], "artefact": ["kept/00000.parquet"], "rows": len(docs)}
     (kept / "manifest.json").write_text(json.dumps(manifest))
     return folder

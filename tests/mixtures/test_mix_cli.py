@@ -139,7 +139,7 @@ def test_other_tokenizers_tokenise_anew(place, capsys):
     assert main([*command, "--tokenizer", str(folder / "own.json"), "--eos", "<|end|>"]) == 0
     report = json.loads((folder / "out" / "01-mix" / "manifest.json").read_text())["report"]
     crawl = next(row for row in report["sources"] if row["source"] == "crawl")
-    assert crawl["documents"] <= 200 and crawl["available_tokens"] == 2 * crawl["documents"]  # texts are "x"
+    assert crawl["documents"] <= 200 and crawl["available_tokens"] == 30 * crawl["documents"]  # texts are the ids
 
 
 def test_show(capsys):
