@@ -109,7 +109,9 @@ def _batches(path: str) -> Iterator[tuple[int, npt.NDArray[Any], Ints]]:
 
 
 def label(context: StepContext, shards: Sequence[str], files: Sequence[str], documents: int, how: Any) -> Path:
-    """Write `near/labels.parquet`, and return it: `shard, row, cluster, cluster_tokens, stale` of documents with company.
+    """Write `near/labels.parquet`, and return it: `shard, row, cluster, cluster_tokens, stale`.
+
+    It has the documents that have company, and no others.
 
     `files` are the catalogue's; `how` is the mixture's HeldOut.
     """
