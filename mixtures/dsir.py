@@ -7,9 +7,14 @@ Gumbel noise, which is sampling without replacement in proportion to the weights
 2014). The published code (`data-selection` 1.0.3) gives the same weights; here the noise comes from a hash of (seed,
 document id), so that the same documents are drawn whatever the workers.
 
-As there: 1e-8 is added to each bucket's share before the logarithm, documents under 100 words are not drawn (but count
-for p_raw), weights are sums and not means, so that long documents have larger ones in both directions. Unlike there,
-p_raw is counted on all documents unless `fit_share` is lower (there: the first billion n-grams).
+As there: 1e-8 is added to each bucket's share before the logarithm, and documents under 100 words are not drawn (but
+count for p_raw). Unlike there, p_raw is counted on all documents unless `fit_share` is lower (there: the first billion
+n-grams).
+
+A sum grows with the document: where most n-grams are rarer in the target than in the corpus, the shortest documents
+have the largest sums, whatever they say. In the paper that plays no part, for its examples are chunks of 128 words. So
+a document's weight here is that of an average chunk of `chunk_words` words of it: the mean over its n-grams times the
+n-grams of such a chunk. `chunk_words: 0` gives the sums of the published code.
 
 Reads `id` and `text`; adds `dsir_weight`, float64: the log importance weight in nats. Drops: `too_short`,
 `not_selected`.
@@ -33,7 +38,7 @@ from pipeline.runner import Task
 from pipeline.steps import StepContext, register_step
 from pipeline.store import atomic_path
 
-from .dsir_features import BUCKETS, MAX_NGRAMS, NGRAMS, Featurizer, divergence, log_ratio
+from .dsir_features import BUCKETS, MAX_NGRAMS, NGRAMS, Features, Featurizer, divergence, log_ratio
 from .selection import Selection, ShardWork, Watch, gumbel, hashed, sizes
 from .selection_cut import ordered
 
@@ -128,6 +133,10 @@ class SelectDsir(Selection):
     ngrams: int = field(default=NGRAMS, metadata={"help": "longest n-grams; 2: unigrams and bigrams"})
     smoothing: float = field(default=1e-8, metadata={"help": "added to each bucket's share"})
     min_words: int = field(default=100, metadata={"help": "documents of fewer words are not drawn"})
+    chunk_words: int = field(
+        default=128,
+        metadata={"help": "a weight is that of an average chunk of so many words; 0: of the whole document, a sum"},
+    )
     fit_share: float = field(
         default=1.0, metadata={"help": "share of the documents that the corpus's distribution is counted on"}
     )
@@ -148,8 +157,9 @@ class SelectDsir(Selection):
             raise ConfigError(f"{where}: smoothing must be above 0, not {self.smoothing}")
         if not 0 < self.fit_share <= 1:
             raise ConfigError(f"{where}: fit_share must lie above 0 and up to 1, not {self.fit_share}")
-        if self.min_words < 0:
-            raise ConfigError(f"{where}: min_words can't be negative: {self.min_words}")
+        for name in ("min_words", "chunk_words"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{where}: {name} can't be negative: {getattr(self, name)}")
         self._parts()
 
     def config(self) -> dict[str, Any]:
@@ -201,10 +211,21 @@ class SelectDsir(Selection):
         featurizer = self.featurizer(log_ratio(target, raw, self.smoothing))
         for _, docs in work.batches(["id", "text", "n_tokens"]):
             found = featurizer(docs["text"])
-            keys = found.weights + gumbel(docs["id"], self.seed) if self.noise else found.weights
+            weights = self.weights(found)
+            keys = weights + gumbel(docs["id"], self.seed) if self.noise else weights
             short = pa.array(found.words < self.min_words)
             reasons = pc.if_else(short, TOO_SHORT, pa.scalar(None, pa.string()))
-            yield self.table(docs, ordered(keys), sizes(work, docs), reasons=reasons, values=found.weights)
+            yield self.table(docs, ordered(keys), sizes(work, docs), reasons=reasons, values=weights)
+
+    def weights(self, found: Features) -> NDArray[np.float64]:
+        """float64[n]: log importance weights, of whole documents or of average chunks of them."""
+        if not self.chunk_words:
+            return found.weights
+        lengths = range(self.ngrams)
+        there = sum(np.maximum(found.words - less, 0) for less in lengths)
+        return np.asarray(
+            found.weights / np.maximum(there, 1) * sum(max(self.chunk_words - less, 0) for less in lengths)
+        )
 
     def watcher(self, folder: Path) -> Watch:
         """See `Selection.watcher`."""

@@ -46,17 +46,28 @@ def noise(key: str, seed: int) -> float:
     return -math.log(-math.log(uniform))
 
 
-def weights(texts: list[str], target: list[str], buckets: int = 10_000, longest: int = 2) -> list[float]:
-    """Log importance weights of raw texts."""
-    told = differences(counts(target, buckets, longest), counts(texts, buckets, longest))
-    return [math.fsum(told[one] for one in features(text, buckets, longest)) for text in texts]
+def weights(texts: list[str], target: list[str], chunk_words: int = 0) -> list[float]:
+    """Log importance weights of raw texts: sums, or those of average chunks of `chunk_words` words."""
+    told = differences(counts(target), counts(texts))
+    out = []
+    for text in texts:
+        parts = [told[one] for one in features(text)]
+        mean = math.fsum(parts) / max(1, len(parts))
+        out.append(mean * (chunk_words + chunk_words - 1) if chunk_words else math.fsum(parts))
+    return out
 
 
 def select(
-    ids: list[str], texts: list[str], target: list[str], keep: int, seed: int = 0, min_words: int = 100
+    ids: list[str],
+    texts: list[str],
+    target: list[str],
+    keep: int,
+    seed: int = 0,
+    chunk_words: int = 0,
+    min_words: int = 100,
 ) -> list[str]:
     """The ids drawn, sorted."""
-    found = weights(texts, target)
+    found = weights(texts, target, chunk_words)
     ranked = sorted(
         ((weight + noise(key, seed), key) for key, text, weight in zip(ids, texts, found, strict=True)
          if len(words(text)) >= min_words),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mixtures.dsir_features import Featurizer, divergence
 from pipeline.cli import main
 from pipeline.errors import ConfigError, SchemaError
 from pipeline.recipe import build
@@ -18,7 +21,7 @@ from pipeline.store import read_json
 from tests.runs import digests, run_recipe
 
 from . import dsir_oracle as oracle
-from .texts import corpus, write
+from .texts import corpus, document, write
 
 
 def recipe(inputs: Path, step: str, **options: Any) -> Any:
@@ -45,14 +48,15 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("target") / "t.jsonl.gz", corpus(40, seed=9, topics=("sea",)))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_dsir_is_that_of_the_paper(raw: Path, target: Path, tmp_path: Path, seed: int) -> None:
-    run = run_recipe(recipe(raw, "select_dsir", target=[str(target)], keep=60, seed=seed), tmp_path / "run")
+@pytest.mark.parametrize(("seed", "chunk_words"), [(0, 0), (1, 0), (0, 128), (1, 20)])
+def test_dsir_is_that_of_the_paper(raw: Path, target: Path, tmp_path: Path, seed: int, chunk_words: int) -> None:
+    options = {"target": [str(target)], "keep": 60, "seed": seed, "chunk_words": chunk_words}
+    run = run_recipe(recipe(raw, "select_dsir", **options), tmp_path / "run")
     rows, wanted = corpus(240), corpus(40, seed=9, topics=("sea",))
     ids, texts, like = [r["id"] for r in rows], [r["text"] for r in rows], [r["text"] for r in wanted]
     found = kept(run)
-    assert sorted(found["id"].to_pylist()) == oracle.select(ids, texts, like, 60, seed)
-    weights = dict(zip(ids, oracle.weights(texts, like), strict=True))
+    assert sorted(found["id"].to_pylist()) == oracle.select(ids, texts, like, 60, seed, chunk_words)
+    weights = dict(zip(ids, oracle.weights(texts, like, chunk_words), strict=True))
     for table in (found, kept(run, "dropped")):
         for key, weight in zip(table["id"].to_pylist(), table["dsir_weight"].to_pylist(), strict=True):
             assert weight == pytest.approx(weights[key], abs=1e-8)
@@ -184,6 +188,7 @@ def test_empty_and_hostile_documents(tmp_path: Path) -> None:
         ("select_dsir", {"keep": 5, "target": ["T"], "buckets": 1}, "buckets must lie"),
         ("select_dsir", {"keep": 5, "target": ["T"], "fit_share": 0.0}, "fit_share must lie"),
         ("select_dsir", {"keep": 5, "target": ["T"], "smoothing": 0.0}, "smoothing must be"),
+        ("select_dsir", {"keep": 5, "target": ["T"], "chunk_words": -1}, "chunk_words can't be negative"),
         ("select_dsir", {"keep": 5, "target": ["T"], "min_word": 3}, "did you mean 'min_words'"),
         ("select_top", {"keep": 5}, "by must name"),
         ("select_top", {"keep": 5, "by": "quality"}, r"reads \['quality'\]"),
@@ -220,3 +225,43 @@ def test_the_commands(raw: Path, target: Path, tmp_path: Path, capsys: pytest.Ca
     assert sorted(pq.read_table(top)["id"].to_pylist()) == sorted(r["id"] for r in lowest)
     assert main(["select", "dsr"]) == 2 and "did you mean 'dsir'" in capsys.readouterr().err
     assert main(["select"]) == 0
+
+
+def test_length_plays_no_part_in_the_weight_of_a_chunk(tmp_path: Path) -> None:
+    """The same words once and thirty times have one weight, but for the n-grams across; their sums differ."""
+    rng = random.Random(5)
+    short = document(rng, "law", 150)
+    raw = write(tmp_path / "raw.jsonl", [{"id": "short", "text": short}, {"id": "long", "text": f"{short} " * 30}])
+    goal = write(tmp_path / "goal.jsonl", corpus(10, seed=3, topics=("sea",)))
+    found = {}
+    for chunk_words in (0, 128):
+        options = {"target": [str(goal)], "keep": 2, "chunk_words": chunk_words}
+        table = kept(run_recipe(recipe(raw, "select_dsir", **options), tmp_path / str(chunk_words)))
+        found[chunk_words] = dict(zip(table["id"].to_pylist(), table["dsir_weight"].to_pylist(), strict=True))
+    assert found[128]["long"] == pytest.approx(found[128]["short"], rel=0.05)
+    assert found[0]["long"] == pytest.approx(30 * found[0]["short"], rel=0.05)
+
+
+def test_dsir_comes_nearer_on_real_text(shared_data: Path, tmp_path: Path) -> None:
+    """Towards one half of a text book, measured on the other half, against as many pages of the web by chance."""
+    with gzip.open(shared_data / "quality" / "openstax_md.jsonl.gz", "rt") as lines:
+        books = [json.loads(line)["text"] for line in lines][:60]
+    with gzip.open(shared_data / "html" / "gold" / "wcxb.jsonl.gz", "rt") as lines:
+        pages = [json.loads(line) for line in lines][:300]
+    raw = write(tmp_path / "raw.jsonl", [{"id": page["id"], "text": page["text"]} for page in pages])
+    goal = write(tmp_path / "goal.jsonl", [{"text": text} for text in books[::2]])
+    options = {"target": [str(goal)], "keep": 30}
+    chosen = kept(run_recipe(recipe(raw, "select_dsir", **options), tmp_path / "dsir"))["text"].to_pylist()
+    featurizer = Featurizer()
+    other = featurizer(pa.array(books[1::2], pa.large_string())).counts
+
+    def distance(texts: list[str]) -> float:
+        return divergence(other, featurizer(pa.array(texts, pa.large_string())).counts)
+
+    by_chance = [
+        distance(
+            kept(run_recipe(recipe(raw, "select_random", keep=30, seed=s), tmp_path / f"r{s}"))["text"].to_pylist()
+        )
+        for s in range(5)
+    ]
+    assert distance(chosen) < min(by_chance)
