@@ -37,6 +37,7 @@ def add_commands(sub: Any) -> None:
     )
     parser.add_argument("mixture", help="a mixture's YAML file")
     parser.add_argument("--output", "-o", type=Path, required=True, help="the search's folder")
+    parser.add_argument("--run", type=Path, metavar="FOLDER", help="the run that `run: this` stands for")
     parser.add_argument(
         "--held-out", nargs="+", action="append", default=[], metavar=("NAME=FILE", "FILE"),
         help="a held-out set of documents; once for each (default: a share of each source)",
@@ -58,6 +59,20 @@ def held_out_sets(given: list[list[str]]) -> dict[str, list[str]]:
     return found
 
 
+def _with_run(mixture: Any, run: Path | None) -> Any:
+    """The mixture with a run's folder for `run: this`."""
+    from dataclasses import replace
+
+    from mixtures.recipe import THIS
+
+    if run is None:
+        return mixture
+    sources = {
+        name: replace(spec, run=str(run)) if spec.run == THIS else spec for name, spec in mixture.sources.items()
+    }
+    return replace(mixture, sources=sources)
+
+
 def _search(args: argparse.Namespace) -> int:
     from mixtures.recipe import load_mixture
     from mixtures.search.report import sections, write
@@ -72,7 +87,7 @@ def _search(args: argparse.Namespace) -> int:
     path = Path(args.mixture)
     if not path.is_file():
         raise ConfigError(f"mixture '{args.mixture}' is not a file")
-    mixture = load_mixture(args.mixture)
+    mixture = _with_run(load_mixture(args.mixture), args.run)
     options: SearchOptions = configured(SearchOptions, given_options(args, SearchOptions), COMMAND)
     held_out = held_out_sets(args.held_out)
     with lock(args.output), make_runner(args, default_inline=True) as runner:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 BYTES_PER_TOKEN = 8
 """Of the samples: so many bytes for each token that a proxy takes, which is enough for any tokenizer and padding."""
-THIS = "this"
 
 
 @dataclass(frozen=True)
@@ -141,8 +140,10 @@ def source_inputs(name: str, spec: SourceSpec) -> Sequence[str]:
     """
     if spec.inputs:
         return spec.inputs
+    from mixtures.recipe import THIS
+
     if spec.run == THIS:
-        raise ConfigError(f"mix search: source '{name}' is `run: this`; name the run's folder instead")
+        raise ConfigError(f"mix search: source '{name}' is `run: this`; say which with --run FOLDER")
     steps = [path for path in sorted(Path(spec.run).glob("[0-9][0-9]-*/kept")) if any(path.glob("*.parquet"))]
     if not steps:
         raise ConfigError(f"mix search: source '{name}': '{spec.run}' is no run with documents (NN-step/kept/)")

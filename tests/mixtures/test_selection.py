@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mixtures import selection
 from mixtures.dsir_features import Featurizer, divergence
 from pipeline.cli import main
-from pipeline.errors import ConfigError, SchemaError
+from pipeline.errors import ConfigError, SchemaError, StepFailed
 from pipeline.recipe import build
 from pipeline.runner import RayRunner
 from pipeline.store import read_json
@@ -265,3 +266,36 @@ def test_dsir_comes_nearer_on_real_text(shared_data: Path, tmp_path: Path) -> No
         for s in range(5)
     ]
     assert distance(chosen) < min(by_chance)
+
+
+@pytest.mark.parametrize("task", ["score_shard", "cut_groups", "split_shard"])
+def test_a_stopped_selection_goes_on(
+    raw: Path, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    made = recipe(raw, "select_dsir", target=[str(target)], keep=60)
+    whole = digests(run_recipe(made, tmp_path / "whole"))
+    function, calls = getattr(selection, task), []
+
+    def stopped(work: Any) -> Any:
+        calls.append(work)
+        if len(calls) == 2 or task == "cut_groups":
+            raise RuntimeError("killed")
+        return function(work)
+
+    with monkeypatch.context() as patch, pytest.raises(StepFailed, match="killed"):
+        patch.setattr(selection, task, stopped)
+        run_recipe(made, tmp_path / "stopped")
+    monkeypatch.setattr(selection, task, lambda work: calls.append(work) or function(work))
+    before = len(calls)
+    assert digests(run_recipe(made, tmp_path / "stopped")) == whole
+    assert len(calls) - before == (1 if task == "cut_groups" else 2)  # of three shards one was done
+
+
+def test_a_changed_target_is_another_selection(raw: Path, tmp_path: Path) -> None:
+    goal = write(tmp_path / "goal.jsonl", corpus(20, seed=3, topics=("sea",)))
+    made = recipe(raw, "select_dsir", target=[str(goal)], keep=40, min_words=0)
+    first = set(kept(run_recipe(made, tmp_path / "run"))["id"].to_pylist())
+    write(goal, corpus(20, seed=3, topics=("law",)))
+    second = set(kept(run_recipe(made, tmp_path / "run"))["id"].to_pylist())
+    assert all(int(key.split("-")[1]) % 4 == 0 for key in first)
+    assert all(int(key.split("-")[1]) % 4 == 1 for key in second)

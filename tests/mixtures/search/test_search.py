@@ -100,6 +100,7 @@ def test_the_chosen_mixture_is_a_mixture(found: Path) -> None:
     assert made.name == "known" and made.max_epochs == 20
     for name, weight in zip(("clean", "shuffled", "boilerplate"), chosen, strict=True):
         assert (made.sources[name].weight == weight) if weight else (name not in made.sources)
+    assert main(["mix", "plan", str(found / "mixture.yaml"), "--quiet"]) == 0
 
 
 def test_a_search_goes_on_and_grows(found: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +157,12 @@ def test_held_out_parts_of_the_sources(folder: Path, tmp_path: Path) -> None:
         ({}, ["--held-out", "a=missing.jsonl"], "does not exist"),
         ({}, ["--held-out-share", "1.5"], "held_out_share"),
         ({"sources": {"a": {"inputs": ["x.jsonl"]}}}, [], "one source"),
-        ({"sources": {"a": {"run": "this"}, "b": {"inputs": ["x.jsonl"]}}}, [], "name the run's folder"),
+        ({"sources": {"a": {"run": "this"}, "b": {"inputs": ["x.jsonl"]}}}, [], "say which with --run"),
+        (
+            {"sources": {"a": {"run": "this"}, "b": {"inputs": ["x.jsonl"]}}},
+            ["--run", "nowhere"],
+            "'nowhere' is no run",
+        ),
         ({"sources": {"a": {"run": "nowhere"}, "b": {"inputs": ["x.jsonl"]}}}, [], "is no run with documents"),
         ({"total_tokens": 10**9}, ["--steps", "1"], "lower total_tokens"),
         ({"phases": [{"name": "a", "weights": {"clean": 1}}]}, [], "phases have weights"),
