@@ -40,10 +40,18 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def score_of(column: str, schema: Any) -> pl.Expr:
-    """The score of a column, or of a field of it (`hate.document`), as float64; null where it isn't or is no number."""
+    """The score of a column, or of a field of it (`hate.document`), as float64; null where it isn't or is no number.
+
+    Of documents from JSON lines, which have no column of that name, it is that key.
+    """
     import polars as pl
 
     name, _, inner = column.partition(".")
+    if name not in schema and "extra" in schema:
+        if not all(part.isidentifier() for part in column.split(".")):
+            return pl.lit(None, pl.Float64)
+        found = pl.col("extra").cast(pl.String).str.json_path_match(f"$.{column}")
+        return found.cast(pl.Float64, strict=False).fill_nan(None)
     if name not in schema:
         return pl.lit(None, pl.Float64)
     found = pl.col(name)

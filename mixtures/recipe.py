@@ -14,7 +14,7 @@
       - {name: main, share: 0.9}
       - {name: best, share: 0.1, repeat: [0, 0, 1], weights: {books: 3, pages: 1}}
 
-`docs/mixtures.md` says what each key does; the help texts of the fields here are where it has it from.
+`docs/mixtures.md` says what each key does; `page` makes it from the fields here.
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ TOKEN_DOCUMENT = pa.schema(
 )
 """What is known of each tokenised document, in the order of its tokens; `LABELS` and all scores may follow."""
 
-LABELS = ("lang", "lang_hint", "published")
-"""Columns of texts that a mixture may ask for."""
+LABELS = ("lang", "lang_hint", "published", "extra")
+"""Columns of texts that a mixture may ask for; `extra` has the other keys of JSON lines."""
 
 
 def _is_score(kind: pa.DataType) -> bool:

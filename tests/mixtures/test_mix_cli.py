@@ -142,6 +142,22 @@ def test_other_tokenizers_tokenise_anew(place, capsys):
     assert crawl["documents"] <= 200 and crawl["available_tokens"] == 30 * crawl["documents"]  # texts are the ids
 
 
+def test_scores_of_json_lines(place):
+    """A key of JSON lines is a score like a column of Parquet."""
+    folder, _ = place
+    lines = [json.dumps({"id": f"{i:032x}", "text": text, "rank": {"best": i}}) for i, text in enumerate(BOOKS)]
+    (folder / "ranked.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "r.yaml").write_text(
+        f"sources: {{books: {{inputs: ['{folder}/ranked.jsonl']}}}}\n"
+        "quality: {column: rank.best, edges: [40], repeat: [0, 1]}\n"
+    )
+    tokenizer = byte_tokenizer(folder / "own.json")
+    command = ["mix", "run", str(folder / "r.yaml"), "-o", str(folder / "out"), "--inline", "--quiet"]
+    assert main([*command, "--tokenizer", str(tokenizer.path)]) == 0
+    drawn = {i for row in open_packs(find_packs(folder / "out")) for i in row.doc_ids}
+    assert drawn == {f"{i:032x}" for i in range(40, 80)}
+
+
 def test_show(capsys):
     assert main(["mix", "show"]) == 0
     assert "natural" in capsys.readouterr().out.split()

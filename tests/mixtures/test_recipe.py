@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mixtures.page import markdown
 from mixtures.recipe import bundled, load_mixture, parse_mixture
 from pipeline.errors import ConfigError
+from pipeline.yaml_input import load_yaml
 
 GOOD = {"sources": {"a": {"run": "x"}}}
 
@@ -76,3 +78,12 @@ def test_files_and_bundled_ones(tmp_path):
     path.write_text("- 1\n")
     with pytest.raises(ConfigError, match="must be a mapping"):
         load_mixture(str(path))
+
+
+def test_the_page_is_what_the_code_says(root):
+    assert (root / "docs" / "mixtures.md").read_text(encoding="utf-8") == markdown(), "run `make docs`"
+
+
+def test_the_example_of_the_page_is_a_mixture():
+    example = markdown().split("```yaml\n")[1].split("```")[0]
+    assert parse_mixture(load_yaml(example, "example"), "example").phases[1].repeat == (0, 0, 1)

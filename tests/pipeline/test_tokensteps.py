@@ -27,26 +27,60 @@ def test_the_training_sample_is_as_large_as_asked_for(sample_run):
     assert set(part) <= set(whole)
 
 
-def test_packs_hold_every_document_once(sample_run):
-    """Pieces of each document, put together, are the ids of its text by the tokenizer; none is cut needlessly."""
-    packs = open_packs(find_packs(sample_run))
+def texts_ids(sample_run):
+    """Ids of each kept document by the library itself, and the end-of-document id."""
     tokenizer = load_tokenizer(find_packs(sample_run) / TOKENIZER_FILE)
     want = {}
     for shard in kept_shards(sample_run):
         for row in pq.read_table(shard, columns=["id", "text"]).to_pylist():
             ids = tokenizer.tokenizer.encode(row["text"], add_special_tokens=False).ids
             want[row["id"]] = [*ids, tokenizer.eos_id]
+    return want
+
+
+def pieces_of(packs):
+    """(offset, ids) of all pieces of each document."""
     pieces = {}
     for row in packs:
         ends = [*row.doc_starts[1:], row.length]
         for name, offset, start, end in zip(row.doc_ids, row.doc_offsets, row.doc_starts, ends, strict=True):
             pieces.setdefault(name, []).append((int(offset), row.input_ids[start:end].tolist()))
-    assert {name: [i for _, ids in sorted(parts) for i in ids] for name, parts in pieces.items()} == want
-    length = packs.sequence_length
-    assert all(len(pieces[name]) == -(-len(ids) // length) for name, ids in want.items())
-    assert packs.manifest["truncated_documents"] == sum(len(ids) > length for ids in want.values())
+    return pieces
+
+
+def test_packs_hold_what_the_mixture_drew(sample_run):
+    """Pieces of each document, put together, are the ids of its text, as often as it was drawn; none is cut needlessly.
+
+    Each document is in one of the sets, and the counts are within a sequence of the target.
+    """
+    packs = open_packs(find_packs(sample_run))
+    want, length = texts_ids(sample_run), packs.sequence_length
+    drawn = pq.read_table(sorted((find_packs(sample_run) / "documents").glob("*.parquet")), columns=["id", "draws"])
+    times = dict(zip(drawn["id"].to_pylist(), drawn["draws"].to_pylist(), strict=True))
+    pieces = pieces_of(packs)
+    assert set(pieces) == set(times) and max(times.values()) >= 2
+    for name, parts in pieces.items():
+        whole = [(at, want[name][at : at + length]) for at in range(0, len(want[name]), length)]
+        assert sorted(parts) == sorted(whole * times[name])
+    assert packs.manifest["truncated_documents"] == sum(n * (len(want[name]) > length) for name, n in times.items())
     assert packs.manifest["utilisation"] > 0.99
     packs.verify()
+    (row,) = json.loads((sample_run / "08-mix" / "manifest.json").read_text())["report"]["drawn"]
+    counted = sum(len(ids) for parts in pieces.values() for _, ids in parts)
+    assert abs(counted - row["wanted_tokens"]) < length and row["divided"] == 0
+    held = [set(pieces_of(open_packs(sample_run / "09-pack" / "sets" / name))) for name in ("held_out", "fresh")]
+    assert all(held) and not held[0] & held[1] and not (held[0] | held[1]) & set(pieces)
+    languages = {}
+    for shard in kept_shards(sample_run):
+        for one in pq.read_table(shard, columns=["id", "lang"]).to_pylist():
+            languages.setdefault(one["lang"], []).append(one["id"])
+    tokens = {
+        lang: (sum(len(want[i]) * times.get(i, 0) for i in ids), sum(len(want[i]) for i in ids))
+        for lang, ids in languages.items()
+    }
+    assert tokens["en"][0] < 0.8 * tokens["en"][1] and all(
+        n > there for lang, (n, there) in tokens.items() if lang != "en"
+    )
 
 
 def test_every_token_leads_back_to_its_record(sample_run):
@@ -69,4 +103,6 @@ def test_manifest_agrees_with_the_report(sample_run):
     manifest = json.loads((find_packs(sample_run) / "manifest.json").read_text())
     report = json.loads((sample_run / "report.json").read_text())
     assert report["tokens"]["tokens"] == manifest["tokens"]
-    assert report["tokens"]["documents"] == manifest["documents"] == report["kept"]
+    assert report["tokens"]["documents"] == manifest["documents"]
+    fates = sum(row["documents"] for row in report["mixture"]["fates"])
+    assert fates == report["kept"] and report["mixture"]["unique_documents"] <= report["kept"]
