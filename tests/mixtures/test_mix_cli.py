@@ -163,3 +163,35 @@ def test_show(capsys):
     assert "natural" in capsys.readouterr().out.split()
     assert main(["mix", "show", "natural"]) == 0
     assert "run: this" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("method", ["best_fit", "concatenate"])
+def test_packs_hold_control_ids_and_parts_of_documents(tmp_path, method):
+    """Long documents that several phases share, each draw behind its control id: every position is right."""
+    docs = random_docs("a", 30, 6, 400)
+    make_run(tmp_path / "a", docs)
+    phases = ", ".join(f"{{name: p{i}, share: {share}}}" for i, share in enumerate((1, 0.03, 0.02, 2)))
+    (tmp_path / "m.yaml").write_text(
+        f"sources: {{a: {{run: {tmp_path / 'a'}, epochs: 1.8}}}}\nphases: [{phases}]\n"
+        "control: {column: quality, edges: [0.5], names: [bad, good], drop_share: 0}\n"
+    )
+    command = ["mix", "run", str(tmp_path / "m.yaml"), "-o", str(tmp_path / "out"), "--inline", "--quiet"]
+    assert main([*command, "--sequence-length", "32", "--tolerance-tokens", "4", "--method", method]) == 0
+    report = json.loads((tmp_path / "out" / "01-mix" / "manifest.json").read_text())["report"]
+    assert sum(row["divided"] for row in report["drawn"]) >= 2
+    reader = open_packs(find_packs(tmp_path / "out"))
+    reader.verify()
+    by_id = {d.id: d for d in docs}
+    controls = 0
+    for row in reader:
+        ends = [*row.doc_starts[1:].tolist(), row.length]
+        parts = zip(row.doc_ids, row.doc_starts.tolist(), ends, row.doc_offsets.tolist(), strict=True)
+        for name, begin, end, offset in parts:
+            ids, doc = row.input_ids[begin:end].tolist(), by_id[name]
+            if ids[0] > 256:
+                assert ids[0] == 257 + 102 + (doc.quality >= 0.5)
+                controls += 1
+                ids = ids[1:]
+            assert ids == [*doc.ids, 256][offset : offset + len(ids)]
+    assert controls == report["control_tokens"]
+    assert [phase["name"] for phase in reader.manifest["phases"]] == ["p0", "p1", "p2", "p3"]
