@@ -12,7 +12,8 @@ import dataclasses
 import itertools
 from typing import TYPE_CHECKING
 
-from .planning import TRAIN, Cut, Decisions, find_cuts, with_fate, with_stratum
+from .planning import TRAIN, Decisions, with_fate, with_stratum
+from .positions import Cut, find_cuts
 from .recipe import Mixture
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from pipeline.store import parquet_shards
 
 from .catalogue import epoch_keys, scan
-from .planning import TRAIN, Cut, Decisions, read_decisions, with_fate, with_stratum
+from .planning import TRAIN, Decisions, read_decisions, with_fate, with_stratum
+from .positions import Cut
 from .recipe import Mixture
 
 if TYPE_CHECKING:

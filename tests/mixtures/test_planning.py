@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mixtures.catalogue import epoch_keys
 from mixtures.cuts import share_out
 from mixtures.near import SHINGLE, shingles
-from mixtures.planning import Cut, decide, find_cuts
+from mixtures.planning import decide
+from mixtures.positions import Cut, find_cuts
 from mixtures.recipe import parse_mixture
 
 
