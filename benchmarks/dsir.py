@@ -2,14 +2,14 @@
 
     python -m benchmarks.dsir [--runs 5] [--limit N]
 
-The corpus are the texts of all real pages (benchmarks/texts.py), the target text books (OpenStax).
+The corpus are the texts of all real pages (benchmarks/texts.py), the targets text books and encyclopaedia articles.
 
 speed    one process: the command `gristmill select dsir` from start to end, and the package's fit, weights and draw
          (data-selection in `.venv-peers`, make peers, or GRISTMILL_PEERS), in turn; and the kernel alone
 same     the largest difference between the two programs' log importance weights, document by document
-nearness KL divergence of hashed unigrams and bigrams from one half of the target, where the other half is what the
-         selection was given: of the corpus, of DSIR's draw, of its largest weights, and of draws by chance, all with as
-         many documents, and by chance with as many bytes of text as DSIR's draw
+nearness KL divergence of hashed unigrams and bigrams from one half of each target, where the other half is what the
+         selection was given: of the corpus, of DSIR's draw, of its largest weights, of DSIR with the package's sums
+         over documents, and of draws by chance with as many documents, or as many bytes
 
 Writes benchmarks/results/dsir.json.
 """
@@ -81,44 +81,54 @@ def differences(found: dict[str, Any], ours: pa.Table) -> dict[str, Any]:
     }
 
 
-def nearness(folder: Path, raw: Path, target: list[str], documents: int) -> dict[str, Any]:
-    """Divergences from one half of the target."""
-    given = write_lines(folder / "given.jsonl", target[::2])
+def nearness(folder: Path, raw: Path) -> dict[str, Any]:
+    """Divergences from one half of each target, in nats an n-gram."""
     featurizer = Featurizer()
+    out = folder / "selected.parquet"
 
-    def counts(texts: Any) -> Any:
-        return featurizer(texts).counts
-
-    goal = counts(pa.array(target[1::2], pa.large_string()))
-    keep = f"{SHARE}%"
-    ways = {
-        "dsir": ("dsir", "--target", str(given), "--keep", keep),
-        "dsir, largest weights": ("dsir", "--target", str(given), "--keep", keep, "--noise", "false"),
-        "dsir, sums over documents": ("dsir", "--target", str(given), "--keep", keep, "--chunk-words", "0"),
-        **{f"chance {seed}": ("random", "--keep", keep, "--seed", str(seed)) for seed in range(SEEDS)},
-    }
-    found: dict[str, Any] = {}
-
-    def measure(name: str, way: tuple[str, ...]) -> int:
-        out = folder / "selected.parquet"
-        select(raw, out, way[0], *way[1:])
+    def kept(step: str, *options: str) -> tuple[Any, int]:
+        """(counts of n-grams, bytes of text) of a selection."""
+        select(raw, out, step, *options)
         texts = pq.read_table(out, columns=["text"])["text"]
-        size = sum(len(text.encode()) for text in texts.to_pylist())
-        found[name] = {"documents": len(texts), "bytes": size, "kl_nats": divergence(goal, counts(texts))}
-        return size
+        return featurizer(texts).counts, sum(len(text.encode()) for text in texts.to_pylist())
 
-    sizes = [measure(name, way) for name, way in ways.items()]
-    for seed in range(SEEDS):
-        way = ("random", "--keep", f"{sizes[0]} bytes", "--seed", str(seed))
-        measure(f"chance {seed}, as many bytes", way)
-    chance = [one["kl_nats"] for name, one in found.items() if name.startswith("chance")]
+    keep = f"{SHARE}%"
+    chance = [kept("random", "--keep", keep, "--seed", str(seed))[0] for seed in range(SEEDS)]
+    whole = kept("random", "--keep", "100%")[0]
+    found = {}
+    for name, texts in targets().items():
+        given = write_lines(folder / "given.jsonl", texts[::2])
+        goal = featurizer(pa.array(texts[1::2], pa.large_string())).counts
+        to_target = ("--target", str(given), "--keep", keep)
+        drawn, size = kept("dsir", *to_target)
+        by_chance = [divergence(goal, one) for one in chance]
+        found[name] = {
+            "corpus": divergence(goal, whole),
+            "dsir": divergence(goal, drawn),
+            "dsir, largest weights": divergence(goal, kept("dsir", *to_target, "--noise", "false")[0]),
+            "dsir, sums over documents": divergence(goal, kept("dsir", *to_target, "--chunk-words", "0")[0]),
+            "chance": by_chance,
+            "chance, median": statistics.median(by_chance),
+            "chance, as many bytes": divergence(goal, kept("random", "--keep", f"{size} bytes")[0]),
+            "the half that was given": divergence(goal, featurizer(pa.array(texts[::2], pa.large_string())).counts),
+        }
+    return found
+
+
+def lines_of(path: Path) -> list[str]:
+    """Texts of JSON lines."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line)["text"] for line in lines]
+
+
+def targets() -> dict[str, list[str]]:
+    """Targets by name: text books with remnants of their markup, clean ones, and encyclopaedia articles."""
+    quality = SHARED / "quality"
+    articles = (quality / "wikitext2_valid.txt").read_text(encoding="utf-8")
     return {
-        "documents": documents,
-        "target_documents": len(target),
-        "selections": found,
-        "dsir_kl": found["dsir"]["kl_nats"],
-        "chance_kl_median": statistics.median(chance),
-        "chance_kl_least": min(chance),
+        "openstax_md": lines_of(TARGET),
+        "openstax_cnxml": lines_of(quality / "openstax_cnxml.jsonl.gz"),
+        "wikitext2_valid": [articles[i : i + 4000] for i in range(0, len(articles), 4000)],
     }
 
 
@@ -130,8 +140,7 @@ def main() -> None:
     args = parser.parse_args()
     column = real_texts()["text"]
     texts = [text for text in column.to_pylist()[: args.limit] if text]
-    with gzip.open(TARGET, "rt", encoding="utf-8") as lines:
-        target = [json.loads(line)["text"] for line in lines]
+    target = lines_of(TARGET)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         raw, goal = write_lines(folder / "raw.jsonl", texts), write_lines(folder / "target.jsonl", target)
@@ -180,7 +189,7 @@ def main() -> None:
             value["times_as_fast"] = middle["data-selection"] / middle["gristmill"]
             both = [pq.read_table(path, columns=["id", "dsir_weight"]) for path in (own, dropped)]
             value["same_weights"] = differences(told, pa.concat_tables(both))
-        value["nearness"] = nearness(folder, raw, target, len(texts))
+        value["nearness_nats"] = nearness(folder, raw)
     print(json.dumps({k: v for k, v in value.items() if k != "seconds"}, indent=1)[:3000])
     write("dsir", value, ("numba", "numpy", "pyarrow"))
 

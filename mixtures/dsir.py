@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 WEIGHT = "dsir_weight"
 TOO_SHORT = "too_short"
+MAX_BUCKETS = 1 << 20
 _TARGET_SPLIT = 32 << 20
 
 
@@ -149,8 +150,8 @@ class SelectDsir(Selection):
         where = f"step '{self.name}'"
         if not self.target:
             raise ConfigError(f"{where}: target must name the files of the target corpus")
-        if not 2 <= self.buckets <= 1 << 24:
-            raise ConfigError(f"{where}: buckets must lie in 2..{1 << 24}, not {self.buckets}")
+        if not 2 <= self.buckets <= MAX_BUCKETS:
+            raise ConfigError(f"{where}: buckets must lie in 2..{MAX_BUCKETS}, not {self.buckets}")
         if not 1 <= self.ngrams <= MAX_NGRAMS:
             raise ConfigError(f"{where}: ngrams must lie in 1..{MAX_NGRAMS}, not {self.ngrams}")
         if not self.smoothing > 0:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mixtures.dsir_features import Featurizer, divergence, log_ratio
 
 from . import dsir_oracle as oracle
+from .texts import corpus
 
 
 def column(texts: list[str | None]) -> pa.Array:
@@ -61,11 +62,24 @@ def test_sha256_at_the_edges_of_blocks(length: int) -> None:
     assert np.flatnonzero(found).tolist() == expected
 
 
-def test_known_buckets() -> None:
-    """From the published package: hash_buckets('the') and of a bigram, 10 000 buckets."""
-    found = np.flatnonzero(Featurizer()(column(["Hello, world"])).counts).tolist()
-    expected = [oracle.bucket(one, 10_000) for one in (["hello"], [","], ["world"], ["hello", ","], [",", "world"])]
-    assert found == sorted(expected)
+def test_buckets_of_the_authors_package() -> None:
+    """What `get_ngram_counts` of data-selection 1.0.3 (NLTK 3.9.2) gave."""
+    assert np.flatnonzero(Featurizer()(column(["Hello, world"])).counts).tolist() == [4345, 4887, 4892, 7620, 8983]
+
+
+def test_weights_of_the_authors_package() -> None:
+    """What `compute_importance_weights` of data-selection 1.0.3 (NLTK 3.9.2) gave for these texts."""
+    raw = [row["text"] for row in corpus(8)]
+    raw[2] += " Ünïcode, ΟΔΥΣΣΕΥΣ; İstanbul — naïve?! 北京 x²"
+    target = column([row["text"] for row in corpus(4, seed=9, topics=("sea",))])
+    plain = Featurizer()
+    ratio = log_ratio(plain(target).counts, plain(column(raw)).counts)
+    found = Featurizer(differences=ratio)(column(raw))
+    assert found.weights.tolist() == pytest.approx(
+        [-641.4041028484696, -2046.9680969368633, -2671.931198211115, -1935.850796191631, -763.471667908949,
+         -2265.0146425969656, -1933.5746415846002, -1662.4492106835114], rel=1e-12,
+    )  # fmt: skip
+    assert found.words.tolist() == [121, 136, 167, 135, 141, 146, 133, 101]
 
 
 def test_a_small_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,16 @@ def test_a_search_goes_on_and_grows(found: Path, folder: Path, monkeypatch: pyte
     assert read_json(found / "search.json")["proxies"][:6] == before["proxies"]  # the same numbers, trained anew
 
 
+@pytest.mark.ray
+def test_workers_change_nothing(folder: Path, tmp_path: Path) -> None:
+    told = []
+    for name, options in (("alone", []), ("two", ["--workers", "2"])):
+        command = ["mix", "search", str(folder / "mixture.yaml"), "-o", str(tmp_path / name), *SMALL, "--steps", "4"]
+        assert main([*command, "--held-out", f"clean={folder / 'held.jsonl'}", "--measure", "false", *options]) == 0
+        told.append((tmp_path / name / "search.json").read_bytes())
+    assert told[0] == told[1]
+
+
 def test_held_out_parts_of_the_sources(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = [*SMALL, "--held-out-share", "0.2", "--objective", "shuffled", "--measure", "false", "--steps", "2"]
