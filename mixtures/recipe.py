@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -35,6 +36,9 @@ THIS = "this"
 """`run: this` names the run that the mixture is a step of."""
 NAMES_OF_SETS = ("held_out", "fresh")
 """The sets of documents that are never trained on: by cluster, and by date."""
+
+MOST_EPOCHS = 1000
+NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def _ascending(values: tuple[Any, ...]) -> bool:
@@ -198,6 +202,8 @@ class SourceSpec:
         said = [name for name in ("weight", "tokens", "epochs") if getattr(self, name) is not None]
         if len(said) > 1:
             raise ConfigError(f"say one of weight, tokens and epochs, not {' and '.join(said)}")
+        if self.max_epochs is not None and self.max_epochs > MOST_EPOCHS:
+            raise ConfigError(f"max_epochs must be at most {MOST_EPOCHS}, not {self.max_epochs}")
         for name in (*said, "max_epochs"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -241,8 +247,11 @@ class Mixture:
     def check(self) -> None:
         if not self.sources:
             raise ConfigError("sources is missing: a mapping from names to {run: ...} or {inputs: [...]}")
-        if not self.max_epochs > 0:
-            raise ConfigError(f"max_epochs must be above 0, not {self.max_epochs}")
+        for name in self.sources:
+            if not NAME.fullmatch(name):
+                raise ConfigError(f"source '{name}': a name has letters, digits, - and _ only; it becomes a folder's")
+        if not 0 < self.max_epochs <= MOST_EPOCHS:
+            raise ConfigError(f"max_epochs must be above 0 and at most {MOST_EPOCHS}, not {self.max_epochs}")
         if self.total_tokens is not None and self.total_tokens < 1:
             raise ConfigError(f"total_tokens must be at least 1, not {self.total_tokens}")
         if sum(spec.run == THIS for spec in self.sources.values()) > 1:
