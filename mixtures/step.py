@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from dedup.shuffle import remove
-from pipeline.errors import ConfigError, StepFailed
+from pipeline.errors import ConfigError, SchemaError, StepFailed, nearest
 from pipeline.packing.draws import DRAWS, DrawSet, Phase
 from pipeline.packs import TOKENIZER, reserved_ids
 from pipeline.packstep import SETS
@@ -79,6 +79,17 @@ class Mix(Step):
             from pipeline.bpe import load_tokenizer
 
             load_tokenizer(self.tokenizer, self.eos or None)
+
+    def columns(self, have: set[str]) -> set[str]:
+        mixture = load_mixture(self.mixture)
+        if "extra" not in have and all(spec.run == THIS for spec in mixture.sources.values()):
+            for part in (mixture.quality, mixture.control):
+                if part is not None and part.column.partition(".")[0] not in have:
+                    raise SchemaError(
+                        f"mixture '{mixture.name}' asks for the score '{part.column}', which no earlier step adds"
+                        f"{nearest(part.column, have)}"
+                    )
+        return have
 
     def check_alone(self) -> None:
         """Raise ConfigError unless the step can be the first of a run: no source is this run, a tokenizer is there."""

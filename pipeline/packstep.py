@@ -103,6 +103,10 @@ class Pack(Step):
         return ("draws",) if self.drawn else ("tokens",)
 
     @property
+    def passes_over(self) -> tuple[str, ...]:  # type: ignore[override]
+        return () if self.drawn else ("draws",)
+
+    @property
     def lengths(self) -> tuple[int, ...]:
         """All sequence lengths, ascending."""
         return (self.sequence_length, *self.long_lengths)

@@ -200,6 +200,11 @@ def _check_chain(chain: Sequence[Step], where: str) -> None:
         missing = [kind for kind in step.needs if kind not in made]
         if missing:
             raise ConfigError(f"{where}: step '{step.folder_name()}' needs {missing}, which no earlier step makes")
+        for kind in made & set(step.passes_over):
+            raise ConfigError(
+                f"{where}: step '{step.folder_name()}' would pass over the {kind} that an earlier step makes: say"
+                " `drawn: true`, or leave that step out"
+            )
         try:
             columns = step.columns(columns)
         except GristmillError as error:

@@ -90,6 +90,7 @@ class Step:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ()
     makes: ClassVar[str] = "documents"
+    passes_over: ClassVar[tuple[str, ...]] = ()  # what an earlier step must not have made, for it would have no effect
     edits: ClassVar[bool] = False  # True: writes new text and `cut_spans`, as an `Editor` does (`inspect` shows them)
     optional: ClassVar[bool] = False  # True: may be skipped with a message (see `why_skipped`)
 

@@ -40,6 +40,7 @@ def test_chain():
         ({"steps": [["url"]]}, "write a step as"),
         ({"steps": ["url", "extract", "pack"]}, r"needs \['tokens'\]"),
         ({"steps": ["url", "extract", "tokenize"]}, r"needs \['tokenizer'\]"),
+        ({"steps": ["extract", "train_tokenizer", "tokenize", "mix", "pack"]}, "would pass over the draws"),
         ({"name": "../x"}, "plain word"),
         ({"steps": ["url", "extract", {"language": {"languages": ["english"]}}]}, "no language codes"),
     ],
@@ -54,6 +55,10 @@ def test_columns_are_checked_before_a_run():
         build({**PLAIN, "steps": ["language", "extract"]})
     with pytest.raises(SchemaError, match="quality"):
         build({**PLAIN, "steps": ["extract", {"exact_dedup": {"keep": ["-quality"]}}]})
+    last = ["train_tokenizer", "tokenize", {"mix": {"mixture": "best-last"}}, {"pack": {"drawn": True}}]
+    with pytest.raises(SchemaError, match="mixture 'best-last' asks for the score 'quality'"):
+        build({**PLAIN, "steps": ["extract", "language", *last]})
+    build({**PLAIN, "steps": ["extract", "language", "quality", *last]})
 
 
 def test_bundled_recipes_are_valid():
