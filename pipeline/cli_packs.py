@@ -8,8 +8,8 @@ from typing import Any
 
 _REMOVE = """Takes documents out of finished packs without a rebuild, for opt-outs and takedowns. Every copy and every
 piece of a document is overwritten and masked from the loss; sequences keep their numbers. The new set's
-fingerprint names its parent, and a loader goes on with a state of the old set. Lists are files of one entry a
-line. The log is in removals/."""
+fingerprint names its parent, and a loader goes on with a state of the old set. The sets that a mixture held out
+(sets/) are done too. Lists are files of one entry a line. The log is in removals/. Exports must be written anew."""
 
 _REMOVE_EPILOG = """
 examples:
@@ -116,14 +116,18 @@ def _trace(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from .packstep import find_pack_sets
+    from .packstep import SETS, find_pack_sets, find_sets_beside
     from .removal.apply import remove
     from .removal.lists import read_lists
 
     lists = read_lists(args.urls, args.domains, args.ids)
     sets = find_pack_sets(args.packs)
-    for packs in sets:
-        output = args.output if args.output is None or len(sets) == 1 else args.output / packs.name
+    targets = [args.output if args.output is None or len(sets) == 1 else args.output / one.name for one in sets]
+    for packs in find_sets_beside(args.packs):  # what a mixture held out: removed there too
+        parts = packs.parts[len(packs.parts) - packs.parts[::-1].index(SETS) :]
+        sets.append(packs)
+        targets.append(args.output and args.output.joinpath(SETS, *parts))
+    for packs, output in zip(sets, targets, strict=True):
         made = remove(packs, lists, output=output, fill=args.fill)
         print(
             f"{made.folder}: {made.documents:,} documents, {made.pieces:,} pieces, {made.tokens:,} tokens removed;"

@@ -277,6 +277,12 @@ class PackReader:
             for row in range(block.rows):
                 yield block.sequence(row)
 
+    def document_files(self) -> list[Path]:
+        """The files that describe the documents, of a local set; version 1 did not list them."""
+        if self.version == 1:
+            return sorted(path for path in (self.folder / "documents").glob("*.parquet") if "-r" not in path.stem)
+        return [self.folder / entry["path"] for entry in self.manifest.get("document_files", [])]
+
     def descends_from(self, fingerprint: str) -> bool:
         """Whether the set is the one of that fingerprint, or was made from it by removing documents."""
         return fingerprint == self.fingerprint or fingerprint in self.manifest["ancestors"]

@@ -4,7 +4,8 @@ A pack set is a folder:
 
     manifest.json                what is there, with checksums; deterministic
     packs/00000.arrow ...        Arrow IPC files, not compressed, so that reading is mapping
-    documents/00000.parquet ...  what is known of each document (`id, url, record, ...`); `trace` and `remove` read it
+    documents/00000.parquet ...  what is known of each document (`id, url, record, ...`); `trace` and `remove` read it,
+                                 and `remove` empties the titles and other texts of what it takes out
     removals/00001.jsonl ...     one line for each document that `remove` took out
     tokenizer.json               the tokenizer's own file
 

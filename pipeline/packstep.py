@@ -311,6 +311,15 @@ def find_pack_sets(path: Path) -> list[Path]:
     raise ConfigError(f"'{path}' is neither a pack folder nor a run with a pack step")
 
 
+def find_sets_beside(path: Path) -> list[Path]:
+    """The sets of a run's or a pack step's folder that nothing is trained on (`sets/<name>/`, by length)."""
+    found = []
+    for folder in (path, *sorted(path.glob("[0-9][0-9]-pack"))):
+        for one in sorted((folder / SETS).glob("*")):
+            found += find_pack_sets(one)
+    return found
+
+
 def find_packs(path: Path) -> Path:
     """The one pack folder that a path means; raises ConfigError where there are several to choose from."""
     first, *others = find_pack_sets(path)

@@ -56,7 +56,7 @@ def trace(pack_dir: str | Path, sequence: int, position: int, *, tokenizer: str 
     start = int(row.doc_starts[which])
     end = int(row.doc_starts[which + 1]) if which + 1 < len(row.doc_starts) else row.length
     document = row.doc_ids[which]
-    found = _look_up(reader.folder, document)
+    found = _look_up(reader, document)
     removed = bool(row.removed[which])
     return Trace(
         document=document,
@@ -70,12 +70,12 @@ def trace(pack_dir: str | Path, sequence: int, position: int, *, tokenizer: str 
     )
 
 
-def _look_up(folder: Path, document: str) -> dict[str, Any]:
+def _look_up(reader: PackReader, document: str) -> dict[str, Any]:
     """The row of `document` in the Parquet files beside the packs; only the ids of all rows are read."""
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
 
-    files = sorted((folder / "documents").glob("*.parquet"))
+    folder, files = reader.folder, [path for path in reader.document_files() if path.is_file()]
     if not files:
         raise ConfigError(f"{folder} has no documents/*.parquet, so it can't be traced; run the pack step again")
     documents = ds.dataset([str(file) for file in files])

@@ -23,7 +23,7 @@ def documents(reader: PackReader) -> pl.LazyFrame | None:
     """The documents of a set with `tokens`, what they have in it; None where it describes none."""
     import polars as pl
 
-    files = sorted((reader.folder / "documents").glob("*.parquet"))
+    files = [path for path in reader.document_files() if path.is_file()]
     if not files:
         return None
     frame = pl.scan_parquet(files, glob=False, missing_columns="insert", extra_columns="ignore")

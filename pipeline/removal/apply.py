@@ -26,7 +26,7 @@ from ..packfiles import link_or_copy
 from ..packreader import Block, PackReader, open_packs
 from ..packs import MANIFEST, TOKENIZER, VERSION, seal
 from ..store import atomic_path, file_digest, write_json
-from .files import Removed, hits, rewrite
+from .files import Removed, hits, rewrite, without_text
 from .lists import Lists, Wanted, matching
 
 FILLS = ("pad", "mask")
@@ -72,7 +72,7 @@ def remove(packs: Path, lists: Lists, *, output: Path | None = None, fill: str =
 
 def _refuse_run(packs: Path) -> None:
     """A run's own packs would be made anew, with everything in them, by the next `gristmill run`."""
-    for folder in packs.resolve().parents[:3]:
+    for folder in packs.resolve().parents[:4]:  # run/08-pack/sets/held_out/512
         if (folder / "recipe.yaml").exists() and (folder / ".lock").exists():
             raise ConfigError(
                 f"'{packs}' belongs to the run '{folder}', which would make it anew; use -o to write a set beside it"
@@ -98,11 +98,12 @@ def _remove(packs: Path, target: Path, lists: Lists, fill: str) -> Removal:
     generation = len(reader.manifest.get("removals", [])) + 1
     fill_id = int(reader.manifest["reserved_ids"][fill])
     files, log, written = _files(reader, target, wanted, fill_id, generation)
+    told = _told(packs, target, described, wanted, generation)
     if target != packs:
-        for entry in [*described, *reader.manifest.get("removals", [])]:
+        for entry in reader.manifest.get("removals", []):
             link_or_copy(packs / entry["path"], target / entry["path"])
         link_or_copy(packs / TOKENIZER, target / TOKENIZER)
-    if not log.tokens:
+    if not log.tokens and told == described:
         if target != packs:
             link_or_copy(packs / MANIFEST, target / MANIFEST)
         return Removal(target, reader.fingerprint, reader.fingerprint, 0, 0, 0, 0)
@@ -114,7 +115,7 @@ def _remove(packs: Path, target: Path, lists: Lists, fill: str) -> Removal:
             **old,
             "version": VERSION,
             "files": files,
-            "document_files": described,
+            "document_files": told,
             "removed_tokens": old.get("removed_tokens", 0) + log.tokens.total(),
             "removals": [*old.get("removals", []), entry],
             "parent": reader.fingerprint,
@@ -138,11 +139,28 @@ def _documents(reader: PackReader) -> list[dict[str, Any]]:
     """The entries of the set's `documents/` files; version 1 did not list them."""
     found: list[dict[str, Any]] = reader.manifest.get("document_files", [])
     if reader.version == 1:
-        paths = sorted((reader.folder / "documents").glob("*.parquet"))
+        paths = reader.document_files()
         found = [{"path": f"documents/{p.name}", "bytes": p.stat().st_size, "blake2b": file_digest(p)} for p in paths]
     if not found:
         raise ConfigError(f"{reader.folder} has no documents/*.parquet to look URLs and ids up in; run pack again")
     return found
+
+
+def _told(
+    packs: Path, target: Path, described: list[dict[str, Any]], wanted: dict[str, Wanted], generation: int
+) -> list[dict[str, Any]]:
+    """The entries of the new set's `documents/` files, in which the documents have no title or other text left."""
+    documents, entries = pa.array(sorted(wanted), pa.string()), []
+    for entry in described:
+        name = f"{entry['path'].removesuffix('.parquet').split('-r')[0]}-r{generation}.parquet"
+        if without_text(packs / entry["path"], target / name, documents):
+            path = target / name
+            entries.append({"path": name, "bytes": path.stat().st_size, "blake2b": file_digest(path)})
+            continue
+        if target != packs:
+            link_or_copy(packs / entry["path"], target / entry["path"])
+        entries.append(entry)
+    return entries
 
 
 def _files(
@@ -207,8 +225,13 @@ def _log(target: Path, generation: int, wanted: dict[str, Wanted], log: Removed,
 
 
 def _clear(reader: PackReader) -> None:
-    """Delete pack files that the manifest doesn't name: of the set before, or of a removal that was killed."""
-    named = {entry["path"] for entry in reader.manifest["files"]}
-    for path in sorted((reader.folder / "packs").iterdir()):
-        if f"packs/{path.name}" not in named and path.suffix in (".arrow", ".tmp"):
-            path.unlink()
+    """Delete files that the manifest doesn't name: of the set before, or of a removal that was killed."""
+    named = {*(entry["path"] for entry in reader.manifest["files"]), *(_name(p) for p in reader.document_files())}
+    for folder in ("packs", "documents"):
+        for path in sorted((reader.folder / folder).iterdir()):
+            if _name(path) not in named and path.suffix in (".arrow", ".parquet", ".tmp"):
+                path.unlink()
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"

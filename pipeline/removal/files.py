@@ -11,12 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from ..packcheck import piece_lengths
 from ..packing.write import id_places
 from ..packreader import Block, PackReader
 from ..packs import pack_schema
-from ..store import atomic_path, file_digest
+from ..store import PARQUET_OPTIONS, atomic_path, file_digest
+
+TELLING = ("id", "url", "source", "domain", "lang", "lang_hint", "published")
+"""Text in `documents/` that stays of a removed document: which one it was. Titles and keys of JSON lines go."""
 
 
 @dataclass
@@ -32,6 +36,43 @@ def hits(block: Block, documents: pa.Array) -> npt.NDArray[np.bool_]:
     """Which pieces of a block belong to `documents` and are not removed yet."""
     found = np.asarray(pc.is_in(block.doc_ids, value_set=documents).to_numpy(zero_copy_only=False))
     return found if block.removed is None else found & ~block.removed
+
+
+def without_text(path: Path, target: Path, documents: pa.Array) -> bool:
+    """Write a documents table without what it says of `documents` in words; False, and no file, if that is nothing.
+
+    Addresses, WARC records and numbers stay, so that a position can still be traced.
+    """
+    file = pq.ParquetFile(path)
+    schema = file.schema_arrow
+    words = _words(schema)
+    if not words or not any(_speaks(batch, documents).any() for batch in file.iter_batches(columns=["id", *words])):
+        return False
+    with atomic_path(target) as temporary, pq.ParquetWriter(temporary, schema, **PARQUET_OPTIONS) as writer:
+        for batch in file.iter_batches():
+            silent = pa.array(~_speaks(batch, documents))
+            columns = [
+                pc.if_else(silent, batch.column(one.name), pa.scalar(None, one.type))
+                if one.name in words
+                else batch.column(one.name)
+                for one in schema
+            ]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+    return True
+
+
+def _words(schema: pa.Schema) -> list[str]:
+    """The columns of text beside `TELLING`."""
+    texts = [one.name for one in schema if pa.types.is_string(one.type) or pa.types.is_large_string(one.type)]
+    return [name for name in texts if name not in TELLING]
+
+
+def _speaks(batch: pa.RecordBatch, documents: pa.Array) -> npt.NDArray[np.bool_]:
+    """Which rows of a documents table are of `documents` and hold words beside `TELLING`."""
+    wanted = pc.is_in(batch.column("id"), value_set=documents.cast(batch.column("id").type))
+    said = [batch.column(name).is_valid() for name in _words(batch.schema)]
+    held = np.logical_or.reduce([one.to_numpy(zero_copy_only=False) for one in said])
+    return np.asarray(wanted.to_numpy(zero_copy_only=False)) & held
 
 
 def rewrite(

@@ -64,10 +64,10 @@ def read_lists(urls: list[Path], domains: list[Path], ids: list[Path]) -> Lists:
 def _lines(paths: list[Path]) -> Iterator[tuple[Path, int, str]]:
     for path in paths:
         try:
-            content = path.read_text(encoding="utf-8")
+            content = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"list {path} can't be read: {error}") from error
-        for number, line in enumerate(content.splitlines(), 1):
+        for number, line in enumerate(content.split("\n"), 1):
             if line.strip() and not line.strip().startswith("#"):
                 yield path, number, line.strip()
 
