@@ -82,12 +82,14 @@ def list_files(inputs: Sequence[str]) -> list[tuple[str, str, int]]:
             fs, root = fsspec.core.url_to_fs(pattern)
         except (ImportError, ValueError) as error:
             raise ConfigError(f"input '{pattern}': {error}") from error
-        if any(c in root for c in "*?["):
-            paths = sorted(p for p in fs.glob(root) if not fs.isdir(p))
-            base = os.path.dirname(root.split("*")[0].split("?")[0].split("[")[0] + "x")
-        elif fs.isdir(root):
+        if fs.isdir(root):  # before globs: a name may hold their marks
             paths = sorted(p for p in fs.find(root) if p.endswith(ENDINGS) and "/." not in p[len(root) :])
             base = root
+        elif fs.isfile(root):
+            paths, base = [root], os.path.dirname(root)
+        elif any(c in root for c in "*?["):
+            paths = sorted(p for p in fs.glob(root) if not fs.isdir(p))
+            base = os.path.dirname(root.split("*")[0].split("?")[0].split("[")[0] + "x")
         elif fs.exists(root):
             paths, base = [root], os.path.dirname(root)
         else:

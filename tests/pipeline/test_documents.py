@@ -25,6 +25,15 @@ def lines(rows):
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
+def test_names_with_the_marks_of_globs_are_files(tmp_path: Path) -> None:
+    folder = tmp_path / "my [1] dir"
+    folder.mkdir()
+    for name in ("a[2].jsonl", "what?.jsonl"):
+        (folder / name).write_text('{"text": "x"}\n')
+    assert [name for _, name, _ in list_files([str(folder)])] == ["a[2].jsonl", "what?.jsonl"]
+    assert [name for _, name, _ in list_files([str(folder / "a[2].jsonl")])] == ["a[2].jsonl"]
+
+
 def test_jsonl_round_trip_and_skips(tmp_path, ending):
     data = lines(GOOD) + b"\n" + b"\n".join(BAD) + b"\n" + b'{"text": "lone \\ud800 surrogate"}'
     packed = {".jsonl": bytes, ".jsonl.gz": gzip.compress, ".jsonl.zst": zstandard.ZstdCompressor().compress}[ending](
