@@ -225,8 +225,10 @@ def _pack(args: argparse.Namespace) -> int:
     from .steps import registered_steps
 
     _check_pack_output(args.output)
-    options = given_options(args, registered_steps()["pack"])
-    result = mini_run(args, documents_source(args), [{"tokenize": {"tokenizer": args.tokenizer}}, {"pack": options}])
+    steps = registered_steps()
+    tokenize = {**given_options(args, steps["tokenize"]), "tokenizer": args.tokenizer}
+    packing = given_options(args, steps["pack"])
+    result = mini_run(args, documents_source(args), [{"tokenize": tokenize}, {"pack": packing}])
     if args.output.exists():
         shutil.rmtree(args.output)
     numbers = summary(result)

@@ -26,7 +26,7 @@ def option_classes(argv: Sequence[str]) -> list[type]:
     if command in ("dedup index build", "dedup index add", "dedup plan"):
         return _dedup_options(command)
     if command == "mix run":
-        return _mix_options()
+        return _options_of({"mix": ("mixture",), "pack": ("order", "seed", "drawn")})
     if command == "mix search":
         from mixtures.search.search import SearchOptions
 
@@ -49,18 +49,19 @@ def option_classes(argv: Sequence[str]) -> list[type]:
         return [steps[SELECT[command]], DocumentsSource]
     if command == "pretrain":
         return [steps["pretrain"]]
+    if command == "pack":
+        return [*_options_of({"pack": ("drawn",), "tokenize": ("tokenizer",)}), DocumentsSource]
     return [steps[command.replace("-", "_")], DocumentsSource]
 
 
-def _mix_options() -> list[type]:
-    """The options of the steps `mix` and `pack` that a mixture leaves open."""
+def _options_of(steps: dict[str, tuple[str, ...]]) -> list[type]:
+    """The options of some steps, without those that the command says itself."""
     import dataclasses
 
     from .steps import registered_steps
 
-    left = {"mix": ("mixture",), "pack": ("order", "seed", "drawn")}
     out = []
-    for name, without in left.items():
+    for name, without in steps.items():
         cls = registered_steps()[name]
         fields = [
             (f.name, f.type, dataclasses.field(default=f.default, metadata=f.metadata))

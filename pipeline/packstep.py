@@ -6,7 +6,7 @@ Its folder holds `packset/`, a self-contained pack set (`packs`), or, for severa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -236,7 +236,7 @@ class Pack(Step):
         ]  # fmt: skip
         tasks = [Task(f"draw-{i:05d}", payload) for i, payload in enumerate(payloads)]
         made = context.map(_draw, tasks, unit="documents", label=f"{context.step}: order")
-        return default_draws(
+        draws = default_draws(
             context.folder.path,
             shards,
             made,
@@ -244,6 +244,7 @@ class Pack(Step):
             eos=manifest["eos"],
             document_files=[str(tokens.path / "documents" / f"{Path(file).stem}.parquet") for file in tokens.files],
         )
+        return replace(draws, recipe={"tokenize": {key: manifest[key] for key in ("eos", "allow_tokens")}})
 
     def _statistics(self, draws: DrawSet, results: list[dict[str, Any]]) -> dict[str, Any]:
         """Truncation and utilisation of the method and of concatenation to the shortest length."""

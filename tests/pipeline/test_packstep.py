@@ -93,6 +93,30 @@ def test_packs_of_a_killed_command_are_those_of_an_undisturbed_one(
             find_packs(tmp_path / "one")
 
 
+def test_pack_takes_the_options_of_tokenize(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = byte_tokenizer(tmp_path / "t.json").tokenizer
+    made.add_tokens(["<think>"])
+    made.save(str(tmp_path / "t.json"))
+    (tmp_path / "a.jsonl").write_text('{"text": "<think>x"}\n')
+
+    def pack(*how: str) -> list[int]:
+        words = ["pack", str(tmp_path / "a.jsonl"), "-o", str(tmp_path / "p"), "--tokenizer", str(tmp_path / "t.json")]
+        assert main([*words, "--quiet", "--sequence-length", "16", *how]) == 0
+        (row,) = open_packs(find_packs(tmp_path / "p"))
+        return [int(i) for i in row.input_ids[: row.length]]
+
+    plain = pack("--engine", "reference", "--verify-share", "1")
+    assert len(plain) == len("<think>x") + 1 and 257 not in plain
+    assert pack("--engine", "fast") == plain
+    allowed = pack("--allow-tokens", "<think>")
+    assert allowed[0] == 257 and len(allowed) == 3
+    recipe = open_packs(find_packs(tmp_path / "p")).manifest["recipe"]
+    assert recipe["tokenize"] == {"eos": "", "allow_tokens": ["<think>"]}
+    words = ["pack", str(tmp_path / "a.jsonl"), "-o", str(tmp_path / "p"), "--tokenizer", str(tmp_path / "t.json")]
+    assert main([*words, "--engine", "quick"]) == 2
+    assert "'quick'" in capsys.readouterr().err
+
+
 def test_what_a_mixture_drew_is_packed_phase_by_phase(tmp_path: Path) -> None:
     """Some documents twice, some never; the second phase's sequences come last, and the loader keeps them there."""
     tokenizer = byte_tokenizer(tmp_path / "t.json")
