@@ -64,6 +64,7 @@ docs: setup  ## The pages in docs/ that are made from the code
 	mkdir -p docs
 	$(BIN)/gristmill filters --markdown > docs/filters.md
 	$(BIN)/python -m dedup.plan_table docs/dedup.md
+	$(BIN)/gristmill decontam benchmarks --markdown > docs/benchmarks.md
 
 train-models: setup  ## The bundled quality, toxicity, web-spam and character models anew, from DATA (default ../shared/data)
 	$(BIN)/python -m filters.classifier.bundle.quality --data $(or $(DATA),../shared/data)

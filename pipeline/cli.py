@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cli_classifier, cli_cutoffs, cli_dedup, cli_extract, cli_inspect
+from . import cli_classifier, cli_cutoffs, cli_decontam, cli_dedup, cli_extract, cli_inspect
 from .cli_stages import (
     STAGE_HELP,
     check_output,
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     filter_.set_defaults(function=_filter)
 
     cli_dedup.add_commands(sub)
+    cli_decontam.add_commands(sub)
 
     train = sub.add_parser("train-tokenizer", help="documents -> a byte-level BPE tokenizer.json")
     io_options(train, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)

@@ -1,0 +1,286 @@
+"""Kernels that find where texts and items share tokens in a row, and how much of an item a passage of text holds.
+
+All parts of all items lie in one row of tokens; a *place* is a position in it (place 0 is none). A *gram* is the
+number of a distinct n-gram of items; `part_gram[q]` is the one that begins at place q, -2 where none does. `grams[k]`
+is the one that begins at token k of the text, -1 where none does. A *run* is a maximal row of equal tokens.
+"""
+
+# mypy: disable-error-code="no-untyped-def,assignment"
+from __future__ import annotations
+
+import numpy as np
+
+from dedup.kernels.shingling import BASE
+from pipeline.kernels import kernel_part, plain_kernel
+
+MIX = np.uint64(0xD6E8FEB86659FD93)
+S32, S29, S24, S50, S57 = (np.uint64(i) for i in (32, 29, 24, 50, 57))
+COMMON, ALONE = 1, 2
+"""Flags of a gram: no seed of a run; one alone is worth a look, as a short part has few."""
+SIX, ONE, LOW32 = np.uint64(63), np.uint64(1), np.uint64(0xFFFFFFFF)
+
+
+@kernel_part
+def spread(h):
+    """Mix the bits of a polynomial."""
+    h = (h ^ (h >> S32)) * MIX
+    return h ^ (h >> S29)
+
+
+@kernel_part
+def passes(bloom, mask, m):
+    """Whether hash m may be in the filter: two bits of one word."""
+    word = bloom[m >> S24 & mask]
+    return word >> (m >> S50 & SIX) & word >> (m >> S57 & SIX) & ONE
+
+
+@kernel_part
+def found(slots, mask, m):
+    """The number that hash m has in the table; -1 for none. A slot: the hash's upper half, and the number and 1."""
+    at = m & mask
+    high = m >> S32
+    while True:
+        slot = slots[at]
+        if slot == 0:
+            return np.int64(-1)
+        if slot >> S32 == high:
+            return np.int64(slot & LOW32) - 1
+        at = (at + ONE) & mask
+
+
+@plain_kernel
+def hash_grams(tokens, offsets, n, power, out):
+    """out[k]: the hash of the n tokens from k on, as the scan has it; 0 where a part ends before."""
+    for d in range(len(offsets) - 1):
+        a = offsets[d]
+        b = offsets[d + 1]
+        h = np.uint64(0)
+        for k in range(a, b):
+            h = h * BASE + tokens[k]
+            if k >= a + n:
+                h -= tokens[k - n] * power
+            if k >= a + n - 1:
+                out[k - n + 1] = spread(h)
+
+
+@kernel_part
+def hash_of(tokens, a, b):
+    """The hash of the tokens a to b and of their number: of a part that is shorter than an n-gram."""
+    h = np.uint64(b - a)
+    for k in range(a, b):
+        h = h * BASE + tokens[k]
+    return spread(h)
+
+
+@plain_kernel
+def hash_short(tokens, offsets, parts, first, firsts, whole):
+    """Of each part number parts[i]: the hash of its `first` first tokens, as `roll` has it, and `hash_of` all."""
+    for i in range(len(parts)):
+        a = offsets[parts[i]]
+        h = np.uint64(0)
+        for k in range(a, a + first):
+            h = h * BASE + tokens[k]
+        firsts[i] = spread(h)
+        whole[i] = hash_of(tokens, a, offsets[parts[i] + 1])
+
+
+@plain_kernel
+def fill_table(hashes, slots, slot_mask, bloom, bloom_mask):
+    """Put hash number i into the table and the filter, for all i."""
+    for i in range(len(hashes)):
+        m = hashes[i] + np.uint64(0)
+        at = m & slot_mask
+        while slots[at] != 0:
+            at = (at + ONE) & slot_mask
+        slots[at] = m >> S32 << S32 | np.uint64(i + 1)
+        bloom[m >> S24 & bloom_mask] |= ONE << (m >> S50 & SIX) | ONE << (m >> S57 & SIX)
+
+
+@kernel_part
+def roll(tokens, a, b, n, power, mixed):
+    """mixed[k]: the hash of the n tokens from k on, for a <= k <= b - n."""
+    h = np.uint64(0)
+    for k in range(a, a + n - 1):
+        h = h * BASE + tokens[k]
+    for k in range(a + n - 1, b):
+        h = h * BASE + tokens[k]
+        mixed[k - n + 1] = spread(h)
+        h -= tokens[k - n + 1] * power
+
+
+@kernel_part
+def sift(mixed, a, b, bloom, mask, maybe):
+    """Write the positions from a to b whose hashes pass the filter; returns how many.
+
+    Nothing here waits for a word of the filter, so that many are fetched from memory at once.
+    """
+    i = np.int64(0)
+    for k in range(a, b):
+        maybe[i] = k
+        i += np.int64(passes(bloom, mask, mixed[k]))
+    return i
+
+
+@plain_kernel
+def find_grams(tokens, offsets, n, power, slots, slot_mask, bloom, bloom_mask, mixed, maybe, grams, counts):
+    """grams[k]: the gram at token k, -1 for none; counts[d]: how many tokens of text d begin one.
+
+    `power` is BASE ** (n - 1); `mixed` and `maybe` have room for all tokens.
+    """
+    for d in range(len(offsets) - 1):
+        a = offsets[d]
+        b = offsets[d + 1]
+        for k in range(a, b):
+            grams[k] = -1
+        hits = 0
+        if b - a >= n:
+            roll(tokens, a, b, n, power, mixed)
+            many = sift(mixed, a, b - n + 1, bloom, bloom_mask, maybe)
+            for i in range(many):
+                gram = found(slots, slot_mask, mixed[maybe[i]])
+                if gram >= 0:
+                    grams[maybe[i]] = gram
+                    hits += 1
+        counts[d] = hits
+
+
+@plain_kernel
+def find_short(
+    tokens, offsets, shortest, n, power, slots, slot_mask, bloom, bloom_mask, mixed, maybe, at, found_at, room
+):  # fmt: skip
+    """Short parts in texts: at[i] the first token, found_at[i] the table's number * n and the length.
+
+    The filter knows the parts' first `shortest` tokens; `power` is BASE ** (shortest - 1). Returns how many there
+    are, -1 where `room` is not enough.
+    """
+    i = 0
+    for d in range(len(offsets) - 1):
+        a = offsets[d]
+        b = offsets[d + 1]
+        if b - a < shortest:
+            continue
+        roll(tokens, a, b, shortest, power, mixed)
+        many = sift(mixed, a, b - shortest + 1, bloom, bloom_mask, maybe)
+        for j in range(many):
+            k = maybe[j]
+            for size in range(shortest, n if k + n - 1 <= b else b - k + 1):
+                number = found(slots, slot_mask, hash_of(tokens, k, k + size))
+                if number >= 0:
+                    if i == room:
+                        return -1
+                    at[i] = k
+                    found_at[i] = number * n + size
+                    i += 1
+    return i
+
+
+@kernel_part
+def run_start(grams, part_gram, flags, d, q, a):
+    """Where the run through (d, q) begins; -1 where an earlier gram of it, that is not common, found it already."""
+    d -= 1
+    q -= 1
+    while d >= a and grams[d] == part_gram[q]:
+        if not flags[grams[d]] & COMMON:
+            return np.int64(-1)
+        d -= 1
+        q -= 1
+    return np.int64(d + 1)
+
+
+@kernel_part
+def run_end(grams, part_gram, d, q, b):
+    """The token behind the last whose gram goes on from (d, q)."""
+    while d < b and grams[d] == part_gram[q]:
+        d += 1
+        q += 1
+    return d
+
+
+@kernel_part
+def count_runs(grams, a, b, posted, postings, part_gram, part_of, flags, strict, tally, touched):
+    """Runs of the tokens a to b of one text, by part; returns how many parts were touched, which `touched` lists.
+
+    tally[4 * p]: grams of part p's runs, then those of the longest, then how many runs. A run of common grams alone
+    counts not; where `strict`, nor does a run of one gram that is not ALONE.
+    """
+    t = 0
+    for d in range(a, b):
+        g = grams[d]
+        if g < 0:
+            continue
+        weak = strict and not flags[g] & ALONE
+        if weak and (d == a or grams[d - 1] < 0) and (d + 1 == b or grams[d + 1] < 0):
+            continue
+        if flags[g] & COMMON:
+            continue
+        for j in range(posted[g], posted[g + 1]):
+            q = np.int64(postings[j])
+            start = run_start(grams, part_gram, flags, d, q, a)
+            if start < 0:
+                continue
+            length = run_end(grams, part_gram, d, q, b) - start
+            if weak and length == 1:
+                continue
+            p = part_of[q]
+            at = p * 4
+            if tally[at + 2] == 0:
+                touched[t] = p
+                t += 1
+            tally[at] += length
+            if length > tally[at + 1]:
+                tally[at + 1] = length
+            tally[at + 2] += 1
+    return t
+
+
+@kernel_part
+def take_runs(grams, a, b, posted, postings, part_gram, part_of, flags, cursor, n, run_text, run_place, run_length):
+    """Write the runs of the parts whose cursor is not negative, each part's from its cursor on; lengths in tokens."""
+    for d in range(a, b):
+        g = grams[d]
+        if g < 0 or flags[g] & COMMON:
+            continue
+        for j in range(posted[g], posted[g + 1]):
+            q = np.int64(postings[j])
+            k = cursor[part_of[q]]
+            if k < 0:
+                continue
+            start = run_start(grams, part_gram, flags, d, q, a)
+            if start < 0:
+                continue
+            run_text[k] = start
+            run_place[k] = q - (d - start)
+            run_length[k] = run_end(grams, part_gram, d, q, b) - start + n - 1
+            cursor[part_of[q]] = k + 1
+
+
+@plain_kernel
+def count_grams(grams, offsets, document, last, seen):
+    """Add 1 to seen[g] for each text that has gram g; `last` is the last text that had it, texts count on."""
+    for d in range(len(offsets) - 1):
+        for k in range(offsets[d], offsets[d + 1]):
+            g = grams[k]
+            if g >= 0 and last[g] != document + d:
+                last[g] = document + d
+                seen[g] += 1
+
+
+@plain_kernel
+def count_places(grams, offsets, document, row, posted, postings, part_gram, last, seen):
+    """As `count_grams`, for places at which `row` grams on end begin that a text has on end."""
+    for d in range(len(offsets) - 1):
+        b = offsets[d + 1]
+        inside = 0
+        for k in range(offsets[d], b):
+            inside = inside + 1 if grams[k] >= 0 else 0
+            if inside < row:
+                continue
+            e = k - row + 1
+            for j in range(posted[grams[e]], posted[grams[e] + 1]):
+                q = np.int64(postings[j])
+                i = 0
+                while i < row and grams[e + i] == part_gram[q + i]:
+                    i += 1
+                if i == row and last[q] != document + d:
+                    last[q] = document + d
+                    seen[q] += 1
