@@ -10,9 +10,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.errors import ConfigError, nearest
 
 from ..evidence import Evidence, Hits
+from ..index import Index
 
 
 @runtime_checkable
@@ -29,6 +33,9 @@ class Method(Protocol):
 
     def decide(self, evidence: Evidence) -> Hits:
         """The dirty and suspect items of a chunk of texts."""
+
+    def able(self, index: Index) -> NDArray[np.bool_]:
+        """[I] which items its own rule does not leave out: those that are long enough for its n-grams."""
 
 
 def all_methods() -> dict[str, type[Any]]:

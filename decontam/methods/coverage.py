@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evidence import CLEAN, DIRTY, SUSPECT, Evidence, Hits
-from ..index import ANSWER, CHOICES, PARTS, PASSAGE, QUESTION
-from .parts import near
+from ..index import ANSWER, CHOICES, PARTS, PASSAGE, QUESTION, SHORTEST, Index
+from .parts import long_enough, near
 
 
 class _Found(NamedTuple):
@@ -87,6 +87,10 @@ class Coverage:
             found.start, found.end, found.matched,
         )  # fmt: skip
         return hits.where(verdict > CLEAN)
+
+    def able(self, index: Index) -> NDArray[np.bool_]:
+        """[I] items with a question of at least SHORTEST tokens."""
+        return long_enough(index, (QUESTION,), SHORTEST)
 
     def _questions(self, evidence: Evidence) -> _Found:
         """Questions that alignments cover enough of, and those too short for one that stand whole."""

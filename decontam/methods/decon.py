@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..evidence import DIRTY, Evidence, Hits
 from ..index import ANSWER, PASSAGE, QUESTION, Index, N
+from .parts import long_enough, near
 
 WEIGHTS = {
     (True, True): (0.7, 0.2, 0.1),
@@ -79,6 +80,12 @@ class Decon:
                     rows.append((document, item, QUESTION, DIRTY, score, start, end, matched))
         return Hits.of(rows)
 
+    def able(self, index: Index) -> NDArray[np.bool_]:
+        """[I] items of at least `min_tokens` tokens with a question of at least one n-gram."""
+        kinds = np.isin(index.part_kind, (QUESTION, ANSWER, PASSAGE))
+        tokens = np.bincount(index.part_item, weights=index.part_lengths * kinds, minlength=len(index))
+        return long_enough(index, (QUESTION,), N) & (tokens >= self.min_tokens)
+
     def needed(self, tokens: int) -> float:
         """The score that an item of so many tokens has to reach."""
         share = (tokens - self.perfect_until) / (self.full_from - self.perfect_until)
@@ -135,8 +142,6 @@ class Decon:
         ]
 
     def _answer(self, evidence: Evidence, document: int, start: int, end: int, part: int) -> float:
-        from .parts import near
-
         length = int(evidence.index.part_lengths[part])
         window = self.short_window if length <= self.short_answer else max(self.long_window, 2 * length)
         where = (np.array([i]) for i in (document, start, end, part, window))

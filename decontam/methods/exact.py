@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..evidence import DIRTY, SUSPECT, Evidence, Hits
-from ..index import ANSWER, QUESTION
-from .parts import near
+from ..index import ANSWER, QUESTION, SHORTEST, Index
+from .parts import long_enough, near
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,3 +48,7 @@ class Exact:
         ones = np.ones(len(part))
         kind = index.part_kind[part]
         return Hits(document, item, kind, verdict, ones, start, start + length, length.astype(np.int32))
+
+    def able(self, index: Index) -> NDArray[np.bool_]:
+        """[I] items with a question of at least SHORTEST tokens."""
+        return long_enough(index, (QUESTION,), SHORTEST)

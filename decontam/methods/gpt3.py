@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..evidence import DIRTY, Evidence, Hits
-from .parts import kinds_of
+from ..index import Index
+from .parts import kinds_of, long_enough
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,10 @@ class Gpt3:
                     )
                 )  # fmt: skip
         return Hits.of(rows)
+
+    def able(self, index: Index) -> NDArray[np.bool_]:
+        """[I] items with a part of at least `n` tokens."""
+        return long_enough(index, kinds_of(self.parts), self.n)
 
 
 def fragments(

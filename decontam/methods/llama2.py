@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..evidence import CLEAN, DIRTY, SUSPECT, Evidence, Hits
-from .parts import kinds_of
+from ..index import Index
+from .parts import kinds_of, long_enough
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,3 +46,7 @@ class Llama2:
         share = tokens / index.part_lengths[part]
         verdict = np.where(share >= self.dirty, DIRTY, np.where(share >= self.suspect, SUSPECT, CLEAN))
         return evidence.hits(pairs, verdict, share, tokens)
+
+    def able(self, index: Index) -> NDArray[np.bool_]:
+        """[I] items with a part of more than `exact` tokens."""
+        return long_enough(index, kinds_of(self.parts), self.exact + 1)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..evidence import DIRTY, Evidence, Hits
-from .parts import kinds_of
+from ..index import Index
+from .parts import items_of, kinds_of
 
 FEED = 10
 
@@ -46,6 +48,16 @@ class Paragraph:
                     found = evidence.pair_document[pair], evidence.pair_item[pair], evidence.pair_kind[pair]
                     rows.append((*found, DIRTY, 1.0, first, last, high - low))
         return Hits.of(rows)
+
+    def able(self, index: Index) -> NDArray[np.bool_]:
+        """[I] items with a line of at least `least` tokens."""
+        cuts = index.breaks.copy()
+        cuts[index.part_offsets[:-1]] = True
+        starts = np.flatnonzero(cuts)
+        long = np.diff(np.append(starts, len(cuts))) >= self.least
+        parts = np.zeros(len(index.part_kind), bool)
+        parts[index.part_of[starts[long]]] = True
+        return items_of(index, parts & np.isin(index.part_kind, kinds_of(self.parts)))
 
     @staticmethod
     def _whole(evidence: Evidence, document: int, first: int, last: int) -> bool:

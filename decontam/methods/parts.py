@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError
 
 from ..evidence import Evidence
-from ..index import PARTS
+from ..index import PARTS, Index
 
 ANSWER_TOKENS = 64
 """Of a longer answer or choice the first tokens are looked for."""
@@ -22,6 +22,18 @@ def kinds_of(parts: tuple[str, ...]) -> tuple[int, ...]:
         if name not in PARTS:
             raise ConfigError(f"parts has {name!r}; there are {', '.join(PARTS)}")
     return tuple(PARTS.index(name) for name in parts)
+
+
+def long_enough(index: Index, kinds: tuple[int, ...], least: int) -> NDArray[np.bool_]:
+    """[I] which items have a part of these kinds of at least `least` tokens."""
+    return items_of(index, np.isin(index.part_kind, kinds) & (index.part_lengths >= least))
+
+
+def items_of(index: Index, parts: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[I] which items have one of these parts."""
+    found = np.zeros(len(index), bool)
+    found[index.part_item[parts]] = True
+    return found
 
 
 class Near(NamedTuple):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..evidence import CLEAN, DIRTY, Evidence, Hits
+from ..index import Index
 from .parts import kinds_of
 
 
@@ -41,3 +43,11 @@ class Tulu3:
         order = np.lexsort([-tokens, group])  # the field that shares most tells where
         best = order[np.searchsorted(group[order], np.arange(len(first)))]
         return evidence.hits(pairs[best], np.where(score > self.above, DIRTY, CLEAN), score, matched)
+
+    def able(self, index: Index) -> NDArray[np.bool_]:
+        """[I] items of which so many fields have `n` tokens that the mean of their shares can be above the limit."""
+        kinds = kinds_of(self.parts)
+        long = np.isin(index.part_kind, kinds) & (index.part_lengths >= self.n)
+        most = np.bincount(index.part_item, weights=long, minlength=len(index))
+        made: NDArray[np.bool_] = most / np.maximum(index.part_counts(kinds), 1) > self.above
+        return made

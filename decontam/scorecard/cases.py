@@ -22,7 +22,7 @@ from .negatives import NEAR_RUN, NEGATIVES
 from .placement import place
 from .pool import Item, Pool, Screen, read_table
 from .quotations import QUOTATIONS
-from .split import HALVES, evaluated_split, half_of_benchmark, half_of_host
+from .split import CHOICES, WHOLE, evaluated_split, half_of_benchmark, half_of_host
 from .topics import matches
 
 FORMS: dict[str, Form] = {form.name: form for form in (*PLANTS, *NEGATIVES)}
@@ -103,14 +103,15 @@ class Workshop:
 
     def __init__(self, bench: Bench, hosts: pa.Table, half: str, *, seed: int = 0, quotations: Sequence[str] = ()):
         """`quotations` are added to the built-in ones. `quoting_hosts`: pages left out, for they quote an item.
+        The half WHOLE is all benchmarks and hosts.
 
         Raises ConfigError for an unknown half, or where the half has no benchmark or no host; SchemaError for a missing
         column."""
-        if half not in HALVES:
-            raise ConfigError(f"scorecard: half is {half!r}, not one of {', '.join(HALVES)}{nearest(half, HALVES)}")
+        if half not in CHOICES:
+            raise ConfigError(f"scorecard: half is {half!r}, not one of {', '.join(CHOICES)}{nearest(half, CHOICES)}")
         self.half, self.seed, self.bench = half, seed, bench
-        self.evaluated = [item for item in bench.evaluated if half_of_benchmark(item.benchmark) == half]
-        self.held_out = [item for item in bench.held_out if half_of_benchmark(item.benchmark) == half]
+        self.evaluated = [item for item in bench.evaluated if half in (WHOLE, half_of_benchmark(item.benchmark))]
+        self.held_out = [item for item in bench.held_out if half in (WHOLE, half_of_benchmark(item.benchmark))]
         if not self.evaluated:
             raise ConfigError(f"scorecard: no benchmark falls to the {half} half; give more benchmarks")
         read = _read_hosts(hosts, half)
@@ -227,7 +228,7 @@ def _read_hosts(hosts: pa.Table, half: str) -> list[Host]:
     found = []
     for row in hosts.select(["id", "text", "url"]).to_pylist():
         name, text = str(row["id"]), row["text"] or ""
-        if half_of_host(row["url"] or "", name) == half:
+        if half in (WHOLE, half_of_host(row["url"] or "", name)):
             size = len(text.split())
             if HOST_WORDS[0] <= size <= LONG_HOST_WORDS:
                 found.append(Host(name, text, size))

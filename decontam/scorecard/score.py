@@ -71,11 +71,16 @@ def judge(cases: Sequence[Case], method: Method, batch: int = 500) -> list[Verdi
 
 
 def verdict_on(case: Case, verdict: Verdict) -> str:
-    """One word for a case: the gravest verdict on any item; of a negative, on any item that it does not truly hold."""
+    """One word for a case: the gravest verdict on an item that a plant carries; of a negative, on one that it doesn't.
+
+    Where a method names items, the wrong one found in a plant is no find."""
     if isinstance(verdict, str):
         return verdict
-    carried = () if FORMS[case.form].contaminated else case.carries
-    ranks = [VERDICTS.index(word) for item, word in verdict.items() if item not in carried]
+    return _gravest(case, verdict, FORMS[case.form].contaminated)
+
+
+def _gravest(case: Case, verdict: Mapping[str, str], carried: bool) -> str:
+    ranks = [VERDICTS.index(word) for item, word in verdict.items() if (item in case.carries) == carried]
     return VERDICTS[max(ranks, default=0)]
 
 
@@ -83,8 +88,8 @@ def verdict_on(case: Case, verdict: Verdict) -> str:
 class FormScore:
     """Counts of one form. `flagged`: cases at the scorecard's level or above, `rate` their share with its 95 %
     interval (`low`, `high`): the recall of plants, the false positive rate of negatives. `as_expected`: plants with at
-    least, negatives with at most the form's expected verdict. `named`: plants of which the method named the very item
-    at the level or above (0 for methods that name none). `precision`, `f1`: None for negatives."""
+    least, negatives with at most the expected verdict. `others`: plants in which the method named, at the level or
+    above, an item that is not there (0 for methods that name none). `precision`, `f1`: None for negatives."""
 
     form: str
     contaminated: bool
@@ -98,7 +103,7 @@ class FormScore:
     low: float
     high: float
     as_expected: int
-    named: int
+    others: int
     precision: float | None = None
     f1: float | None = None
 
@@ -129,17 +134,17 @@ class Scorecard:
 def _count(form: str, judged: Iterable[tuple[Case, Verdict]], level: str) -> FormScore:
     kind = FORMS[form]
     least, expected = VERDICTS.index(level), VERDICTS.index(kind.expected)
-    ranks, named = [], 0
+    ranks, others = [], 0
     for case, verdict in judged:
         ranks.append(VERDICTS.index(verdict_on(case, verdict)))
         if kind.contaminated and not isinstance(verdict, str):
-            named += any(VERDICTS.index(verdict.get(item, VERDICTS[0])) >= least for item in case.carries)
+            others += VERDICTS.index(_gravest(case, verdict, False)) >= least
     flagged = sum(rank >= least for rank in ranks)
     low, high = wilson(flagged, len(ranks))
     right = sum(rank >= expected if kind.contaminated else rank <= expected for rank in ranks)
     counts = [ranks.count(rank) for rank in range(len(VERDICTS))]
     return FormScore(form, kind.contaminated, kind.expected, len(ranks), counts[2], counts[1], counts[0],
-                     flagged, flagged / len(ranks), low, high, right, named)  # fmt: skip
+                     flagged, flagged / len(ranks), low, high, right, others)  # fmt: skip
 
 
 def _mean(forms: Sequence[FormScore]) -> tuple[float, tuple[float, float]] | None:

@@ -15,6 +15,9 @@ from urllib.parse import urlsplit
 from .draws import number_of
 
 HALVES = ("tuning", "reporting")
+WHOLE = "all"
+"""Both halves at once: for benchmarks on which nothing is tuned."""
+CHOICES = (*HALVES, WHOLE)
 SALT = 29
 """Part of the benchmarks' hash. Chosen before any method was run: the least number from 0 that parts the families of
 the bundled registry into 14 and 13, with programs, formulas, word problems, trivia, reading passages (two benchmarks),

@@ -85,15 +85,16 @@ def test_precision_does_not_hang_on_the_number_of_cases():
 def test_items_named():
     plant = _case("verbatim", 0, ("b/test/1",))
     other = _case("other_split", 0, ("b/train/7",))
-    assert verdict_on(plant, {"b/test/9": "dirty"}) == "dirty"
+    assert verdict_on(plant, {"b/test/9": "dirty"}) == "clean"
+    assert verdict_on(plant, {"b/test/9": "dirty", "b/test/1": "suspect"}) == "suspect"
     assert verdict_on(other, {"b/train/7": "dirty"}) == "clean"
     assert verdict_on(other, {"b/train/7": "dirty", "b/test/1": "suspect"}) == "suspect"
     assert verdict_on(plant, {}) == "clean"
     cases = [plant, plant, plant, other]
     verdicts = [{"b/test/1": "dirty"}, {"b/test/9": "dirty"}, {"b/test/1": "suspect"}, {"b/train/7": "dirty"}]
     card = scorecard(cases, verdicts)
-    assert (card.forms[0].flagged, card.forms[0].named) == (2, 1)
-    assert scorecard(cases, verdicts, level="suspect").forms[0].named == 2
+    assert (card.forms[0].flagged, card.forms[0].others) == (1, 1)
+    assert scorecard(cases, verdicts, level="suspect").forms[0].flagged == 2
     assert card.false_positive_rate == 0
 
 
