@@ -16,7 +16,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -58,11 +58,15 @@ class Skip:
 
 @dataclass
 class DocumentBatch:
-    """Some documents, the number of records they were read from, and the records that gave none."""
+    """Some documents, the number of records they were read from, and the records that gave none.
+
+    `places`: the line or row of each document in its file, from 0.
+    """
 
     table: pa.Table
     records: int
     skips: list[Skip]
+    places: list[int] = field(default_factory=list)
 
 
 def is_parquet(path: str) -> bool:
@@ -153,8 +157,9 @@ def read_documents(
                 kinds = dict.fromkeys(bad, "bad_utf8")
                 skips = [Skip(kinds.get(i, "no_text"), before + i) for i, ok in enumerate(valid.to_pylist()) if not ok]
                 table = complete(table, split.name, before)
+                places = [before + i for i, ok in enumerate(valid.to_pylist()) if ok]
                 before += batch.num_rows
-                yield DocumentBatch(table.filter(valid) if skips else table, batch.num_rows, skips)
+                yield DocumentBatch(table.filter(valid) if skips else table, batch.num_rows, skips, places)
         return
     schema = split_schema(split, text_field)
     with fsspec.open(split.path, "rb") as raw:
@@ -195,6 +200,7 @@ def _read_jsonl(
 
     rows: list[dict[str, Any]] = []
     skips: list[Skip] = []
+    places: list[int] = []
     records = 0
     lines = iter(open_jsonl(raw, split.path))
     number = -1
@@ -221,11 +227,12 @@ def _read_jsonl(
             skips.append(row)
         else:
             rows.append(row)
+            places.append(number)
         if len(rows) >= batch_rows:
-            yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips)
-            rows, skips, records = [], [], 0
+            yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips, places)
+            rows, skips, places, records = [], [], [], 0
     if records:
-        yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips)
+        yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips, places)
 
 
 def _fits(value: Any, kind: pa.DataType) -> bool:

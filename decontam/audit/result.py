@@ -72,7 +72,7 @@ MATCHES = pa.schema(
         ("after", pa.string()),  # context behind `end`; of a shortened match what follows `text`
         ("shortened", pa.bool_()),  # `text` is not all of the match
         ("overlap", pa.list_(SPAN)),  # characters of `text` whose tokens the item has too, in the same order
-        # characters of the item's parts, as they stand in ITEMS; `part`: question, answer, passage, choice 1, choice 2 …
+        # characters of the item's parts as they stand in ITEMS; `part`: question, answer, passage, choice 1, choice 2
         (
             "item_overlap",
             pa.list_(pa.struct([("part", pa.string()), ("start", pa.int32()), ("end", pa.int32())])),
