@@ -11,11 +11,15 @@ RECIPE ?= crawl-to-shards
 INPUT ?=
 CRAWL ?=
 WARCS ?= 1
+# Benchmarks that the corpus must not hold: files, folders, names (as in `gristmill decontam benchmarks --data`).
+BENCH ?=
 OUTPUT ?= runs/$(RECIPE)
 WORKERS ?=
 ARGS ?=
 
 STAMP := $(VENV)/.gristmill-setup
+comma := ,
+space := $(subst ,, )
 
 .PHONY: help setup crawl-to-shards sample train-models test test-fast lint format docs bench bench-% peers clean
 .DEFAULT_GOAL := help
@@ -37,9 +41,10 @@ ifeq ($(TORCH),yes)
 endif
 	@touch $@
 
-crawl-to-shards: setup  ## The main job. INPUT="files, folders, URLs", or CRAWL=CC-MAIN-YYYY-WW WARCS=2; the sample crawl by default
+crawl-to-shards: setup  ## The main job. INPUT="files, folders, URLs", or CRAWL=CC-MAIN-YYYY-WW WARCS=2; BENCH="files, folders"; the sample crawl by default
 	$(BIN)/gristmill run $(RECIPE) --output $(OUTPUT) \
 	  $(if $(INPUT)$(CRAWL),--input $(INPUT) $(CRAWL)) $(if $(CRAWL),--warcs $(WARCS)) \
+	  $(if $(BENCH),--set 'decontaminate.benchmarks=[$(subst $(space),$(comma),$(strip $(BENCH)))]') \
 	  $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 sample: setup  ## Build the sample crawl anew from its pages

@@ -130,7 +130,7 @@ SWITCHES = {
     for name in [
         "mojibake_repair", "mojibake", "placeholder", "refinedweb_lines", "c4_lines", "gopher_repetition",
         "gopher_quality", "c4_documents", "fineweb_quality", "exact_dedup", "minhash_dedup", "perplexity", "web_spam",
-        "hate", "nsfw", "mask_toxic", "quality", "pii",
+        "hate", "nsfw", "mask_toxic", "quality", "decontaminate", "pii",
     ]
 }  # fmt: skip
 """How each stage is switched off: (settings, steps left out)."""
