@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from . import cli_decontam_report
+
 _BENCHMARKS_HELP = """Lists the benchmarks that the registry knows. With --data it reads their files and counts
 the items of each split, the records that give none and why, and names the files that no entry fits."""
 
@@ -60,6 +62,7 @@ def add_commands(sub: Any) -> None:
     shape.add_argument("--json", action="store_true", help="print JSON")
     shape.add_argument("--markdown", action="store_true", help="print the documentation page (docs/benchmarks.md)")
     command.set_defaults(function=_benchmarks)
+    cli_decontam_report.add_command(commands)
 
 
 def _benchmarks(args: argparse.Namespace) -> int:

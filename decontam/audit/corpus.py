@@ -79,6 +79,7 @@ def open_corpus(
     from .packset import plan, tokenizer_of
 
     corpus = Corpus(list(inputs))
+    links.mkdir(parents=True, exist_ok=True)
     found = [(path, *kind_of(path)) for path in inputs]
     corpus.kinds = [kind for _, kind, _ in found]
     corpus.packs = list(dict.fromkeys(Path(paths[0]) for _, kind, paths in found if kind == "packs"))

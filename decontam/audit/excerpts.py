@@ -19,7 +19,9 @@ CONTEXT_CHARS = 200
 PART_CHARS = {"question": 4000, "choices": 1000, "answer": 1000, "passage": 2000}
 """Characters of an item's parts (of each choice)."""
 ELSEWHERE = 3
-"""Tokens in a row from which on a part that the score was not read from is marked too."""
+"""Tokens in a row from which on a part that the score was not read from is marked too, or another copy."""
+MOST_COPIES = 8
+"""Copies in one excerpt that are marked."""
 
 
 class Excerpt(NamedTuple):
@@ -114,22 +116,32 @@ def mark_overlaps(
 def _marked(
     texts: _Cut, number: int, cut: _Cut, parts: list[tuple[str, str, int]], kind: str
 ) -> tuple[list[dict[str, int]], list[dict[str, Any]]]:
-    words = texts.hashes_of(number)
     starts, ends = texts.characters(number)
-    overlap, item_overlap = [], []
-    free = list(words)
+    overlap: list[tuple[int, int]] = []
+    item_overlap: list[tuple[str, int, int]] = []
+    free = texts.hashes_of(number)
     for of_kind, name, part in parts:
         wanted = cut.hashes_of(part)
-        least = 1 if of_kind == kind else min(ELSEWHERE, len(wanted))
-        if not wanted or not least:
-            continue
         part_starts, part_ends = cut.characters(part)
-        blocks = difflib.SequenceMatcher(None, free, wanted, autojunk=False).get_matching_blocks()
-        for a, b, size in blocks:
-            if size < max(least, 1):
-                continue
-            overlap.append({"start": int(starts[a]), "end": int(ends[a + size - 1])})
-            item_overlap.append({"part": name, "start": int(part_starts[b]), "end": int(part_ends[b + size - 1])})
-            free[a : a + size] = [-1] * size  # no token has this hash, and each is marked once
-    overlap.sort(key=lambda one: one["start"])
-    return overlap, item_overlap
+        least = 1 if of_kind == kind else ELSEWHERE
+        for _ in range(MOST_COPIES):
+            found = _shared(free, wanted, min(least, len(wanted)))
+            for a, b, size in found:
+                overlap.append((int(starts[a]), int(ends[a + size - 1])))
+                item_overlap.append((name, int(part_starts[b]), int(part_ends[b + size - 1])))
+                free[a : a + size] = [-1] * size  # no token has this hash, and each is marked once
+            if not found:
+                break
+            least = ELSEWHERE  # another copy of the same part
+    return (
+        [{"start": start, "end": end} for start, end in sorted(overlap)],
+        [{"part": name, "start": start, "end": end} for name, start, end in dict.fromkeys(item_overlap)],
+    )
+
+
+def _shared(text: list[int], part: list[int], least: int) -> list[tuple[int, int, int]]:
+    """Rows of `least` or more equal tokens, in the order of both: (place in the text, in the part, tokens)."""
+    if not part:
+        return []
+    blocks = difflib.SequenceMatcher(None, text, part, autojunk=False).get_matching_blocks()
+    return [(block.a, block.b, block.size) for block in blocks if block.size >= max(least, 1)]

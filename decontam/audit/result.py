@@ -22,8 +22,8 @@ BENCHMARKS = pa.schema(
 )  # fmt: skip
 """One row a benchmark, split and method; by benchmark, split, and methods in the order of the settings.
 
-`items` = `dirty` + `suspect` + `clean`. `unmatchable` of the `clean` have no part that is long enough to be looked
-for: of these nothing is known.
+`items` = `dirty` + `suspect` + `clean`. `unmatchable` of the `clean` are too short for the method's rule (no 13-gram in
+12 words): of these it can tell nothing.
 """
 
 BY_METHOD = pa.struct(
@@ -44,13 +44,13 @@ ITEMS = pa.schema(
         ("passage", pa.string()),
         ("verdict", pa.string()),  # of the default method: dirty | suspect | clean
         ("score", pa.float64()),  # the highest score with that verdict; null where clean
-        ("documents", pa.int64()),  # different texts with a hit of the default method
-        ("copies", pa.int64()),  # occurrences: repeated documents and several places in one document all count
+        ("documents", pa.int64()),  # different texts in which the default method finds it, with that verdict
+        ("copies", pa.int64()),  # occurrences of it: repeated documents and several places in one document all count
         ("exposure", pa.float64()),  # copies, each times the epochs of its document; null without a mixture
         ("by_method", pa.list_(BY_METHOD)),  # methods that call the item dirty or suspect
     ]
 )
-"""Items that any method calls dirty or suspect: dirty ones of the default method first, then suspect, then the rest;
+"""Items that any method calls dirty or suspect; dirty ones of the default method first, then suspect, then the rest;
 within these in the order of the benchmarks' items."""
 
 MATCHES = pa.schema(
@@ -88,8 +88,9 @@ class AuditResult:
     """All that an audit tells."""
 
     corpus: dict[str, Any]
-    """inputs: list of str; kind: "packs" | "documents" | "run"; documents, bytes (of text): int; tokens: int, null
-    where the corpus has none; skipped: {reason: records}."""
+    """inputs: list of str; kind: "packs" | "documents" | "run" (or several, as "packs and documents"); documents,
+    bytes (of text): int; fragments: documents of packs whose beginning is not there; tokens: int, null where the corpus
+    has none; skipped: {reason: records}."""
     settings: dict[str, Any]
     """methods: {name: {parameter: value}}; default: name; guard: {option: value}; normalisation: {option: value};
     index: {items, benchmarks, fingerprint}; level: "dirty" | "suspect", from which verdict on an item is not clean;

@@ -115,7 +115,7 @@ def _scanned(
     rows = []
     known: dict[int, dict[str, Any]] = {}
     for number, method in enumerate(methods):
-        for copies in copies_of(method.decide(evidence), evidence.index):
+        for copies in copies_of(method.decide(evidence), evidence):
             row = evidence.row + copies[0].document
             if row not in known:
                 known[row] = _described(evidence, copies[0].document, documents, row)
@@ -127,7 +127,7 @@ def _scanned(
                     "method": number,
                     "verdict": worst,
                     "score": max(copy.score for copy in same),
-                    "copies": len(same),
+                    "copies": sum(copy.count for copy in same),
                     **known[row],
                 }
             )

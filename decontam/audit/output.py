@@ -1,0 +1,169 @@
+"""The result as JSON, CSV and tables for the terminal.
+
+JSON: the fields of `AuditResult` by name, tables as lists of objects with the columns of `result`, and `clean_ids`
+only where they were asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.report import Section, Share
+from pipeline.store import atomic_path
+
+from .result import AuditResult
+
+TABLES = ("benchmarks", "items", "matches")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a cell for a formula (OWASP, CSV injection); such cells get an apostrophe."""
+MANY = 40
+"""Rows of benchmarks beyond which the terminal shows only those with hits."""
+MOST_COPIED = 10
+
+
+def plain(result: AuditResult) -> dict[str, Any]:
+    """The result as JSON values."""
+    tables = {name: getattr(result, name).to_pylist() for name in TABLES}
+    return {
+        "corpus": result.corpus,
+        "settings": result.settings,
+        **tables,
+        "unmatchable": result.unmatchable,
+        "gate": result.gate,
+    }
+
+
+def write_csv(folder: Path, result: AuditResult) -> list[Path]:
+    """Write benchmarks.csv, items.csv and matches.csv; lists stand as JSON in their cells."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in TABLES:
+        table: pa.Table = getattr(result, name)
+        with (
+            atomic_path(folder / f"{name}.csv") as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as handle,
+        ):
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(table.column_names)
+            for batch in table.to_batches(1024):
+                writer.writerows([_cell(value) for value in row.values()] for row in batch.to_pylist())
+        written.append(folder / f"{name}.csv")
+    return written
+
+
+def _cell(value: Any) -> Any:
+    """A value that no spreadsheet runs; NUL, which CSV readers refuse, as U+FFFD."""
+    if isinstance(value, list | dict):
+        value = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\0", "\ufffd")
+    return f"'{value}" if value.startswith(FORMULA) else value
+
+
+def write_clean_ids(path: Path, ids: Sequence[str]) -> None:
+    """Write one id a line."""
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(f"{one}\n" for one in ids), encoding="utf-8")
+
+
+def sections(result: AuditResult) -> list[Section]:
+    """Tables for the terminal."""
+    return [
+        _corpus(result),
+        _benchmarks(result),
+        *_methods(result),
+        *_copied(result),
+        *_notes(result),
+    ]
+
+
+def _corpus(result: AuditResult) -> Section:
+    corpus = result.corpus
+    facts = [f"{corpus['documents']:,} documents", f"{corpus['bytes']:,} bytes of text"]
+    if corpus["tokens"] is not None:
+        facts.append(f"{corpus['tokens']:,} tokens")
+    if corpus["fragments"]:
+        facts.append(f"{corpus['fragments']:,} documents without their beginning")
+    facts += [f"{n:,} records skipped ({reason})" for reason, n in corpus["skipped"].items()]
+    return Section(f"Corpus ({corpus['kind']})", text=", ".join(facts))
+
+
+def _own(result: AuditResult) -> list[dict[str, Any]]:
+    """The rows of the default method."""
+    return [row for row in result.benchmarks.to_pylist() if row["method"] == result.settings["default"]]
+
+
+def _benchmarks(result: AuditResult) -> Section:
+    rows = _own(result)
+    gate = {(one["benchmark"], one["split"]): one for one in result.gate}
+    columns = ["benchmark", "split", "items", "dirty", "suspect", "clean", "too short", "dirty share"]
+    shown = [row for row in rows if row["dirty"] or row["suspect"]] if len(rows) > MANY else rows
+    cells: list[list[Any]] = []
+    for row in shown:
+        numbers = [row[name] for name in ("benchmark", "split", "items", "dirty", "suspect", "clean", "unmatchable")]
+        one = gate.get((row["benchmark"], row["split"]))
+        limit = [Share(one["limit"]) if one else None, ("FAILED" if one["failed"] else "passed") if one else None]
+        cells.append([*numbers, Share(row["dirty"] / row["items"]), *(limit if gate else [])])
+    title = f"Benchmarks (by the method {result.settings['default']})"
+    if len(shown) < len(rows):
+        title += f"; {len(rows) - len(shown)} others without a hit"
+    return Section(title, [*columns, *(["limit", "gate"] if gate else [])], cells)
+
+
+def _methods(result: AuditResult) -> list[Section]:
+    names = list(result.settings["methods"])
+    if len(names) < 2:
+        return []
+    rows: list[list[Any]] = []
+    for name in names:
+        mine = [row for row in result.benchmarks.to_pylist() if row["method"] == name]
+        rows.append([name, *(sum(row[key] for row in mine) for key in ("dirty", "suspect", "clean", "unmatchable"))])
+    return [Section("Methods", ["method", "dirty", "suspect", "clean", "too short"], rows)]
+
+
+def _copied(result: AuditResult) -> list[Section]:
+    found = [row for row in result.items.to_pylist() if row["verdict"] != "clean"]
+    if not found:
+        return []
+    found.sort(key=lambda row: (row["verdict"] != "dirty", -(row["exposure"] or 0), -row["copies"]))
+    urls: dict[str, str] = {}
+    for match in result.matches.to_pylist():
+        urls.setdefault(match["item"], match["url"] or match["source"])
+    weighted = result.settings["mixture"] is not None
+    columns = ["item", "verdict", "score", "documents", "copies", *(["exposure"] if weighted else []), "where"]
+    rows = [
+        [
+            row["item"], row["verdict"], row["score"], row["documents"], row["copies"],
+            *([row["exposure"]] if weighted else []), urls.get(row["item"]),
+        ]
+        for row in found[:MOST_COPIED]
+    ]  # fmt: skip
+    title = "Items that were found" + (f" (the {MOST_COPIED} of most copies)" if len(found) > MOST_COPIED else "")
+    return [Section(title, columns, rows)]
+
+
+def _notes(result: AuditResult) -> list[Section]:
+    notes = []
+    if result.unmatchable:
+        notes.append(
+            Section(
+                f"{len(result.unmatchable):,} items can't be looked for",
+                text="no part of theirs has three words; they count as clean, but nothing is known of them",
+            )
+        )
+    rejected = result.settings["index"].get("rejected")
+    if rejected:
+        kinds = ", ".join(f"{kind} ({n:,})" for kind, n in sorted(rejected.items()))
+        notes.append(Section("Benchmark records that were not used", text=kinds))
+    failed = [f"{one['benchmark']}/{one['split']}" for one in result.gate if one["failed"]]
+    if result.gate:
+        verdict = f"FAILED: {', '.join(failed)}" if failed else f"all {len(result.gate)} benchmarks are within limits"
+        notes.append(Section("Gate (--fail-above)", text=verdict))
+    return notes
