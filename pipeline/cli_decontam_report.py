@@ -93,7 +93,6 @@ def _report(args: argparse.Namespace) -> int:
     from decontam.audit.gate import check_names, limits_of
     from decontam.audit.mixture import read_mixture
     from decontam.audit.output import plain, sections, write_clean_ids, write_csv
-    from decontam.index import build_index
 
     from .progress import Progress
 
@@ -111,9 +110,9 @@ def _report(args: argparse.Namespace) -> int:
         corpus = open_corpus(args.corpus, work, tokenizer=args.tokenizer, text_field=args.text_field)
         items, rejected = _items(args)
         check_names(limits, items)
-        runner = make_runner(args, default_inline=len(corpus.pieces) < 2)
-        with runner:
-            result = audit(corpus, items, build_index(items), options, work=work, runner=runner, progress=progress)
+        index, place = _index(args, items, progress)
+        with make_runner(args, default_inline=len(corpus.pieces) < 2) as runner:
+            result = audit(corpus, items, index, options, work=work, runner=runner, progress=progress, place=place)
         result.settings["index"]["rejected"] = rejected
         if args.csv is not None:
             write_csv(args.csv, result)
@@ -155,6 +154,25 @@ def _items(args: argparse.Namespace) -> tuple[Any, dict[str, int]]:
         why = f": {rejected}; --on-error raise names the first" if rejected else ""
         raise ConfigError(f"the benchmarks {' '.join(args.bench)} hold no item that can be used{why}")
     return reading.items, rejected
+
+
+def _index(args: argparse.Namespace, items: Any, progress: Any) -> tuple[Any, Any]:
+    """The index of the items, and where workers find it (none where it is not in the cache)."""
+    from decontam.audit.scanning import IndexPlace
+    from decontam.cache import IndexOf
+    from decontam.index import build_index
+
+    made_of = IndexOf(
+        benchmarks=tuple(args.bench),
+        registry=tuple(str(path) for path in args.registry),
+        only=tuple(args.only),
+        on_error=args.on_error,
+    )
+    key = made_of.key()
+    index = made_of.open(key, say=progress.say)
+    if index.item_names.to_pylist() != items["item"].to_pylist():  # added to another index: in another order
+        return build_index(items), None
+    return index, IndexPlace(cached=made_of, key=key)
 
 
 def _check(args: argparse.Namespace) -> None:

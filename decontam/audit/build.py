@@ -24,9 +24,10 @@ from .gate import Limit, judge
 from .gather import Gathered
 from .mixture import Mixture, mixture_of
 from .result import AuditResult
-from .scanning import AuditTask, scan_piece
+from .scanning import AuditTask, IndexPlace, scan_piece
 
 VERSION = 1
+"""Of what tasks write; another one does not go on from an earlier folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +60,12 @@ def audit(
     work: Path,
     runner: Runner,
     progress: Progress,
+    place: IndexPlace | None = None,
 ) -> AuditResult:
     """Scan a corpus (`corpus.open_corpus`) for items (`decontam.items.ITEM`) with their index.
 
-    `work` is a folder for what the tasks find; an audit that was killed goes on from there. The same corpus, items and
+    `work` is a folder for what the tasks find; an audit that was killed goes on from there. `place` says where workers
+    find the index; without it it is saved in `work`. The same corpus, items and
     options give the same result, whatever the workers. Raises ConfigError for a corpus without a document and for an
     index of other items.
     """
@@ -77,11 +80,12 @@ def audit(
     fingerprint = digest(*plan)
     folder = StepFolder(work / "scan")
     folder.begin(fingerprint, {"inputs": corpus.inputs})
-    saved = work / "index"
-    index.save(saved)
+    if place is None:
+        place = IndexPlace(str(work / "index"))
+        index.save(place.folder)
     tasks = [
         AuditTask(
-            f"{n:05d}", piece, str(folder.path), str(saved), options.methods, options.guard, options.matches
+            f"{n:05d}", piece, str(folder.path), place, options.methods, options.guard, options.matches
         )
         for n, piece in enumerate(corpus.pieces)
     ]  # fmt: skip

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from pipeline.store import atomic_path, file_digest
 
+from ..cache import IndexOf
 from ..evidence import Evidence
 from ..index import PARTS, Index
 from ..methods import Method
@@ -49,21 +50,34 @@ FLUSH_ROWS = 1 << 14
 
 
 @dataclass(frozen=True)
+class IndexPlace:
+    """Where workers find the index: in a folder, or in the cache, where a node that lacks it builds it."""
+
+    folder: str = ""
+    cached: IndexOf | None = None
+    key: str = ""
+
+    def open(self) -> Index:
+        """The index by memory map. Raises ConfigError."""
+        return self.cached.open(self.key) if self.cached is not None else Index.open(self.folder)
+
+
+@dataclass(frozen=True)
 class AuditTask:
     """All that a worker needs to know."""
 
     name: str
     piece: Piece
     folder: str
-    index: str
+    index: IndexPlace
     methods: tuple[Method, ...]
     guard: ScanOptions
     matches: int
 
 
 @functools.lru_cache(maxsize=2)
-def _scanner(index: str, guard: ScanOptions) -> Scanner:
-    return Scanner(Index.open(index), guard)
+def _scanner(index: IndexPlace, guard: ScanOptions) -> Scanner:
+    return Scanner(index.open(), guard)
 
 
 def scan_piece(task: AuditTask) -> dict[str, Any]:
