@@ -23,6 +23,7 @@ from pipeline.errors import ConfigError, nearest
 from pipeline.option_types import check_types
 from pipeline.recipe import entry
 from pipeline.stage import CUT_SPANS, DROP_REASON, Filter, register
+from pipeline.store import digest
 
 from .acts import FOLDER, acts_file, acts_of, write_acts
 from .cache import IndexOf
@@ -140,8 +141,8 @@ class Decontaminate(Filter):
         """The options; benchmarks, registry and background enter by content."""
         own = {k: v for k, v in super().config().items() if k not in ("data", "registry", "only")}
         described = self._index_of.described() if self.benchmarks else {}
-        for option in ("benchmarks", "background"):
-            own[option] = described.get(option, ())
+        own["benchmarks"] = {name: digest(files) for name, files in described.get("benchmarks", {}).items()}
+        own["background"] = described.get("background", [])
         return {**own, "methods": [[method.name, vars(method)] for method in self._methods()]}
 
     @functools.cached_property

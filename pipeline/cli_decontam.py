@@ -1,4 +1,4 @@
-"""`gristmill decontam benchmarks`: which benchmarks the registry knows, and which of them a folder holds."""
+"""`gristmill decontam ...`; here `benchmarks`: which ones the registry knows, and which of them a folder holds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import cli_decontam_report
+from . import cli_decontam_acts, cli_decontam_report
 
 _BENCHMARKS_HELP = """Lists the benchmarks that the registry knows. With --data it reads their files and counts
 the items of each split, the records that give none and why, and names the files that no entry fits."""
@@ -63,6 +63,7 @@ def add_commands(sub: Any) -> None:
     shape.add_argument("--markdown", action="store_true", help="print the documentation page (docs/benchmarks.md)")
     command.set_defaults(function=_benchmarks)
     cli_decontam_report.add_command(commands)
+    cli_decontam_acts.add_command(commands)
 
 
 def _benchmarks(args: argparse.Namespace) -> int:
