@@ -24,13 +24,16 @@ NEAR_RUN = 8
 COMMON_SHARE = 0.02
 """A word is part of the template where more than this share of all questions hold it."""
 LEAST_REPLACED = 1 / 3
-LEAST_QUOTED = 12
-"""Words of a source that is worth a case."""
+LEAST_PASSAGE = 12
+"""Words of a passage that is worth a case."""
+LEAST_QUOTED, LEAST_ASKED = NEAR_RUN, 4
+"""Words of a quotation, and of the question around it, for a case. What is asked may be much less than the quotation:
+the less it is, the harder to see that it is not there."""
 QUOTING = ("mmlu", "trivia_qa")
 """Benchmarks whose questions quote books, songs, laws and speeches."""
 REFERS = "This question refers to the following information"
 """Opening of MMLU's history questions; the lines up to the last are the source."""
-_QUOTE = re.compile(r"(?:^|[\s(:：])[\"“]+([^\s\"“”][^\"“”]{50,}[^\s\"“”])[\"”]+(?=$|[\s.,;:?)。，])")
+_QUOTE = re.compile(r"(?:^|[\s(:：])[\"“]+([^\s\"“”][^\"“”]{30,}[^\s\"“”])[\"”]+(?=$|[\s.,;:?)。，])")
 
 
 def _clean_host(item: Item, draws: Draws, world: World) -> Sequence[str] | None:
@@ -50,14 +53,14 @@ def _quoted_source(item: Item, draws: Draws, world: World) -> Sequence[str] | No
     else:
         quote = max(_QUOTE.findall(item.question), key=len, default="")
     rest = words(item.question.replace(quote, " ")) if quote else []
-    return [quote.strip()] if len(words(quote)) >= LEAST_QUOTED and len(rest) >= NEAR_RUN else None
+    return [quote.strip()] if len(words(quote)) >= LEAST_QUOTED and len(rest) >= LEAST_ASKED else None
 
 
 def _passage_source(item: Item, draws: Draws, world: World) -> Sequence[str] | None:
     if item.benchmark not in SOURCED or not item.passage:
         return None
     tokens = words(item.passage)
-    if not LEAST_QUOTED <= len(tokens) <= MOST_WORDS or share_run(tokens, words(item.question), NEAR_RUN):
+    if not LEAST_PASSAGE <= len(tokens) <= MOST_WORDS or share_run(tokens, words(item.question), NEAR_RUN):
         return None
     return [item.passage]
 
