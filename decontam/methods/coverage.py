@@ -12,6 +12,11 @@ from ..evidence import CLEAN, DIRTY, SUSPECT, Evidence, Hits
 from ..index import ANSWER, CHOICES, PARTS, PASSAGE, QUESTION, SHORTEST, Index
 from .parts import long_enough, near
 
+NEXT = 3
+"""Tokens between a question and an answer that follows it at once: `Correct answer: B)`."""
+OUTDONE = 0.75
+"""Share of a match that has to be another question's, for that one to be the better match."""
+
 
 class _Found(NamedTuple):
     """Questions found in texts, as flat arrays."""
@@ -41,7 +46,9 @@ class Coverage:
     and substitutions. The score is the weight (inverse document frequency over all items) of the tokens found, as a
     share of the question's. What is found has to be informative: a question of few or common words, such as a
     template's, needs its answer, choices or passage nearby. A question of which a whole piece is missing is suspect
-    only: a quotation that the question is about. A question without a seed is looked for around its choices or passage.
+    only: a quotation that the question is about; so is one of which few words are found and some are missing, unless
+    its answer or choices are there: a statement of what it asks. Of two questions that match the same text the one that
+    matches it better is dirty. A question without a seed is looked for around its choices or passage.
     """
 
     name = "coverage"
@@ -56,14 +63,27 @@ class Coverage:
         metadata={"help": "unweighted share of its tokens to find for it to be dirty: names are rare words"},
     )
     max_missing: float = field(
-        default=0.1, metadata={"help": "share of the question that three or more tokens on end may lack, to be dirty"}
+        default=0.15, metadata={"help": "share of the question that three or more tokens on end may lack, to be dirty"}
     )
     min_information: float = field(
-        default=22.0,
+        default=20.0,
         metadata={"help": "information (natural units) of what is found, answer, choices and passage nearby counted"},
     )
     min_support: float = field(
         default=0.75, metadata={"help": "share of a part that has to stand in a row to count as support"}
+    )
+    whole_below: int = field(
+        default=10,
+        metadata={"help": "with fewer tokens of it found a question has to stand whole, or near its answer or choices"},
+    )
+    least_support: float = field(default=6.0, metadata={"help": "information of these, for such a question"})
+    answered: float = field(
+        default=8.0,
+        metadata={"help": "information of an answer that follows the whole question at once, added to its own"},
+    )
+    margin: float = field(
+        default=0.03,
+        metadata={"help": "by how much another question has to match the same text better, for this one to be suspect"},
     )
     window: int = field(default=100, metadata={"help": "tokens around the question in which support is looked for"})
 
@@ -72,15 +92,18 @@ class Coverage:
         index = evidence.index
         found = self._questions(evidence)
         found = found.and_(self._led(evidence, found))
+        length = index.part_lengths[found.part]
         information = found.score * index.part_weights[found.part]
         broken = (found.missing > self.max_missing) & (found.score >= self.dirty)
-        asked = broken | (information < self.min_information)
+        slight = (found.matched < length) & (found.matched < self.whole_below)
+        asked = broken | slight | (information < self.min_information)
         support = np.zeros(len(asked))
         if asked.any():
             support[asked] = self._support(evidence, found.where(asked))
         telling = information + support >= self.min_information
-        enough = (found.score >= self.dirty) & (found.matched >= self.min_tokens * index.part_lengths[found.part])
-        dirty = enough & telling & (~broken | (support >= self.min_information))
+        sure = ~(broken & (support < self.min_information)) & ~(slight & (support < self.least_support))
+        dirty = telling & sure & (found.score >= self.dirty) & (found.matched >= self.min_tokens * length)
+        dirty[dirty] = ~outdone(found.where(dirty), self.margin)
         verdict = np.where(dirty, DIRTY, np.where(telling | (found.score == 1), SUSPECT, CLEAN)).astype(np.uint8)
         hits = Hits(
             found.document, index.part_item[found.part], index.part_kind[found.part], verdict, found.score,
@@ -160,8 +183,23 @@ class Coverage:
                 information = self._aligned(evidence, pair, int(found.start[i]), int(found.end[i]))
                 aligned[evidence.pair_kind[pair], i] += information
         worth = np.maximum(worth, aligned)
-        support: NDArray[np.float64] = np.maximum(worth[ANSWER], worth[CHOICES]) + worth[PASSAGE]
+        own = np.maximum(worth[ANSWER], worth[CHOICES]) + worth[PASSAGE]
+        answers = kinds == ANSWER
+        answered = self._answered(evidence, found, at[answers], parts[answers])
+        support: NDArray[np.float64] = own + self.answered * answered
         return support
+
+    @staticmethod
+    def _answered(
+        evidence: Evidence, found: _Found, at: NDArray[np.int64], answer: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Which questions stand whole, with their whole answer next to them. `answer`: of question `at`, by part."""
+        index = evidence.index
+        lengths = index.part_lengths[answer]
+        share = near(evidence, found.document[at], found.start[at], found.end[at], answer, lengths + NEXT).share
+        answered = np.zeros(len(found.part), bool)
+        answered[at[(share == 1) & (lengths > 0)]] = True
+        return answered & (found.matched >= index.part_lengths[found.part])
 
     def _aligned(self, evidence: Evidence, pair: int, start: int, end: int) -> float:
         """The information of the piece of a pair's part that stands near the tokens `start` to `end`."""
@@ -171,3 +209,24 @@ class Coverage:
         )
         score = float(evidence.cluster_score[low:high][close].max(initial=0.0))
         return score * float(evidence.index.part_weights[evidence.pair_part[pair]])
+
+
+def outdone(found: _Found, margin: float) -> NDArray[np.bool_]:
+    """Whether most of the text of a match is matched better, by more than `margin`, by another question's match."""
+    made = np.zeros(len(found.score), bool)
+    order = np.argsort(found.start, kind="stable")
+    starts, ends, scores = found.start[order], found.end[order], found.score[order]
+    reach = np.maximum.accumulate(ends)
+    apart = np.flatnonzero(starts[1:] >= reach[:-1]) + 1  # groups of matches that overlap
+    edges = [0, *apart.tolist(), len(order)]
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        if high - low < 2 or np.ptp(scores[low:high]) <= margin:
+            continue
+        first = int(starts[low])
+        best = np.zeros(int(reach[high - 1]) - first)
+        spans = [slice(int(starts[k]) - first, int(ends[k]) - first) for k in range(low, high)]
+        for k, span in enumerate(spans, low):
+            np.maximum(best[span], scores[k], out=best[span])
+        for k, span in enumerate(spans, low):
+            made[order[k]] = np.mean(best[span] > scores[k] + margin) >= OUTDONE
+    return made

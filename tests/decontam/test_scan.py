@@ -86,10 +86,40 @@ def test_characters_of_scripts_without_spaces_are_worth_less_than_words() -> Non
 
 
 def test_two_missing_words_on_end_are_an_edit_and_three_a_piece() -> None:
-    item = questions(" ".join(WORD[:20]))
+    item = questions(" ".join(WORD[:19]))
     for missing, verdict in ((2, "dirty"), (3, "suspect")):
-        text = " ".join([*WORD[:8], *WORD[8 + missing : 20]])
+        text = " ".join([*WORD[:8], *WORD[8 + missing : 19]])
         assert [hit["verdict"] for hit in coverage([text], item)] == [verdict]
+
+
+def test_a_short_question_that_lacks_a_word_is_suspect_unless_its_answer_is_there() -> None:
+    answer = " ".join(WORD[20:24])
+    for length, verdict in ((10, "suspect"), (11, "dirty")):  # 9 and 10 words of it are found
+        item = items_of([{"question": " ".join(WORD[:length]), "answer": answer}])
+        stated, whole = " ".join(WORD[1:length]), " ".join(WORD[:length])
+        hits = coverage([f"It is said that {stated}.", f"{stated}, for {answer}", whole], item)
+        assert [hit["verdict"] for hit in hits] == [verdict, "dirty", "dirty"]
+
+
+def test_an_answer_that_follows_a_short_question_at_once_tells_that_it_is_the_item() -> None:
+    item = items_of([{"question": " ".join(WORD[5:8]), "answer": "7"}])
+    asked = f"{' '.join(WORD[5:8])}?"
+    texts = [f"{asked} Correct answer: B) 7", f"{asked} Correct answer: it is B) 7", f"{asked} more"]
+    own = build_index(item).part_weights.sum()  # of question and answer; the answer counts once more if it is next
+    hits = coverage(texts, item, min_information=own + 1.0)
+    assert [hit["verdict"] for hit in hits] == ["dirty", "suspect", "suspect"]
+    assert {hit["verdict"] for hit in coverage(texts[:2], item, min_information=own - 0.01)} == {"dirty"}
+
+
+def test_of_two_questions_that_match_the_same_text_the_better_match_is_dirty() -> None:
+    asked, twin = WORD[:20], [*WORD[:19], WORD[30]]
+    items = questions(" ".join(asked), " ".join(twin), " ".join(WORD[40:60]))
+    text = " ".join(asked)
+    verdicts = {hit["item"][-1]: hit["verdict"] for hit in coverage([text], items)}
+    assert verdicts == {"0": "dirty", "1": "suspect"}
+    assert {hit["verdict"] for hit in coverage([text], items, margin=1.0)} == {"dirty"}
+    apart = coverage([f"{text} {' '.join(WORD[40:60])} {' '.join(twin)}"], items)
+    assert {hit["item"][-1] for hit in apart if hit["verdict"] == "dirty"} == {"0", "1", "2"}
 
 
 def test_a_quotation_that_the_question_is_about_is_suspect_unless_the_answer_follows() -> None:
