@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import cli_decontam_acts, cli_decontam_report
+from . import cli_decontam_acts, cli_decontam_benchmark, cli_decontam_report
 
 _BENCHMARKS_HELP = """Lists the benchmarks that the registry knows. With --data it reads their files and counts
 the items of each split, the records that give none and why, and names the files that no entry fits."""
@@ -64,6 +64,7 @@ def add_commands(sub: Any) -> None:
     command.set_defaults(function=_benchmarks)
     cli_decontam_report.add_command(commands)
     cli_decontam_acts.add_command(commands)
+    cli_decontam_benchmark.add_command(commands)
 
 
 def _benchmarks(args: argparse.Namespace) -> int:

@@ -127,6 +127,11 @@ class Workshop:
             )
         self._world = World(bench.pool, (*QUOTATIONS.values(), *quotations))
 
+    def in_half(self, hosts: pa.Table) -> list[bool]:
+        """Which documents of a table (`id, url`) are pages of this half, whatever their size."""
+        pairs = zip(hosts["url"].to_pylist(), hosts["id"].to_pylist(), strict=True)
+        return [self.half in (WHOLE, half_of_host(url or "", str(name))) for url, name in pairs]
+
     def make(self, form: Form, count: int) -> list[Case]:
         """Up to `count` cases of a form; fewer where items or hosts that fit run out."""
         if form.source == "topic":
