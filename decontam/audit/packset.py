@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.bpe import LoadedTokenizer, load_tokenizer
 from pipeline.errors import ConfigError
-from pipeline.packs import TOKENIZER, Block, PackReader, Sequence, open_packs
+from pipeline.packs import TOKENIZER, Block, PackReader, open_packs
 
 from .decoding import Decoder
 from .documents import COLUMNS, Documents
@@ -207,6 +207,9 @@ class _Reading:
             yield self._batch(documents)
 
     def _beginning_in(self, number: int) -> Iterator[_Document]:
+        block, at = self.reader.locate(number)
+        if block.first_doc_offsets[at] and _documents(block, at) == 1 and number not in self.alone:
+            return
         row = self.reader[number]
         ends = [*row.doc_starts[1:].tolist(), row.length]
         for place, (name, start, end) in enumerate(zip(row.doc_ids, row.doc_starts.tolist(), ends, strict=True)):
@@ -225,11 +228,12 @@ class _Reading:
             number = self._next(document, document.parts[-1][0], stop)
             if number is None:
                 return
-            row = self.reader[number]
-            end = _first_end(row)
+            block, row = self.reader.locate(number)
+            only = _documents(block, row) == 1
+            end = int(block.lengths[row]) if only else int(block.doc_starts[block.doc_offsets[row] + 1])
             document.parts.append((number, 0, end))
             stop += end
-            if end < row.length:
+            if not only:
                 return
 
     def _next(self, document: _Document, sequence: int, stop: int) -> int | None:
@@ -292,6 +296,6 @@ class _Reading:
         return f"{head}{self.files[at][1]} sequence {sequence} token {start + token}"
 
 
-def _first_end(row: Sequence) -> int:
-    """Where the first document of a sequence ends in it."""
-    return int(row.doc_starts[1]) if len(row.doc_starts) > 1 else row.length
+def _documents(block: Block, row: int) -> int:
+    """How many documents have tokens in a sequence."""
+    return int(block.doc_offsets[row + 1] - block.doc_offsets[row])

@@ -1,0 +1,184 @@
+"""`gristmill decontam report`: every number against a reading of the corpus that knows nothing of tokens."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+
+from .plants import REPEATED, Planted, name_of, plant
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    return plant(tmp_path_factory.mktemp("planted"))
+
+
+def _report(planted: Planted, *options: str, corpus: Path | None = None) -> int:
+    words = ["decontam", "report", str(corpus or planted.corpus), "--bench", str(planted.bench)]
+    return main([*words, "--registry", str(planted.registry), "--inline", *options])
+
+
+@pytest.fixture(scope="module")
+def out(planted: Planted) -> Path:
+    folder = planted.folder / "out"
+    folder.mkdir()
+    mixture = folder / "mixture.yaml"
+    mixture.write_text(
+        "sources:\n  a: {epochs: 2.5, match: ['host0.example', 'host1.*']}\n  'https://host2*': {epochs: 0.5}\n"
+    )
+    targets = ("--html", "r.html", "--json", "r.json", "--csv", "csv", "--clean-ids", "clean.txt")
+    options = [str(folder / one) if n % 2 else one for n, one in enumerate(targets)]
+    assert _report(planted, *options, "--methods", "all", "--mixture", str(mixture)) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(out: Path) -> dict:
+    return json.loads((out / "r.json").read_text())
+
+
+def test_corpus_is_counted(planted, result):
+    corpus = result["corpus"]
+    assert corpus["kind"] == "documents" and corpus["documents"] == len(planted.texts)
+    assert corpus["bytes"] == sum(len(text.encode()) for text in planted.texts)
+    assert corpus["skipped"] == {"bad_json": 1} and corpus["tokens"] is None and corpus["fragments"] == 0
+
+
+def test_items_documents_and_copies(planted, result):
+    assert [row["item"] for row in result["items"]] == [name_of(item) for item in sorted(planted.expected)]
+    for row, item in zip(result["items"], sorted(planted.expected), strict=True):
+        where = planted.expected[item]
+        assert row["verdict"] == "dirty" and row["score"] == 1
+        assert row["copies"] == len(where)
+        assert row["documents"] == len({planted.texts[n] for n in where})
+        assert row["question"] == planted.items[item]["q"] and row["choices"] == planted.items[item]["options"]
+        assert row["answer"] == planted.items[item]["options"][item % 4] and row["passage"] is None
+        assert {"coverage", "exact", "gpt3_13gram", "llama3_8gram"} <= {one["method"] for one in row["by_method"]}
+        own = next(one for one in row["by_method"] if one["method"] == "coverage")
+        assert own == {k: row[k] for k in ("verdict", "score", "documents", "copies")} | {"method": "coverage"}
+        epochs = [{0: 2.5, 1: 2.5, 2: 0.5}.get(n % 4, 1.0) for n in where]
+        assert row["exposure"] == pytest.approx(sum(epochs))
+
+
+def test_benchmarks_by_split_and_method(planted, result):
+    rows = {(row["split"], row["method"]): row for row in result["benchmarks"]}
+    methods = result["settings"]["methods"]
+    assert len(rows) == len(result["benchmarks"]) == 2 * len(methods) and len(methods) == 8
+    dirty = {"test": sum(item < 7 for item in planted.expected), "train": sum(item >= 7 for item in planted.expected)}
+    for (split, method), row in rows.items():
+        assert row["benchmark"] == "quiz" and row["items"] == {"test": 7, "train": 3}[split]
+        assert row["dirty"] + row["suspect"] + row["clean"] == row["items"]
+        if method in ("coverage", "exact", "gpt3_13gram", "llama3_8gram", "tulu3_8gram", "llama2_skipgram"):
+            assert row["dirty"] == dirty[split] and row["unmatchable"] == (1 if split == "train" else 0)
+    assert result["unmatchable"] == ["quiz/train/3"]
+
+
+def test_matches_are_what_stands_there(planted, result):
+    questions = {name_of(n): one["q"] for n, one in enumerate(planted.items)}
+    seen: dict[str, set[str]] = {}
+    for match in result["matches"]:
+        number = int(match["document"][1:])
+        raw = planted.texts[number].encode()
+        text = raw[match["start"] : match["end"]].decode()
+        assert text == match["text"] and not match["shortened"]
+        assert raw[: match["start"]].decode().endswith(match["before"]) and match["before"]
+        assert raw[match["end"] :].decode().startswith(match["after"]) and len(match["after"]) <= 200
+        question = questions[match["item"]]
+        words, asked = re.findall(r"\w+", text), re.findall(r"\w+", question)
+        assert words[: len(asked)] == asked == words[-len(asked) :]  # copies close to each other are one match
+        assert match["url"] == planted.urls[number] and match["part"] == "question"
+        assert match["source"] == f"corpus.jsonl row {number + (number >= 30)}"
+        overlaps = [text[span["start"] : span["end"]] for span in match["overlap"]]
+        others = [question[span["start"] : span["end"]] for span in match["item_overlap"]]
+        assert {span["part"] for span in match["item_overlap"]} == {"question"}
+        assert re.findall(r"\w+", " ".join(overlaps)) == asked * text.count(question[:-1])
+        assert re.findall(r"\w+", " ".join(others)) == asked
+        if match["method"] == "coverage":
+            seen.setdefault(match["item"], set()).add(planted.texts[number])
+    for item, where in planted.expected.items():  # at most five, each text once
+        assert len(seen[name_of(item)]) == min(5, len({planted.texts[n] for n in where}))
+    assert not {match["document"] for match in result["matches"]} & {f"d{n}" for n in REPEATED}
+
+
+def test_clean_ids_are_the_others(planted, out):
+    every = [name_of(item) for item in range(10)]
+    dirty = {name_of(item) for item in planted.expected}
+    assert (out / "clean.txt").read_text().split() == [one for one in every if one not in dirty]
+
+
+def test_csv_says_what_json_says(result, out):
+    for name in ("benchmarks", "items", "matches"):
+        with (out / "csv" / f"{name}.csv").open(newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        assert len(rows) == len(result[name])
+        for row, expected in zip(rows, result[name], strict=True):
+            for key, value in expected.items():
+                if isinstance(value, list):
+                    assert json.loads(row[key]) == value
+                else:
+                    assert row[key] == ("" if value is None else str(value))
+
+
+def test_terminal_shows_the_same(planted, out, capsys):
+    assert _report(planted, "--methods", "coverage,exact") == 0
+    shown = capsys.readouterr().out
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if "│" in line]
+    assert ["quiz", "test", "7", "6", "0", "1", "0", "85.71 %"] in lines
+    assert ["quiz", "train", "3", "0", "0", "3", "1", "0.00 %"] in lines
+    assert ["coverage", "6", "0", "4", "1"] in lines and ["exact", "6", "0", "4", "1"] in lines
+    copies = {line[0]: line[4] for line in lines if line[0].startswith("quiz/")}
+    assert copies == {name_of(item): str(len(where)) for item, where in planted.expected.items()}
+    assert "40 documents" in shown and "1 records skipped (bad_json)" in shown
+    assert "1 items can't be looked for" in shown
+
+
+def test_page_holds_the_items(planted, out):
+    page = (out / "r.html").read_text()
+    assert page.startswith("<!doctype html>") and len(page) > 5000
+
+
+@pytest.mark.parametrize(
+    ("limits", "status", "failed"),
+    [
+        (["85.71%"], 3, {"test"}),
+        (["86%"], 0, set()),
+        (["0"], 3, {"test"}),
+        (["1"], 0, set()),
+        (["0", "quiz=.9"], 0, set()),
+        (["1", "quiz/test=.1"], 3, {"test"}),
+        (["quiz/train=0"], 0, set()),
+    ],
+)
+def test_gate(planted, tmp_path, limits, status, failed, capsys):
+    target = tmp_path / "r.json"
+    assert _report(planted, "--json", str(target), "--fail-above", *limits) == status
+    gate = json.loads(target.read_text())["gate"]
+    assert {one["split"] for one in gate if one["failed"]} == failed
+    for one in gate:
+        assert one["share"] == pytest.approx({"test": 6 / 7, "train": 0}[one["split"]])
+    assert ("FAILED: quiz/test" in capsys.readouterr().out) == bool(failed)
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "101%", "2", "nope=1%", "1%%", "0 0"])
+def test_a_limit_that_can_t_be_is_told(planted, capsys, text):
+    assert _report(planted, "--fail-above", *text.split(), "--quiet") == 2
+    assert "--fail-above" in capsys.readouterr().err
+
+
+def test_suspects_count_where_asked(planted, tmp_path):
+    corpus = tmp_path / "half.jsonl"
+    words = planted.items[2]["q"].split()
+    corpus.write_text(json.dumps({"text": "Before it. " + " ".join(words[:13]) + " other words entirely now"}) + "\n")
+    verdicts = {}
+    for level in ("dirty", "suspect"):
+        ids, target = tmp_path / f"{level}.txt", tmp_path / f"{level}.json"
+        options = ("--clean-ids", str(ids), "--json", str(target), "--level", level, "--fail-above", "0")
+        verdicts[level] = _report(planted, *options, corpus=corpus), len(ids.read_text().split())
+        assert json.loads(target.read_text())["items"][0]["verdict"] == "suspect"
+    assert verdicts == {"dirty": (0, 10), "suspect": (3, 9)}
