@@ -33,7 +33,7 @@ PARTS = ("question", "choices", "answer", "passage")
 """Kinds of parts. Each choice is a part of its own, of the same kind."""
 SHORTEST = 3
 """Questions of fewer tokens than this are not looked for: two words in a row tell nothing."""
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,10 @@ class Index:
     """Questions of SHORTEST to N - 1 tokens by the hash of them all; the filter knows their first SHORTEST."""
     found: dict[str, Any] = field(default_factory=dict, repr=False)
     """What was computed from the index."""
+
+    def __post_init__(self) -> None:
+        for name in _ARRAYS:  # as memory maps are: kernels are compiled for one type of array
+            getattr(self, name).setflags(write=False)
 
     def __len__(self) -> int:
         return self.items.num_rows

@@ -76,9 +76,9 @@ def _cut(items: pa.Table, normalisation: Normalisation) -> _Cut:
                     kind.append(k)
     text = text_of(pa.array(texts, pa.large_string()))
     hashes, offsets, starts, ends = cut_text(text, normalisation)
-    feeds = np.concatenate([[0], np.cumsum(text.data[: text.offsets[-1]] == 10)])
+    feeds = np.flatnonzero(text.data[: text.offsets[-1]] == 10)
     breaks = np.ones(len(hashes), bool)
-    breaks[1:] = feeds[starts[1:]] > feeds[ends[:-1]]
+    breaks[1:] = np.searchsorted(feeds, starts[1:]) > np.searchsorted(feeds, ends[:-1])
     breaks[offsets[:-1][np.diff(offsets) > 0]] = True
     names = items.select(["item", "benchmark", "split"])
     scripts = _scripts(text.data, starts)
@@ -168,13 +168,15 @@ def _short_parts(cut: _Cut, offsets: NDArray[np.int64], tokens: NDArray[np.uint6
     """Questions and answers that are too short for an n-gram, by the hash of all their tokens and their length."""
     short = (cut.lengths >= SHORTEST) & (cut.lengths < N) & (cut.part_kind == QUESTION)
     parts = np.flatnonzero(short)
-    firsts, hashes = np.zeros(len(parts), np.uint64), np.zeros(len(parts), np.uint64)
-    search.hash_short(tokens, offsets, parts, SHORTEST, firsts, hashes)
+    hashes = np.zeros(len(parts), np.uint64)
+    bits = 1 << 16  # 8 kB, which stay next to the processor
+    while bits < 64 * len(parts):
+        bits *= 2
+    bloom = np.zeros(bits // 64, np.uint64)
+    search.fill_short(tokens, offsets, parts, bloom, np.uint64(bits - 1), hashes)
     distinct, numbers = _numbered(hashes)
-    slots, _ = _table(distinct, search)
-    _, bloom = _table(np.unique(firsts), search)
     return {
-        "short_slots": slots,
+        "short_slots": _table(distinct, search)[0],
         "short_bloom": bloom,
         "short_posted": _offsets(np.bincount(numbers, minlength=len(distinct))),
         "short_parts": _pairs(numbers, parts)[1].astype(np.int32),

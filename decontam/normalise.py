@@ -84,9 +84,11 @@ def cut_text(text: Text, normalisation: Normalisation) -> Tokens:
     """As `tokens_of`, with positions in `text.data`."""
     from .kernels.tokens import cut
 
-    # a word has a byte and what parts it from the next one, but each punctuation mark may be a token
+    # Where signs are tokens, each byte may be one. Else words part by a byte at least, and a character that is a
+    # token of its own has three (below U+0E00 there is none), or is cut off and ends the text: a byte of it pays for
+    # the word before. So a text of b bytes has at most b // 2 + 1 tokens.
     size = int(text.offsets[-1] - text.offsets[0])
-    room = (size // 2 if normalisation.strip_punctuation else size) + 2 * len(text) + 2
+    room = (size // 2 if normalisation.strip_punctuation else size) + 2 * len(text)
     hashes, starts, ends = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
     offsets = np.zeros(len(text) + 1, np.int64)
     cut(text.data, text.offsets, *folding(normalisation), hashes, starts, ends, offsets)

@@ -19,9 +19,9 @@ from filters.kernels.columns import Column
 from pipeline.errors import ConfigError
 
 from .evidence import Evidence, Hits
-from .index import ANSWER, CHOICES, SHORTEST, Index, N
+from .index import ANSWER, CHOICES, Index, N
 from .methods import Method
-from .seeds import Room, power, seeds_of
+from .seeds import Room, seeds_of
 
 LONG_RUN = 8
 """Equal tokens in a row that make a pair worth a look, whatever else it shares: the shortest published n-gram but 5."""
@@ -76,7 +76,7 @@ class Scanner:
         self._need = np.where(support, np.maximum(2, np.ceil(grams * 0.75)), need).astype(np.int32)
         self._flags = self._gram_flags()
         n = len(index.part_kind)
-        self._tally = np.zeros(4 * n + 4, np.int32)
+        self._tally = np.zeros(4 * n + 4, np.int64)
         self._cursor = np.full(n, -1, np.int64)
         self._touched = np.zeros(n + 1, np.int32)
         self._covered = np.zeros(int(index.part_lengths.max(initial=0)) + 1, np.int64)
@@ -99,7 +99,7 @@ class Scanner:
         """What texts and items share, a chunk of texts after the other; chunks that share nothing are left out."""
         for seeds in seeds_of(column, self.index, self._space):
             hashes, offsets, starts, ends = seeds.tokens
-            pairs = self._pairs(hashes, offsets, seeds.grams, seeds.counts)
+            pairs = self._pairs(hashes, offsets, seeds.grams, seeds.at, seeds.counts)
             short_text, short_part = self._short(hashes, offsets)
             if len(pairs["pair_part"]) or len(short_part):
                 yield Evidence(
@@ -116,11 +116,11 @@ class Scanner:
                     **pairs,
                 )
 
-    def _pairs(self, tokens: Any, offsets: Any, grams: Any, counts: Any) -> dict[str, NDArray[Any]]:
+    def _pairs(self, tokens: Any, offsets: Any, grams: Any, at: Any, counts: Any) -> dict[str, NDArray[Any]]:
         from .kernels.pairs import find_pairs
 
         index, options = self.index, self.options
-        state = np.array([0, 0, 0, self._stamp], np.int64)
+        state = np.array([0, 0, 0, self._stamp, 0], np.int64)
         document, last = 0, len(offsets) - 1
         arrays: list[NDArray[Any]] = []
         kinds = (
@@ -133,7 +133,7 @@ class Scanner:
                 new[: len(old)] = old
             arrays = flat
             document = find_pairs(
-                tokens, offsets, grams, counts, document, N, options.gap, options.min_score, LONG_RUN - N + 1,
+                tokens, offsets, grams, at, counts, document, N, options.gap, options.min_score, LONG_RUN - N + 1,
                 self._need, index.posted, index.postings, index.part_gram, index.part_of, index.part_offsets,
                 index.tokens, index.weights, self._flags, self._tally, self._cursor, self._touched, self._covered,
                 *arrays, state,
@@ -157,14 +157,12 @@ class Scanner:
         if not len(index.short_parts):
             return np.zeros(0, np.int64), np.zeros(0, np.int32)
         room, made = 1 << 10, -1
-        mixed = self._space.of("mixed", len(tokens), np.uint64)
         maybe = self._space.of("maybe", len(tokens) + 1, np.int64)
         while made < 0:
             at, number = np.empty(room, np.int64), np.empty(room, np.int64)
             made = find_short(
-                tokens, offsets, SHORTEST, N, power(SHORTEST - 1), index.short_slots,
-                np.uint64(len(index.short_slots) - 1), index.short_bloom, np.uint64(len(index.short_bloom) - 1), mixed,
-                maybe, at, number, room,
+                tokens, offsets, N, index.short_slots, np.uint64(len(index.short_slots) - 1), index.short_bloom,
+                np.uint64(len(index.short_bloom) * 64 - 1), maybe, at, number,
             )  # fmt: skip
             room *= 4
         number = number[:made] // N

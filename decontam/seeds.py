@@ -15,7 +15,7 @@ from .normalise import Tokens, cut_text
 if TYPE_CHECKING:
     from .index import Index
 
-CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 19
 """Text that is worked on at once; a longer document is a chunk of its own."""
 
 
@@ -28,6 +28,8 @@ class Seeds(NamedTuple):
     """With positions in text.data."""
     grams: NDArray[np.int32]
     """By token: the number of the index's n-gram that begins here, -1 for none."""
+    at: NDArray[np.int64]
+    """Tokens that begin an n-gram of the index, in order."""
     counts: NDArray[np.int64]
     """By document: tokens that begin an n-gram of the index."""
 
@@ -46,7 +48,7 @@ class Room:
 
 
 def seeds_of(column: Column, index: Index, room: Room | None = None) -> Iterator[Seeds]:
-    """The chunks of a column, one after the other; a chunk's `grams` hold until the next one is asked for.
+    """The chunks of a column, one after the other; a chunk's `grams` and `at` hold until the next one is asked for.
 
     Raises SchemaError for a column of no text.
     """
@@ -66,13 +68,13 @@ def _seeds(text: Text, row: int, index: Index, room: Room) -> Seeds:
 
     tokens = cut_text(text, index.normalisation)
     n = len(tokens.hashes)
-    mixed, maybe = room.of("mixed", n, np.uint64), room.of("maybe", n + 1, np.int64)
+    mixed, at = room.of("mixed", n, np.uint64), room.of("at", n, np.int64)
     grams, counts = room.of("grams", n, np.int32), np.zeros(len(text), np.int64)
-    find_grams(
+    made = find_grams(
         tokens.hashes, tokens.offsets, N, power(N - 1), index.slots, np.uint64(len(index.slots) - 1), index.bloom,
-        np.uint64(len(index.bloom) - 1), mixed, maybe, grams, counts,
+        np.uint64(len(index.bloom) - 1), mixed, at, grams, counts,
     )  # fmt: skip
-    return Seeds(row, text, tokens, grams, counts)
+    return Seeds(row, text, tokens, grams, at[:made], counts)
 
 
 def power(exponent: int) -> np.uint64:

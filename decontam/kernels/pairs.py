@@ -3,6 +3,8 @@
 # mypy: disable-error-code="no-untyped-def,assignment"
 from __future__ import annotations
 
+import numpy as np
+
 from pipeline.kernels import kernel_part, plain_kernel
 
 from .align import align
@@ -32,9 +34,29 @@ def choose(touched, t, tally, need, long_run, cursor, at):
     return wanted
 
 
+@kernel_part
+def fetch(grams, at, low, high, posted, postings, part_gram, part_of, flags, tally):
+    """Read what `count_runs` will ask for, step by step for many tokens; returns a sum of it that says nothing.
+
+    No read of a step waits for another one, so that memory answers many at once.
+    """
+    seen = np.int64(0)
+    for i in range(low, high):
+        g = grams[at[i]]
+        seen += flags[g] + posted[g]
+    for i in range(low, high):
+        seen += postings[posted[grams[at[i]]]]
+    for i in range(low, high):
+        q = postings[posted[grams[at[i]]]]
+        seen += part_of[q] + part_gram[q]
+    for i in range(low, high):
+        seen += tally[4 * np.int64(part_of[postings[posted[grams[at[i]]]]])]
+    return seen
+
+
 @plain_kernel
 def find_pairs(
-    text, offsets, grams, counts, document, n, gap, least_score, long_run, need,
+    text, offsets, grams, at, counts, document, n, gap, least_score, long_run, need,
     posted, postings, part_gram, part_of, part_offsets, item, weights, flags,
     tally, cursor, touched, covered,
     run_text, run_place, run_length, pair_document, pair_part, pair_runs, pair_clusters,
@@ -46,26 +68,37 @@ def find_pairs(
     than need[p] shared grams are not even aligned. pair_runs[i + 1], pair_clusters[i + 1]: where pair i's end.
     `state`: pairs, runs, clusters so far, the last stamp.
     """
+    low = np.int64(0)
+    for d in range(document):
+        low += counts[d]
+    high = low + 0
+    for d in range(document, len(offsets) - 1):
+        high += counts[d]
+    state[4] = fetch(grams, at, low, high, posted, postings, part_gram, part_of, flags, tally)
+    high = low + 0
     for d in range(document, len(offsets) - 1):
         if counts[d] == 0:
             continue
         a = offsets[d]
         b = offsets[d + 1]
+        low = high + 0
+        high = low + counts[d]
         pairs = state[0]
         run = state[1]
         cluster = state[2]
-        t = count_runs(grams, a, b, posted, postings, part_gram, part_of, flags, True, tally, touched)
+        t = count_runs(grams, a, b, at, low, high, posted, postings, part_gram, part_of, flags, True, tally, touched)
         wanted = choose(touched, t, tally, need, long_run, cursor, run)
         reset(touched, t, tally, cursor)
         if wanted == 0:
             continue
-        t = count_runs(grams, a, b, posted, postings, part_gram, part_of, flags, False, tally, touched)
+        t = count_runs(grams, a, b, at, low, high, posted, postings, part_gram, part_of, flags, False, tally, touched)
         wanted = choose(touched, t, tally, need, long_run, cursor, run)
         full = run + wanted > len(run_text) or pairs + t >= len(pair_document)
         if not full:
             take_runs(
-                grams, a, b, posted, postings, part_gram, part_of, flags, cursor, n, run_text, run_place, run_length
-            )
+                grams, a, b, at, low, high, posted, postings, part_gram, part_of, flags, cursor, n,
+                run_text, run_place, run_length,
+            )  # fmt: skip
         for i in range(t):
             p = touched[i]
             if full or cursor[p] < 0:

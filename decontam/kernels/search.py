@@ -14,7 +14,11 @@ from dedup.kernels.shingling import BASE
 from pipeline.kernels import kernel_part, plain_kernel
 
 MIX = np.uint64(0xD6E8FEB86659FD93)
-S32, S29, S24, S50, S57 = (np.uint64(i) for i in (32, 29, 24, 50, 57))
+S32, S29, S24, S50, S57, S20, S21, S42, S43, S22, S6 = (
+    np.uint64(i) for i in (32, 29, 24, 50, 57, 20, 21, 42, 43, 22, 6)
+)
+FIRST = 3
+"""Tokens of a short part that its filter knows: as `index.SHORTEST`."""
 COMMON, ALONE = 1, 2
 """Flags of a gram: no seed of a run; one alone is worth a look, as a short part has few."""
 SIX, ONE, LOW32 = np.uint64(63), np.uint64(1), np.uint64(0xFFFFFFFF)
@@ -72,15 +76,21 @@ def hash_of(tokens, a, b):
     return spread(h)
 
 
+@kernel_part
+def start_hash(tokens, k):
+    """The hash of the FIRST tokens from k on; hashes of tokens are mixed already."""
+    b = tokens[k + 1]
+    c = tokens[k + 2]
+    return tokens[k] + (b << S21 | b >> S43) + (c << S42 | c >> S22)
+
+
 @plain_kernel
-def hash_short(tokens, offsets, parts, first, firsts, whole):
-    """Of each part number parts[i]: the hash of its `first` first tokens, as `roll` has it, and `hash_of` all."""
+def fill_short(tokens, offsets, parts, bits, mask, whole):
+    """Of each part number parts[i]: its first tokens into the filter, whole[i]: `hash_of` all."""
     for i in range(len(parts)):
         a = offsets[parts[i]]
-        h = np.uint64(0)
-        for k in range(a, a + first):
-            h = h * BASE + tokens[k]
-        firsts[i] = spread(h)
+        at = start_hash(tokens, a) >> S20 & mask
+        bits[at >> S6] |= ONE << (at & SIX)
         whole[i] = hash_of(tokens, a, offsets[parts[i] + 1])
 
 
@@ -109,69 +119,85 @@ def roll(tokens, a, b, n, power, mixed):
 
 
 @kernel_part
-def sift(mixed, a, b, bloom, mask, maybe):
-    """Write the positions from a to b whose hashes pass the filter; returns how many.
+def sift(mixed, a, b, bloom, mask, maybe, i):
+    """Write the positions from a to b whose hashes pass the filter, from maybe[i] on; returns where they end.
 
-    Nothing here waits for a word of the filter, so that many are fetched from memory at once.
+    Nothing here waits for a word of the filter, so that many are fetched from memory at once. Every position is
+    written, and stays if the next one goes elsewhere: there is room for b - a.
     """
-    i = np.int64(0)
     for k in range(a, b):
         maybe[i] = k
         i += np.int64(passes(bloom, mask, mixed[k]))
     return i
 
 
-@plain_kernel
-def find_grams(tokens, offsets, n, power, slots, slot_mask, bloom, bloom_mask, mixed, maybe, grams, counts):
-    """grams[k]: the gram at token k, -1 for none; counts[d]: how many tokens of text d begin one.
+@kernel_part
+def sift_starts(tokens, a, b, bits, mask, maybe, i):
+    """As `sift`, for positions from a to b at which a short part may begin."""
+    for k in range(a, b):
+        at = start_hash(tokens, k) >> S20 & mask
+        maybe[i] = k
+        i += np.int64(bits[at >> S6] >> (at & SIX) & ONE)
+    return i
 
-    `power` is BASE ** (n - 1); `mixed` and `maybe` have room for all tokens.
+
+@plain_kernel
+def find_grams(tokens, offsets, n, power, slots, slot_mask, bloom, bloom_mask, mixed, at, grams, counts):
+    """grams[k]: the gram at token k, -1 for none; counts[d]: how many tokens of text d begin one; at: which these are.
+
+    `power` is BASE ** (n - 1); `mixed`, `at` and `grams` have room for all tokens: of the texts before d no more
+    tokens stand in `at` than they have, so there is room for those of d. Returns how many there are.
     """
+    many = np.int64(0)
     for d in range(len(offsets) - 1):
         a = offsets[d]
         b = offsets[d + 1]
+        counts[d] = 0
         for k in range(a, b):
             grams[k] = -1
-        hits = 0
         if b - a >= n:
             roll(tokens, a, b, n, power, mixed)
-            many = sift(mixed, a, b - n + 1, bloom, bloom_mask, maybe)
-            for i in range(many):
-                gram = found(slots, slot_mask, mixed[maybe[i]])
-                if gram >= 0:
-                    grams[maybe[i]] = gram
-                    hits += 1
-        counts[d] = hits
+            many = sift(mixed, a, b - n + 1, bloom, bloom_mask, at, many)
+    done = np.int64(0)
+    d = 0
+    for i in range(many):
+        k = at[i]
+        gram = found(slots, slot_mask, mixed[k])
+        if gram >= 0:
+            while offsets[d + 1] <= k:
+                d += 1
+            counts[d] += 1
+            grams[k] = gram
+            at[done] = k
+            done += 1
+    return done
 
 
 @plain_kernel
-def find_short(
-    tokens, offsets, shortest, n, power, slots, slot_mask, bloom, bloom_mask, mixed, maybe, at, found_at, room
-):  # fmt: skip
-    """Short parts in texts: at[i] the first token, found_at[i] the table's number * n and the length.
+def find_short(tokens, offsets, n, slots, slot_mask, bits, mask, maybe, at, found_at):
+    """Short parts in texts: at[i] the first token, found_at[i] the table's number * n and the length, under n.
 
-    The filter knows the parts' first `shortest` tokens; `power` is BASE ** (shortest - 1). Returns how many there
-    are, -1 where `room` is not enough.
+    `maybe` has room for all tokens. Returns how many there are, -1 where at and found_at have no room for them.
     """
-    i = 0
+    many = np.int64(0)
     for d in range(len(offsets) - 1):
-        a = offsets[d]
+        many = sift_starts(tokens, offsets[d], offsets[d + 1] - FIRST + 1, bits, mask, maybe, many)
+    done = 0
+    d = 0
+    for i in range(many):
+        k = maybe[i]
+        while offsets[d + 1] <= k:
+            d += 1
         b = offsets[d + 1]
-        if b - a < shortest:
-            continue
-        roll(tokens, a, b, shortest, power, mixed)
-        many = sift(mixed, a, b - shortest + 1, bloom, bloom_mask, maybe)
-        for j in range(many):
-            k = maybe[j]
-            for size in range(shortest, n if k + n - 1 <= b else b - k + 1):
-                number = found(slots, slot_mask, hash_of(tokens, k, k + size))
-                if number >= 0:
-                    if i == room:
-                        return -1
-                    at[i] = k
-                    found_at[i] = number * n + size
-                    i += 1
-    return i
+        for size in range(FIRST, n if k + n - 1 <= b else b - k + 1):
+            number = found(slots, slot_mask, hash_of(tokens, k, k + size))
+            if number >= 0:
+                if done == len(at):
+                    return -1
+                at[done] = k
+                found_at[done] = number * n + size
+                done += 1
+    return done
 
 
 @kernel_part
@@ -197,17 +223,17 @@ def run_end(grams, part_gram, d, q, b):
 
 
 @kernel_part
-def count_runs(grams, a, b, posted, postings, part_gram, part_of, flags, strict, tally, touched):
+def count_runs(grams, a, b, at, low, high, posted, postings, part_gram, part_of, flags, strict, tally, touched):
     """Runs of the tokens a to b of one text, by part; returns how many parts were touched, which `touched` lists.
 
+    at[low:high] are the tokens that begin a gram.
     tally[4 * p]: grams of part p's runs, then those of the longest, then how many runs. A run of common grams alone
     counts not; where `strict`, nor does a run of one gram that is not ALONE.
     """
     t = 0
-    for d in range(a, b):
+    for i in range(low, high):
+        d = at[i]
         g = grams[d]
-        if g < 0:
-            continue
         weak = strict and not flags[g] & ALONE
         if weak and (d == a or grams[d - 1] < 0) and (d + 1 == b or grams[d + 1] < 0):
             continue
@@ -222,23 +248,27 @@ def count_runs(grams, a, b, posted, postings, part_gram, part_of, flags, strict,
             if weak and length == 1:
                 continue
             p = part_of[q]
-            at = p * 4
-            if tally[at + 2] == 0:
+            row = np.int64(p) * 4
+            if tally[row + 2] == 0:
                 touched[t] = p
                 t += 1
-            tally[at] += length
-            if length > tally[at + 1]:
-                tally[at + 1] = length
-            tally[at + 2] += 1
+            tally[row] += length
+            if length > tally[row + 1]:
+                tally[row + 1] = length
+            tally[row + 2] += 1
     return t
 
 
 @kernel_part
-def take_runs(grams, a, b, posted, postings, part_gram, part_of, flags, cursor, n, run_text, run_place, run_length):
+def take_runs(
+    grams, a, b, at, low, high, posted, postings, part_gram, part_of, flags, cursor, n,
+    run_text, run_place, run_length,
+):  # fmt: skip
     """Write the runs of the parts whose cursor is not negative, each part's from its cursor on; lengths in tokens."""
-    for d in range(a, b):
+    for i in range(low, high):
+        d = at[i]
         g = grams[d]
-        if g < 0 or flags[g] & COMMON:
+        if flags[g] & COMMON:
             continue
         for j in range(posted[g], posted[g + 1]):
             q = np.int64(postings[j])

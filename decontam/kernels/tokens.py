@@ -55,7 +55,7 @@ def cut(data, offsets, ascii, entries, pool, hashes, starts, ends, counts):
     """hashes, starts, ends: of each token; counts[d + 1]: tokens up to text d.
 
     `ascii` is uint8[256]: the folded byte of an ASCII character of a word, 0 for one that parts words, SLOW for what
-    needs a look. The arrays have room for half of the bytes and two for each text; for all where marks are tokens.
+    needs a look. The arrays have room as `normalise.cut_text` says.
     """
     k = 0
     for d in range(len(offsets) - 1):
