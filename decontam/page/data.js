@@ -43,20 +43,18 @@ async function blockOf(number) {
 const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\ufeff]/g;
 
 function visible(text) {
-  return text.replace(HIDDEN, (c) => {
-    const code = c.charCodeAt(0);
-    return code < 0x20 ? String.fromCharCode(0x2400 + code) : "[U+" + code.toString(16).toUpperCase().padStart(4, "0") + "]";
-  });
+  return text.replace(HIDDEN, (c) => "[U+" + c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0") + "]");
 }
 
-const whole = new Intl.NumberFormat("en-US");
+const formats = [0, 1, 2, 3].map((digits) => new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+
+// A number with thousands parted; up to three decimals.
+function decimal(value, digits) {
+  return value === null ? "–" : formats[digits].format(value);
+}
 
 function count(value) {
-  return value === null ? "–" : whole.format(value);
-}
-
-function decimal(value, digits) {
-  return value === null ? "–" : value.toFixed(digits);
+  return decimal(value, 0);
 }
 
 // An element with attributes and children; strings become text.

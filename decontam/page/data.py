@@ -24,7 +24,8 @@ MATCH = (
     "method", "verdict", "score", "part", "document", "url", "record_file", "record_offset", "source", "start", "end",
     "before", "text", "after", "shortened",
 )  # fmt: skip
-"""What a match has, in this order, before `overlap` (flat: start, end, start, end ...) and `item_overlap`."""
+"""What a match has, in this order, before `overlap` (flat: start, end, start, end ...) and `item_overlap`
+(such a list for each part)."""
 _DIGITS = {name: str(number) for number, name in enumerate(VERDICTS)}
 _HOSTILE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 
@@ -48,7 +49,7 @@ def unpacked(text: str) -> Any:
 def units(text: str, offsets: Sequence[int]) -> list[int]:
     """Offsets in characters as offsets in UTF-16 units; those outside the text are moved to its ends."""
     inside = [min(max(at, 0), len(text)) for at in offsets]
-    if not inside or text.isascii() or max(text) < "\U00010000":
+    if not inside or text.isascii() or len(text.encode("utf-16-le")) == 2 * len(text):
         return inside
     wide = np.frombuffer(text.encode("utf-32-le"), np.uint32) > 0xFFFF
     before = np.concatenate([[0], np.cumsum(wide)])
@@ -109,18 +110,20 @@ def _match(match: dict[str, Any], item: dict[str, Any], number: dict[str, int]) 
     values = {**match, "method": number[match["method"]], "verdict": VERDICTS.index(match["verdict"])}
     values["score"] = _score(match["score"])
     flat = [at for one in match["overlap"] or () for at in (one["start"], one["end"])]
+    inside: dict[str, list[int]] = {}
+    for one in match["item_overlap"] or ():
+        inside.setdefault(one["part"], []).extend((one["start"], one["end"]))
     return [
         *(values[name] for name in MATCH),
         units(match["text"] or "", flat),
-        [_in_item(one, item) for one in match["item_overlap"] or ()],
+        {part: units(_part(item, part), offsets) for part, offsets in inside.items()},
     ]
 
 
-def _in_item(one: dict[str, Any], item: dict[str, Any]) -> list[Any]:
-    """[part, start, end]."""
-    name = one["part"]
-    text = item["choices"][int(name.split()[1]) - 1] if name.startswith("choice ") else item[name]
-    return [name, *units(text or "", (one["start"], one["end"]))]
+def _part(item: dict[str, Any], name: str) -> str:
+    """The text of a part: question, answer, passage, choice 1, choice 2 ..."""
+    text: str | None = item["choices"][int(name.split()[1]) - 1] if name.startswith("choice ") else item[name]
+    return text or ""
 
 
 def _rows_by_item(matches: pa.Table) -> dict[str, list[int]]:

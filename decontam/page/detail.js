@@ -59,7 +59,7 @@ function fact(name, value) {
 // The item's parts with what the match has of them marked.
 function partsOf(number, block, match) {
   const k = number % summary.block, answer = block.answer[k];
-  const spans = (part) => (match ? match.item_overlap.filter((o) => o[0] === part).map((o) => [o[1], o[2]]) : []);
+  const spans = (part) => pairs((match && match.item_overlap[part]) || []);
   const box = (name, text) => text ? [make("h5", null, name), make("div", { class: "text", dir: "auto" }, marked(text, spans(name.toLowerCase())))] : [];
   const out = [...box("Passage", block.passage[k]), ...box("Question", list.items.question[number])];
   const choices = block.choices[k] || [];
@@ -156,7 +156,7 @@ async function drawItem(id, chosen) {
       make("section", { "aria-label": "training text" }, make("h4", null, "Training text"), matches.length > 1 ? chooser : null,
         ...(match ? [matches.length > 1 ? null : make("p", null, ...matchLabel(match)), trainingText(match), matchFacts(match)]
           : [make("p", { class: "hint" }, "The audit kept no text of this item's matches.")]))),
-    make("details", { open: true }, make("summary", null, "What each method says"), methodTable(number)));
+    make("details", { open: true }, make("summary", null, "What each method says"), make("div", { class: "wide" }, methodTable(number))));
   for (const text of panel.querySelectorAll(".text")) {
     const first = text.querySelector("mark");
     if (first && text.scrollHeight > text.clientHeight) text.scrollTop = Math.max(0, first.offsetTop - text.offsetTop - 40);
