@@ -46,7 +46,8 @@ function visible(text) {
   return text.replace(HIDDEN, (c) => "[U+" + c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0") + "]");
 }
 
-const formats = [0, 1, 2, 3].map((digits) => new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+const formats = [0, 1, 2, 3].map((n) =>
+  new Intl.NumberFormat("en-US", { minimumFractionDigits: n, maximumFractionDigits: n }));
 
 // A number with thousands parted; up to three decimals.
 function decimal(value, digits) {

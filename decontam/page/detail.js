@@ -4,7 +4,7 @@
 const LONG = 20000; // UTF-16 units of a text that are drawn at once
 const BEFORE_MARK = 2000;
 
-const NO_WORD = /^[^\p{L}\p{N}]{0,3}$/u;
+const NO_WORD = /^[^\p{L}\p{N}]*$/u;
 
 // Text with `spans` ([start, end]) marked, over the signs between marked words too; of a long text the part around its
 // first mark.
@@ -12,7 +12,8 @@ function marked(text, spans, all) {
   const merged = [];
   for (const [start, end] of [...spans].sort((a, b) => a[0] - b[0])) {
     const last = merged[merged.length - 1];
-    if (last && (start <= last[1] || (start - last[1] < 7 && NO_WORD.test(text.slice(last[1], start))))) last[1] = Math.max(last[1], end);
+    const near = last && (start <= last[1] || (start - last[1] < 7 && NO_WORD.test(text.slice(last[1], start))));
+    if (near) last[1] = Math.max(last[1], end);
     else if (end > start) merged.push([start, end]);
   }
   let low = 0, high = text.length;
@@ -58,46 +59,57 @@ function fact(name, value) {
 
 // The item's parts with what the match has of them marked.
 function partsOf(number, block, match) {
-  const k = number % summary.block, answer = block.answer[k];
+  const k = number % summary.block, answer = block.answer[k], choices = block.choices[k] || [];
   const spans = (part) => pairs((match && match.item_overlap[part]) || []);
-  const box = (name, text) => text ? [make("h5", null, name), make("div", { class: "text", dir: "auto" }, marked(text, spans(name.toLowerCase())))] : [];
-  const out = [...box("Passage", block.passage[k]), ...box("Question", list.items.question[number])];
-  const choices = block.choices[k] || [];
+  const out = [];
+  const add = (name, text) => {
+    if (text) out.push(make("h5", null, name), textBox(marked(text, spans(name.toLowerCase()))));
+  };
+  add("Passage", block.passage[k]);
+  add("Question", list.items.question[number]);
   if (choices.length) {
-    out.push(make("h5", null, "Choices"), make("ol", { class: "text choices" }, ...choices.map((choice, i) =>
-      make("li", { dir: "auto", class: choice === answer ? "right" : null }, marked(choice, spans(`choice ${i + 1}`)),
-        choice === answer ? make("span", { class: "hint" }, " (the answer)") : null))));
+    const lines = choices.map((choice, i) => {
+      const right = choice === answer, told = right ? make("span", { class: "hint" }, " (the answer)") : null;
+      return make("li", { dir: "auto", class: right && "right" }, marked(choice, spans(`choice ${i + 1}`)), told);
+    });
+    out.push(make("h5", null, "Choices"), make("ol", { class: "text choices" }, ...lines));
   }
-  if (!choices.includes(answer)) out.push(...box("Answer", answer));
+  if (!choices.includes(answer)) add("Answer", answer);
   return out;
 }
 
-function trainingText(match) {
-  const text = make("div", { class: "text", dir: "auto" });
-  text.append(make("span", { class: "context" }, visible(match.before)), marked(match.text, pairs(match.overlap)),
-    match.shortened ? make("span", { class: "hint" }, " [… the match goes on …] ") : "",
-    make("span", { class: "context" }, visible(match.after)));
-  return text;
+function textBox(...children) {
+  return make("div", { class: "text", dir: "auto" }, ...children);
 }
 
+function trainingText(match) {
+  return textBox(make("span", { class: "context" }, visible(match.before)), marked(match.text, pairs(match.overlap)),
+    match.shortened ? make("span", { class: "hint" }, " [… the match goes on …] ") : null,
+    make("span", { class: "context" }, visible(match.after)));
+}
+
+// A flat list of starts and ends as spans.
 function pairs(flat) {
   return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]);
 }
 
 function matchFacts(match) {
-  const record = match.record_file === null ? null
-    : visible(match.record_file) + (match.record_offset === null ? "" : `, offset ${count(match.record_offset)}`);
+  const offset = match.record_offset === null ? "" : `, offset ${count(match.record_offset)}`;
   return make("dl", { class: "facts" },
-    fact("URL", match.url ? link(match.url) : null),
-    fact("WARC record", record),
-    fact("in the corpus", match.source ? make("bdi", null, visible(match.source)) : null),
-    fact("document", match.document ? make("bdi", null, visible(match.document)) : null),
+    fact("URL", match.url && link(match.url)),
+    fact("WARC record", match.record_file && make("bdi", null, visible(match.record_file) + offset)),
+    fact("in the corpus", match.source && make("bdi", null, visible(match.source))),
+    fact("document", match.document && make("bdi", null, visible(match.document))),
     fact("bytes of its text", match.start === null ? null : `${count(match.start)} to ${count(match.end)}`));
 }
 
+function badge(verdict) {
+  return make("span", { class: "verdict " + VERDICTS[verdict] }, VERDICTS[verdict]);
+}
+
 function matchLabel(match) {
-  return [make("span", { class: "verdict " + VERDICTS[match.verdict] }, VERDICTS[match.verdict]),
-    ` ${summary.methods[match.method]} ${decimal(match.score, 3)}, by its ${match.part || "text"}`];
+  const told = ` ${summary.methods[match.method]} ${decimal(match.score, 3)}, by its ${match.part || "text"}`;
+  return [badge(match.verdict), told];
 }
 
 // Where a match lies, short: the host of its address, else its place in the corpus.
@@ -107,61 +119,84 @@ function whereabouts(match) {
 }
 
 function methodTable(number) {
+  const right = (value) => make("td", { class: "n" }, value);
   const rows = summary.methods.map((name) => {
-    const one = list.items.methods[name], verdict = VERDICTS[+one.verdict[number]];
-    return make("tr", null, make("th", { scope: "row" }, name + (name === summary.default ? " (decides)" : "")),
-      make("td", null, make("span", { class: "verdict " + verdict }, verdict)),
-      make("td", { class: "n" }, decimal(one.score[number], 3)), make("td", { class: "n" }, count(one.documents[number])),
-      make("td", { class: "n" }, count(one.copies[number])));
+    const one = list.items.methods[name], label = name === summary.default ? name + " (decides)" : name;
+    return make("tr", null, make("th", { scope: "row" }, label), make("td", null, badge(+one.verdict[number])),
+      right(decimal(one.score[number], 3)), right(count(one.documents[number])), right(count(one.copies[number])));
   });
-  return make("table", { class: "scores" },
-    make("thead", null, make("tr", null, ...["method", "verdict", "score", "documents", "copies"].map((name, i) =>
-      make("th", { scope: "col", class: i > 1 ? "n" : null }, name)))), make("tbody", null, ...rows));
+  const heads = ["method", "verdict", "score", "documents", "copies"].map((name, i) =>
+    make("th", { scope: "col", class: i > 1 && "n" }, name));
+  return make("table", { class: "scores" }, make("thead", null, make("tr", null, ...heads)),
+    make("tbody", null, ...rows));
+}
+
+function itemHeader(id, number) {
+  const place = list.shown.indexOf(number);
+  const step = (text, to, key) => {
+    const disabled = place < 0 || to < 0 || to >= list.shown.length;
+    const button = make("button", { type: "button", disabled, title: `key ${key}` }, text);
+    button.addEventListener("click", () => stepTo(to));
+    return button;
+  };
+  const address = "#item=" + encodeURIComponent(id).replace(/%2F/g, "/");
+  const anchor = make("a", { href: address, title: "link to this item" }, make("bdi", null, visible(id)));
+  const buttons = [step("← previous", place - 1, "k"), step("next →", place + 1, "j"), closer()];
+  return make("header", null,
+    make("h3", { id: "item-title", tabindex: "-1" }, badge(+list.items.verdict[number]), " ", anchor),
+    make("nav", { "aria-label": "items" }, ...buttons));
+}
+
+function itemFacts(number) {
+  const { score, documents, copies, exposure } = list.items;
+  const shown = exposure[number] === null ? "no mixture given" : decimal(exposure[number], 1);
+  return make("dl", { class: "facts" }, fact("score", decimal(score[number], 3)),
+    fact("documents with it", count(documents[number])), fact("copies", count(copies[number])),
+    fact("exposure (copies × epochs)", shown));
+}
+
+// The right side: the matches to choose from, and the chosen one.
+function trainingSide(id, matches, chosen) {
+  const out = [make("h4", null, "Training text")], match = matches[chosen];
+  if (!match) return [...out, make("p", { class: "hint" }, "The audit kept no text of this item's matches.")];
+  if (matches.length > 1) {
+    const buttons = matches.map((one, i) => {
+      const button = make("button", { type: "button", "aria-pressed": i === chosen },
+        ...matchLabel(one), " ", whereabouts(one));
+      button.addEventListener("click", async () => {
+        await drawItem(id, i);
+        byId("detail").querySelectorAll(".matches button")[i].focus();
+      });
+      return button;
+    });
+    out.push(make("div", { class: "matches", role: "group", "aria-label": "matches shown" }, ...buttons));
+  } else out.push(make("p", null, ...matchLabel(match)));
+  return [...out, trainingText(match), matchFacts(match)];
 }
 
 // Opens an item in the panel; `chosen`: which of its matches.
 async function drawItem(id, chosen) {
   const panel = byId("detail"), number = list.numbers.get(id);
   panel.hidden = id === "";
-  if (id === "") return panel.replaceChildren();
   if (number === undefined) {
-    return panel.replaceChildren(make("p", { class: "hint" }, `No method finds an item with the id ${visible(id)}.`), closer());
+    const told = make("p", { class: "hint" }, `No method finds an item with the id ${visible(id)}.`);
+    panel.replaceChildren(...(id === "" ? [] : [told, closer()]));
+    return;
   }
   const block = await blockOf(Math.floor(number / summary.block));
-  if (state.item !== id) return undefined;
-  const matches = block.matches[number % summary.block], match = matches[chosen];
-  const place = list.shown.indexOf(number);
-  const step = (text, to, key) => {
-    const button = make("button", { type: "button", disabled: place < 0 || to < 0 || to >= list.shown.length, title: `key ${key}` }, text);
-    button.addEventListener("click", () => stepTo(to));
-    return button;
-  };
-  const verdict = VERDICTS[+list.items.verdict[number]];
-  const facts = make("dl", { class: "facts" }, fact("score", decimal(list.items.score[number], 3)),
-    fact("documents with it", count(list.items.documents[number])), fact("copies", count(list.items.copies[number])),
-    fact("exposure (copies × epochs)", list.items.exposure[number] === null ? "no mixture given" : decimal(list.items.exposure[number], 1)));
-  const chooser = make("div", { class: "matches", role: "group", "aria-label": "matches shown" }, ...matches.map((one, i) => {
-    const button = make("button", { type: "button", "aria-pressed": i === chosen }, ...matchLabel(one), " ", whereabouts(one));
-    button.addEventListener("click", () => drawItem(id, i).then(() => panel.querySelectorAll(".matches button")[i].focus()));
-    return button;
-  }));
-  panel.replaceChildren(
-    make("header", null,
-      make("h3", { id: "item-title", tabindex: "-1" }, make("span", { class: "verdict " + verdict }, verdict), " ",
-        make("a", { href: "#item=" + encodeURIComponent(id).replace(/%2F/g, "/"), title: "link to this item" }, make("bdi", null, visible(id)))),
-      make("nav", { "aria-label": "items" }, step("← previous", place - 1, "k"), step("next →", place + 1, "j"), closer())),
-    facts,
+  if (state.item !== id) return; // another one was opened meanwhile
+  const matches = block.matches[number % summary.block];
+  panel.replaceChildren(itemHeader(id, number), itemFacts(number),
     make("div", { class: "sides" },
-      make("section", { "aria-label": "benchmark item" }, make("h4", null, "Benchmark item"), ...partsOf(number, block, match)),
-      make("section", { "aria-label": "training text" }, make("h4", null, "Training text"), matches.length > 1 ? chooser : null,
-        ...(match ? [matches.length > 1 ? null : make("p", null, ...matchLabel(match)), trainingText(match), matchFacts(match)]
-          : [make("p", { class: "hint" }, "The audit kept no text of this item's matches.")]))),
-    make("details", { open: true }, make("summary", null, "What each method says"), make("div", { class: "wide" }, methodTable(number))));
+      make("section", { "aria-label": "benchmark item" }, make("h4", null, "Benchmark item"),
+        ...partsOf(number, block, matches[chosen])),
+      make("section", { "aria-label": "training text" }, ...trainingSide(id, matches, chosen))),
+    make("details", { open: true }, make("summary", null, "What each method says"),
+      make("div", { class: "wide" }, methodTable(number))));
   for (const text of panel.querySelectorAll(".text")) {
     const first = text.querySelector("mark");
-    if (first && text.scrollHeight > text.clientHeight) text.scrollTop = Math.max(0, first.offsetTop - text.offsetTop - 40);
+    if (first && text.scrollHeight > text.clientHeight) text.scrollTop = Math.max(0, first.offsetTop - 40);
   }
-  return undefined;
 }
 
 function closer() {

@@ -16,6 +16,7 @@ const list = {
   texts: null, // what a quick search reads, in lower case
   searching: 0, // rises with each search, so that an older one stops
   busy: false, // a search in all text goes on
+  printing: false,
 };
 
 function byId(id) {
@@ -40,7 +41,9 @@ function passes(number) {
   if (state.benchmark && benchmark !== state.benchmark) return false;
   if (state.split && split !== state.split) return false;
   const verdict = verdictOf(number);
-  if (state.verdict === "found" ? verdict === 0 : state.verdict !== "any" && VERDICTS[verdict] !== state.verdict) return false;
+  if (state.verdict === "found") {
+    if (verdict === 0) return false;
+  } else if (state.verdict !== "any" && VERDICTS[verdict] !== state.verdict) return false;
   const pair = (state.both || state.only).split(",");
   if (pair.length === 2) {
     const [one, other] = pair.map((name) => list.items.methods[name].verdict[number] === "2");
@@ -58,8 +61,10 @@ function quickText(number) {
 
 async function deepText(number) {
   const block = await blockOf(Math.floor(number / summary.block)), k = number % summary.block;
-  const matches = block.matches[k].flatMap((m) => [m.before + m.text + m.after, m.url, m.record_file, m.source, m.document]);
-  return [quickText(number), ...(block.choices[k] || []), block.answer[k], block.passage[k], ...matches].join("\n").toLowerCase();
+  const matches = block.matches[k].flatMap((m) =>
+    [m.before + m.text + m.after, m.url, m.record_file, m.source, m.document]);
+  const parts = [...(block.choices[k] || []), block.answer[k], block.passage[k]];
+  return [quickText(number), ...parts, ...matches].join("\n").toLowerCase();
 }
 
 // Filters, searches and orders anew; a search in all text shows what it has found as it goes on.
@@ -111,7 +116,8 @@ function show(numbers, told) {
   const kept = list.shown[list.current];
   list.shown = ordered(numbers);
   list.current = Math.max(0, list.shown.indexOf(kept));
-  byId("shown").textContent = `${count(numbers.length)} of ${count(list.items.item.length)} items` + (told ? "; " + told : "");
+  const counts = `${count(numbers.length)} of ${count(list.items.item.length)} items`;
+  byId("shown").textContent = told ? `${counts}; ${told}` : counts;
   byId("save-shown").textContent = `Save these ${count(numbers.length)} ids`;
   byId("save-shown").disabled = !numbers.length;
   byId("none").hidden = numbers.length > 0;
@@ -125,6 +131,10 @@ function show(numbers, told) {
   draw();
 }
 
+function oneLine(text) {
+  return text.slice(0, 300).replace(/\s+/g, " ");
+}
+
 function rowOf(place) {
   const number = list.shown[place], from = columns(), verdict = VERDICTS[verdictOf(number)];
   const exposure = state.method && state.method !== summary.default ? null : list.items.exposure[number];
@@ -132,18 +142,22 @@ function rowOf(place) {
     "aria-posinset": place + 1, "aria-setsize": list.shown.length, "data-place": place },
     make("span", { class: "verdict " + verdict }, verdict),
     make("span", { class: "id" }, visible(idOf(number))),
-    make("span", { class: "question", dir: "auto" }, visible(list.items.question[number].slice(0, 300).replace(/\s+/g, " "))),
+    make("span", { class: "question", dir: "auto" }, visible(oneLine(list.items.question[number]))),
     make("span", { class: "n" }, decimal(from.score[number], 3)),
     make("span", { class: "n documents" }, count(from.documents[number])),
     make("span", { class: "n" }, count(from.copies[number])),
     make("span", { class: "n exposure" }, decimal(exposure, 1)));
 }
 
-// Draws the rows that are in sight, and a few around them.
-function draw(all) {
-  const box = byId("rows"), first = all ? 0 : Math.max(0, Math.floor(box.scrollTop / list.rowHeight) - SPARE);
-  const end = all ? Math.min(all, list.shown.length)
-    : Math.min(list.shown.length, Math.ceil((box.scrollTop + box.clientHeight) / list.rowHeight) + SPARE);
+// Draws the rows that are in sight, and a few around them; for a print the first ones.
+function draw() {
+  const box = byId("rows"), height = list.rowHeight;
+  let first = 0, end = summary.print_rows;
+  if (!list.printing) {
+    first = Math.max(0, Math.floor(box.scrollTop / height) - SPARE);
+    end = Math.ceil((box.scrollTop + box.clientHeight) / height) + SPARE;
+  }
+  end = Math.min(end, list.shown.length);
   const rows = [];
   for (let place = first; place < end; place++) {
     const row = rowOf(place);
@@ -161,7 +175,8 @@ function moveTo(place) {
   list.current = Math.min(Math.max(place, 0), list.shown.length - 1);
   const box = byId("rows"), top = list.current * list.rowHeight;
   if (top < box.scrollTop) box.scrollTop = top;
-  else if (top + list.rowHeight > box.scrollTop + box.clientHeight) box.scrollTop = top + list.rowHeight - box.clientHeight;
+  const below = top + list.rowHeight - box.clientHeight;
+  if (below > box.scrollTop) box.scrollTop = below;
   draw();
 }
 
@@ -187,17 +202,22 @@ function startList() {
     const page = Math.max(1, Math.floor(box.clientHeight / list.rowHeight) - 1);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.key in steps) moveTo(list.current + steps[event.key]);
-    else if ((event.key === "Enter" || event.key === " ") && list.shown.length) openItem(idOf(list.shown[list.current]));
+    else if (["Enter", " "].includes(event.key) && list.shown.length) openItem(idOf(list.shown[list.current]));
     else return;
     event.preventDefault();
   });
   const measure = () => {
-    list.rowHeight = parseFloat(getComputedStyle(box).getPropertyValue("--row")) * parseFloat(getComputedStyle(box).fontSize);
+    const style = getComputedStyle(box);
+    list.rowHeight = parseFloat(style.getPropertyValue("--row")) * parseFloat(style.fontSize);
     byId("window").style.height = list.shown.length * list.rowHeight + "px";
     draw();
   };
   new ResizeObserver(measure).observe(box);
-  addEventListener("beforeprint", () => draw(summary.print_rows));
-  addEventListener("afterprint", () => draw());
+  for (const [event, on] of [["beforeprint", true], ["afterprint", false]]) {
+    addEventListener(event, () => {
+      list.printing = on;
+      draw();
+    });
+  }
   measure();
 }

@@ -40,12 +40,12 @@ function readAddress() {
 function fillForm() {
   if (document.activeElement !== byId("q")) byId("q").value = state.q;
   byId("deep").checked = state.deep;
-  byId("group").value = state.benchmark ? JSON.stringify(state.split ? [state.benchmark, state.split] : [state.benchmark]) : "";
+  byId("group").value = state.benchmark ? JSON.stringify([state.benchmark, state.split].filter(Boolean)) : "";
   byId("verdict").value = state.verdict;
   byId("method").value = state.method;
   const pair = (state.both || state.only).split(",");
   byId("pair").hidden = pair.length !== 2;
-  byId("pair-text").textContent = state.both ? `dirty by ${pair.join(" and ")}` : `dirty by ${pair[0]}, not by ${pair[1]}`;
+  byId("pair-text").textContent = `dirty by ${pair.join(state.both ? " and " : ", not by ")}`;
 }
 
 let filters = "";
@@ -93,7 +93,9 @@ function stepTo(place) {
 
 function startForm() {
   const groups = byId("group"), benchmarks = new Map();
-  for (const [benchmark, split] of summary.groups) benchmarks.set(benchmark, [...(benchmarks.get(benchmark) || []), split]);
+  for (const [benchmark, split] of summary.groups) {
+    benchmarks.set(benchmark, [...(benchmarks.get(benchmark) || []), split]);
+  }
   for (const [benchmark, splits] of benchmarks) {
     groups.append(make("option", { value: JSON.stringify([benchmark]) }, visible(benchmark)));
     if (splits.length > 1) for (const split of splits) {
@@ -130,7 +132,8 @@ function startForm() {
     });
   }
   for (const button of document.querySelectorAll("button[data-save]")) {
-    button.addEventListener("click", async () => save(button.dataset.save + ".txt", await unpacked(button.dataset.save)));
+    const name = button.dataset.save;
+    button.addEventListener("click", async () => save(name + ".txt", await unpacked(name)));
   }
 }
 

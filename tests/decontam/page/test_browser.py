@@ -298,7 +298,7 @@ def test_heads_order_the_tables(opened: Chromium, result: AuditResult) -> None:
 
 def test_a_print_has_the_rows_of_the_list(opened: Chromium) -> None:
     n = opened.evaluate("list.shown.length")
-    opened.evaluate("dispatchEvent(new Event('beforeprint')); null")
+    opened.evaluate("dispatchEvent(new Event('beforeprint')); draw()")
     assert opened.evaluate("document.querySelectorAll('#window .row').length") == n > 60
     opened.evaluate("dispatchEvent(new Event('afterprint')); null")
     assert opened.evaluate("document.querySelectorAll('#window .row').length") < 60
