@@ -13,6 +13,8 @@ CRAWL ?=
 WARCS ?= 1
 # Benchmarks that the corpus must not hold: files, folders, names (as in `gristmill decontam benchmarks --data`).
 BENCH ?=
+CORPUS ?=
+REPORT ?= runs/decontam-report
 OUTPUT ?= runs/$(RECIPE)
 WORKERS ?=
 ARGS ?=
@@ -21,7 +23,7 @@ STAMP := $(VENV)/.gristmill-setup
 comma := ,
 space := $(subst ,, )
 
-.PHONY: help setup crawl-to-shards sample train-models test test-fast lint format docs bench bench-% peers clean
+.PHONY: help setup crawl-to-shards decontam-report sample train-models test test-fast lint format docs bench bench-% peers peers-decon clean
 .DEFAULT_GOAL := help
 
 help:  ## This list
@@ -47,6 +49,12 @@ crawl-to-shards: setup  ## The main job. INPUT="files, folders, URLs", or CRAWL=
 	  $(if $(BENCH),--set 'decontaminate.benchmarks=[$(subst $(space),$(comma),$(strip $(BENCH)))]') \
 	  $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
+decontam-report: setup  ## Which items of BENCH a finished CORPUS holds, as HTML, JSON and CSV in REPORT; ARGS="--fail-above 1%"
+	@test -n "$(CORPUS)" || { echo 'make decontam-report CORPUS="packs, runs, Parquet or JSON lines" BENCH="files, folders"'; exit 1; }
+	@mkdir -p $(REPORT)
+	$(BIN)/gristmill decontam report $(CORPUS) --bench $(or $(BENCH),sample) --html $(REPORT)/report.html \
+	  --json $(REPORT)/report.json --csv $(REPORT) --clean-ids $(REPORT)/clean.txt $(ARGS)
+
 sample: setup  ## Build the sample crawl anew from its pages
 	$(BIN)/python -m pipeline.sample.build
 
@@ -70,6 +78,7 @@ docs: setup  ## The pages in docs/ that are made from the code
 	$(BIN)/gristmill filters --markdown > docs/filters.md
 	$(BIN)/python -m dedup.plan_table docs/dedup.md
 	$(BIN)/gristmill decontam benchmarks --markdown > docs/benchmarks.md
+	$(BIN)/python -m decontam.doc_tables docs/decontamination.md benchmarks/results
 
 train-models: setup  ## The bundled quality, toxicity, web-spam and character models anew, from DATA (default ../shared/data)
 	$(BIN)/python -m filters.classifier.bundle.quality --data $(or $(DATA),../shared/data)
@@ -92,6 +101,13 @@ peers: .venv-peers/.stamp .venv-text-dedup/.stamp  ## Environments with the tool
 .venv-text-dedup/.stamp: benchmarks/peers_text_dedup.txt
 	test -x .venv-text-dedup/bin/python || $(PYTHON) -m venv .venv-text-dedup
 	.venv-text-dedup/bin/python -m pip install -q --disable-pip-version-check --prefer-binary -r benchmarks/peers_text_dedup.txt
+	@touch $@
+
+peers-decon: .venv-decon/.stamp  ## AI2's decon, which needs Python 3.12 or newer: make peers-decon PYTHON=python3.12
+
+.venv-decon/.stamp: benchmarks/peers_decon.txt
+	test -x .venv-decon/bin/python || $(PYTHON) -m venv .venv-decon
+	.venv-decon/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: -r benchmarks/peers_decon.txt
 	@touch $@
 
 clean:  ## Remove runs and caches, not the environments

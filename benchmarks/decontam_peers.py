@@ -16,8 +16,8 @@ items of one part each, query and label. A document on which the two differ is t
 normalisation does otherwise (peers/datatrove_decontam: SWITCHES) switched on, one by one and then together: the
 fewest that turn datatrove's decision over are the cause. `other_split` is no negative here: all splits are looked for.
 
-GRISTMILL_DECON is a Python of 3.12 or newer that has `decontaminate==0.3.0.post4` (python3.12 -m venv .venv-decon;
-.venv-decon/bin/pip install decontaminate==0.3.0.post4); without it decon is left out.
+GRISTMILL_DECON is a Python of 3.12 or newer that has benchmarks/peers_decon.txt (make peers-decon PYTHON=python3.12);
+without it decon is left out.
 Writes benchmarks/results/decontam_peers.json.
 """
 

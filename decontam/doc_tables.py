@@ -115,10 +115,8 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
 """Name of a table's mark, the measurement, and what makes it."""
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Put the tables between their marks."""
-    page, results = map(Path, argv if argv is not None else sys.argv[1:])
-    text = page.read_text(encoding="utf-8")
+def put(text: str, results: Path) -> str:
+    """The page with the tables between their marks."""
     for name, (file, made) in TABLES.items():
         path = results / f"{file}.json"
         begin = f"<!-- {name} -->\n"
@@ -126,6 +124,13 @@ def main(argv: list[str] | None = None) -> int:
         if path.is_file() and found:
             table = made(json.loads(path.read_text(encoding="utf-8")))
             text = before + begin + table + END + rest.partition(END)[2]
+    return text
+
+
+def main(argv: list[str] | None = None) -> int:
+    """See the module."""
+    page, results = map(Path, argv if argv is not None else sys.argv[1:])
+    text = put(page.read_text(encoding="utf-8"), results)
     with atomic_path(page) as part:
         part.write_text(text, encoding="utf-8")
     return 0
