@@ -118,14 +118,14 @@ def _report(args: argparse.Namespace) -> int:
             write_csv(args.csv, result)
         if args.clean_ids is not None:
             write_clean_ids(args.clean_ids, clean_ids(result, items))
-        deliver(args, plain(result), lambda _: _page(result), lambda _, blocks: sections(result))
+        deliver(args, plain(result), lambda _: _page(result, clean_ids(result, items)), lambda _, blocks: sections(result))
     return GATE_STATUS if any(one["failed"] for one in result.gate) else 0
 
 
-def _page(result: Any) -> str:
+def _page(result: Any, clean: Any) -> str:
     from decontam.page import page
 
-    return page(result)
+    return page(result, clean)
 
 
 def _methods(names: str) -> tuple[Any, ...]:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from importlib import resources
-
-from pipeline.report import show
 
 from ..audit.result import AuditResult
 from .content import guide_section, methods_section, summary_section
@@ -24,9 +23,13 @@ PRINT_ROWS = 500
 """Rows of the list that a print of the page has at most."""
 
 
-def page(result: AuditResult) -> str:
-    """The whole page, in UTF-8 some 1 kB an item with three matches (10 000 items: see benchmarks/results)."""
+def page(result: AuditResult, clean: Sequence[str] = ()) -> str:
+    """The whole page; it lets its reader save the ids of `clean` items, if they are given.
+
+    10 000 items with three matches each make some 27 MB (benchmarks/decontam_page.py).
+    """
     title = "Contamination of benchmarks in " + (", ".join(result.corpus["inputs"][:1]) or "a corpus")
+    saved = {name: ids for name, ids in (("clean", clean), ("unmatchable", result.unmatchable)) if ids}
     script = "\n".join(_resource(name) for name in SCRIPTS)
     style = _resource("page.css")
     policy = (
@@ -43,25 +46,25 @@ def page(result: AuditResult) -> str:
             f"<header><h1>{escaped(title)}</h1></header>\n<main>",
             summary_section(result),
             methods_section(result),
-            _browser(result),
+            _browser(saved),
             guide_section(result),
             "</main>\n",
-            _data(result),
+            _data(result, saved),
             f"<script>{script}</script></body></html>\n",
         ]
     )
 
 
-def _browser(result: AuditResult) -> str:
+def _browser(saved: Mapping[str, Sequence[str]]) -> str:
     """The place where the script puts the list of items and the opened one."""
-    lost = ""
-    if result.unmatchable:
-        n = len(result.unmatchable)
-        lost = f'<button type="button" data-save="unmatchable">Save the {escaped(show(n))} unmatchable ids</button>'
-    return _resource("browser.html").replace("<!--unmatchable-->", lost)
+    buttons = [
+        f'<button type="button" data-save="{name}">Save the {escaped(len(ids))} {name} ids</button>'
+        for name, ids in saved.items()
+    ]
+    return _resource("browser.html").replace("<!--saved-->", " ".join(buttons))
 
 
-def _data(result: AuditResult) -> Markup:
+def _data(result: AuditResult, saved: Mapping[str, Sequence[str]]) -> Markup:
     """The data elements. Methods are numbered in the order of the settings, groups in that of the table."""
     methods = list(result.settings["methods"])
     rows = zip(*(result.benchmarks[name].to_pylist() for name in ("benchmark", "split")), strict=True)
@@ -81,8 +84,7 @@ def _data(result: AuditResult) -> Markup:
     ]
     for number, block in enumerate(blocks(result.items, result.matches, methods)):
         parts.append(_element(f"block-{number}", packed(block), "packed"))
-    if result.unmatchable:
-        parts.append(_element("unmatchable", packed(result.unmatchable), "packed"))
+    parts += [_element(name, packed(list(ids)), "packed") for name, ids in saved.items()]
     return Markup("\n".join(parts))
 
 

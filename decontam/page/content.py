@@ -64,11 +64,12 @@ def verdict(result: AuditResult) -> str:
         told = f"None of {items:,} benchmark items was found in the training text"
     told += f"; {suspect:,} more {'is' if suspect == 1 else 'are'} suspect" if suspect else ""
     failed = failures(result)
+    limits = {one["limit"] for one in result.gate}
+    limit = f"the limit of {show(Share(min(limits)))}" if len(limits) == 1 else "their limits"
     if failed:
-        limit = show(Share(failed[0]["limit"]))
-        told += f", and {len(failed):,} of {len(result.gate):,} benchmark splits are over the limit of {limit}"
+        told += f", and {len(failed):,} of {len(result.gate):,} benchmark splits are over {limit}"
     elif result.gate:
-        told += f", and every benchmark split is within the limit of {show(Share(result.gate[0]['limit']))}"
+        told += f", and every benchmark split is within {limit}"
     return told + "."
 
 
@@ -120,6 +121,8 @@ def _corpus(result: AuditResult) -> Markup:
     told = [f"{corpus['documents']:,} documents", f"{corpus['bytes']:,} bytes of text"]
     if corpus.get("tokens") is not None:
         told.append(f"{corpus['tokens']:,} tokens")
+    if corpus.get("fragments"):
+        told.append(f"{corpus['fragments']:,} documents without their beginning")
     skipped = sum((corpus.get("skipped") or {}).values())
     if skipped:
         told.append(f"{skipped:,} records skipped")
@@ -215,8 +218,8 @@ def guide_section(result: AuditResult) -> Markup:
     rows += [("input", name) for name in result.corpus["inputs"]]
     rows += [(f"skipped: {kind}", show(n)) for kind, n in (result.corpus.get("skipped") or {}).items()]
     ids = (
-        f"The clean ids of this audit are those of items that are {clean} by {settings['default']}; they stand in the "
-        "file of clean items beside this page, to score an evaluation on."
+        f"The clean ids of this audit are those of items that are {clean} by {settings['default']}: score an "
+        "evaluation on these. `gristmill decontam report --clean-ids FILE` writes them."
     )
     return Markup(
         f'<h2 id="guide">How to read it</h2><dl class="guide">{meaning}</dl>{paragraph(ids)}{paragraph(_MARKS)}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -222,6 +223,25 @@ def test_the_guide_names_methods_with_sources_and_settings(root: Any, result: Au
     assert settings["mixture: web"] == "2.5" and settings["skipped: no text"] == "3"
     assert rows_of(root, "of-coverage")[0][:2] == ["parameter", "0.5"]
     assert unpack(root, "unmatchable") == result.unmatchable
+
+
+def test_ids_of_clean_items_are_there_if_they_are_given(result: AuditResult) -> None:
+    ids = [f"alpha/test/{n}" for n in range(5000)]
+    root = html.document_fromstring(page(result, ids))
+    assert unpack(root, "clean") == ids
+    (button,) = root.xpath("//button[@data-save='clean']")
+    assert button.text_content() == "Save the 5,000 clean ids"
+    assert not html.document_fromstring(page(small_result(3))).xpath("//*[@data-save='clean']")
+
+
+def test_limits_that_differ_are_told_as_such(result: AuditResult) -> None:
+    gate = [{**one, "limit": 0.05 + k / 10} for k, one in enumerate(result.gate)]
+    told = element(parsed(dataclasses.replace(result, gate=gate)), "finding").text_content()
+    assert told.endswith("2 of 3 benchmark splits are over their limits.")
+    gate = [{**one, "failed": False} for one in result.gate]
+    root = parsed(dataclasses.replace(result, gate=gate))
+    assert element(root, "finding").text_content().endswith("every benchmark split is within the limit of 5.00 %.")
+    assert element(root, "finding").get("class") == "passed"
 
 
 def test_the_page_is_the_same_each_time_and_bears_emptiness() -> None:
