@@ -203,8 +203,9 @@ class Gathered:
             for match in sorted(of_item[method], key=lambda one: (-one["verdict"], -one["score"])):
                 if not any(_same(match, other) for other in best):
                     best.append(match)
+            del best[self.most :]  # of more than these a piece keeps none
             if method == self.default:
-                shown += best[: self.most]
+                shown += best
             else:
                 shown += [match for match in best if not any(_overlap(match, other) for other in shown)][:1]
         return shown
