@@ -6,7 +6,7 @@ item known to be in it, however that one was edited, or whose stem of SHORT_QUES
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from .cases import Case
@@ -49,13 +49,13 @@ def _joined(tokens: Sequence[str]) -> str:
     return f" {' '.join(tokens)} " if tokens else ""
 
 
-def with_carried(cases: Sequence[Case], verdicts: Mapping[str, Sequence[Verdict]], pool: Pool) -> list[Case]:
+def with_carried(cases: Sequence[Case], verdicts: Sequence[Sequence[Verdict]], pool: Pool) -> list[Case]:
     """The cases with all items that methods named and that the texts truly carry in `carries`.
 
-    verdicts: by method, one a case, by item."""
+    verdicts: of each method, one a case, by item."""
     carried = Carried(pool)
     return [
-        replace(case, carries=carried.of(case, _named(given[at] for given in verdicts.values())))
+        replace(case, carries=carried.of(case, _named(given[at] for given in verdicts)))
         for at, case in enumerate(cases)
     ]
 

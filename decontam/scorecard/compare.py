@@ -6,7 +6,8 @@
     forms                 form, contaminated, expected, doc, cases; `short` -> forms with fewer cases than asked for
     methods               name -> options, sources, able (items that its own rule does not leave out), summary
                           and forms (counts and shares, see score.FormScore), the same on `matchable` plants
-    guard                 the limits that were on; off: name -> form -> share flagged with all limits off
+    guard                 the limits that were on; off, common: name -> form -> share flagged with all limits off, and
+                          with a background sample in which what many pages quote stands many times
     real                  what methods say of the half's pages without any plant, and of those that quote an item
 
 Everything hangs on the inputs, the half, the seed and the options alone.
@@ -35,6 +36,10 @@ from .score import PLANTS_PER_NEGATIVE, Scorecard, Verdict, scorecard
 
 GUARD = ("max_items", "max_benchmarks", "max_places", "max_documents")
 """The limits of ScanOptions that guard against what is common."""
+COMMON = ("famous_passage", "quoted_source", "passage_source", "choice_boilerplate", "code_boilerplate")
+"""Forms of negatives whose texts many pages of a corpus may have."""
+COPIES = 12
+"""How often each of them stands in the background sample: more often than GPT-3's limit of 10 documents."""
 MOST_PAGES = 60
 """Quoting pages that a result lists."""
 
@@ -82,13 +87,14 @@ def compare(
             made += found
             bar.advance(1, len(found))
     texts = pa.chunked_array([pa.array([case.text for case in made], pa.large_string())])
-    with progress.bar("methods on the cases", total=2 * len(made)) as bar:
+    pages = hosts.filter(pa.array(shop.in_half(hosts)))
+    with_common = index.with_background(_background(made, hosts, pages))
+    with progress.bar("methods on the cases", total=3 * len(made)) as bar:
         verdicts = judge_all(texts, index, methods, options, lambda n: bar.advance(n, n))
         off = dataclasses.replace(options, max_items=None, max_benchmarks=None, max_places=None, max_documents=None)
         unguarded = judge_all(texts, index, methods, off, lambda n: bar.advance(n, n))
-    everything = {**verdicts, **{f"{name} without guard": given for name, given in unguarded.items()}}
-    cases = with_carried(made, everything, shop.bench.pool)
-    pages = hosts.filter(pa.array(shop.in_half(hosts)))
+        guarded = judge_all(texts, with_common, methods, options, lambda n: bar.advance(n, n))
+    cases = with_carried(made, [*verdicts.values(), *unguarded.values(), *guarded.values()], shop.bench.pool)
     with progress.bar("methods on the pages", total=pages.num_rows) as bar:
         said = judge_all(pages["text"], index, methods, options, lambda n: bar.advance(n, n))
     able = able_items(index, methods)
@@ -113,8 +119,11 @@ def compare(
         },
         "guard": {
             "limits": {name: getattr(options, name) for name in GUARD},
-            "documents": index.documents,
+            "sources": [name for name in COMMON if name in named],
+            "copies": COPIES,
+            "documents": with_common.documents,
             "off": {name: _rates(scorecard(cases, given)) for name, given in unguarded.items()},
+            "common": {name: _rates(scorecard(cases, given)) for name, given in guarded.items()},
         },
         "real": _real(pages, said, shop.quoting_hosts),
     }  # fmt: skip
@@ -166,8 +175,15 @@ def _summary(card: Scorecard) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rates(card: Scorecard) -> dict[str, float]:
-    return {form.form: form.rate for form in card.forms}
+def _rates(card: Scorecard) -> dict[str, float | None]:
+    return {"recall": card.recall, **{form.form: form.rate for form in card.forms}}
+
+
+def _background(cases: Sequence[Case], hosts: pa.Table, pages: pa.Table) -> list[pa.Array | pa.ChunkedArray]:
+    """The other half's pages, and COPIES of each text of the COMMON forms."""
+    texts = sorted({case.text.encode()[case.start : case.end].decode() for case in cases if case.form in COMMON})
+    other = hosts.filter(pc.invert(pc.is_in(hosts["id"], pages["id"].combine_chunks())))
+    return [other["text"], *([pa.array(texts, pa.large_string())] * COPIES)]
 
 
 def _real(pages: pa.Table, said: dict[str, list[Verdict]], quoting: Sequence[str]) -> dict[str, Any]:

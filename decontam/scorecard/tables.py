@@ -67,8 +67,8 @@ def _about(result: dict[str, Any]) -> Section:
 
 def _summary(result: dict[str, Any]) -> Section:
     columns = [
-        "method", "precision", "interval", "recall", "interval", "F1", "false positives", "as expected", "matchable",
-        "wrong item too",
+        "method", "precision", "95 %", "recall", "95 %", "F1", "FPR", "as expected", "matchable",
+        "wrong too",
     ]  # fmt: skip
     rows = []
     for name, method in result["methods"].items():
@@ -82,9 +82,9 @@ def _summary(result: dict[str, Any]) -> Section:
             ]
         )  # fmt: skip
     text = (
-        "as expected: plants with at least the verdict that their form deserves; matchable: recall of the plants that "
-        "the method's own rule does not leave out; wrong item too: plants in which an item that is not there is called "
-        "dirty."
+        "FPR: false positive rate; as expected: plants with at least the verdict that their form deserves; matchable: "
+        "recall of the plants that the method's own rule does not leave out; wrong too: plants in which an item that "
+        "is not there is called dirty."
     )
     return Section("All forms", columns, rows, text=text)
 
@@ -129,16 +129,24 @@ def _matchable(result: dict[str, Any]) -> Section:
 
 
 def _guard(result: dict[str, Any]) -> Section:
-    limits = ", ".join(f"{name} {value}" for name, value in result["guard"]["limits"].items())
+    guard = result["guard"]
+    limits = ", ".join(f"{name} {value}" for name, value in guard["limits"].items())
     rows = []
     for name, method in result["methods"].items():
-        off = result["guard"]["off"][name]
+        off, common = guard["off"][name], guard["common"][name]
         for row in method["forms"]:
-            if row["rate"] != off[row["form"]] and not row["contaminated"]:
-                rows.append([called(name), row["form"], _share(off[row["form"]]), _share(row["rate"])])
-    text = f"Limits: {limits}; a background of {result['guard']['documents']:,} documents. Forms in which it tells."
-    columns = ["method", "hard negatives", "false positives without", "with the guard"]
-    return Section("Guard against what is common", columns, rows, text=text)
+            form = row["form"]
+            if not row["contaminated"] and len({row["rate"], off[form], common[form]}) > 1:
+                rows.append([called(name), form, *map(_share, (off[form], row["rate"], common[form]))])
+        if rows and rows[-1][0] == called(name):
+            recalls = off["recall"], method["summary"]["recall"], common["recall"]
+            rows.append([called(name), "(recall of all plants)", *map(_share, recalls)])
+    text = (
+        f"False positives without a guard, with its limits on what many items share ({limits}), and with a background "
+        f"sample too: {guard['documents']:,} documents, among which each text of {', '.join(guard['sources'])} stands "
+        f"{guard['copies']} times. Only the forms that differ."
+    )
+    return Section("Guard against what is common", ["method", "form", "off", "on", "and background"], rows, text=text)
 
 
 def _real(result: dict[str, Any]) -> Section:
