@@ -23,7 +23,7 @@ STAMP := $(VENV)/.gristmill-setup
 comma := ,
 space := $(subst ,, )
 
-.PHONY: help setup crawl-to-shards decontam-report sample train-models test test-fast lint format docs bench bench-% peers peers-decon clean
+.PHONY: help setup crawl-to-shards decontam-report sample train-models test test-fast fuzz-decontam lint format docs bench bench-% peers peers-decon clean
 .DEFAULT_GOAL := help
 
 help:  ## This list
@@ -63,6 +63,9 @@ test: setup  ## The whole suite
 
 test-fast: setup  ## The suite without Ray and without the slow tests
 	$(BIN)/python -m pytest -m "not ray and not slow"
+
+fuzz-decontam: setup  ## Random texts against the decontamination kernels with every index checked. SECONDS=600
+	$(BIN)/python -m tests.decontam.fuzzing --seconds $(or $(SECONDS),600)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

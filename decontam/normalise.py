@@ -118,7 +118,7 @@ def folding(normalisation: Normalisation) -> Folding:
         elif entry & 3 == k.WORD and entry >> k.LENGTH_SHIFT & k.LENGTH_MASK == 1:
             ascii[point] = pool[entry >> k.POOL_SHIFT]
     if normalisation.drop_commands:
-        ascii[k.BACKSLASH] = k.SLOW
+        ascii[k.BACKSLASH], entries[k.BACKSLASH] = k.SLOW, k.SEPARATOR
     return Folding(ascii, entries, np.frombuffer(bytes(pool), np.uint8))
 
 

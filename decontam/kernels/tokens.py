@@ -21,7 +21,7 @@ A MARK of no bytes leaves no trace: accents, apostrophes, signs without width.
 """
 SLOW = 255
 BACKSLASH = 92
-"""Slow only where commands are dropped, with the letters behind it."""
+"""Where commands are dropped it is slow and a separator, and takes the letters behind it along."""
 SHORT_COMMAND = 3
 """Commands of up to so many letters are words too: \\sin, \\log, \\pi; longer ones mostly say how a formula looks."""
 LENGTH_SHIFT, POOL_SHIFT = 2, 7
@@ -92,7 +92,7 @@ def cut(data, offsets, ascii, entries, pool, hashes, starts, ends, counts):
                     b = ascii[data[i]]
                 stop = i + 0
                 continue
-            if data[i] == BACKSLASH:
+            if data[i] == BACKSLASH and entries[BACKSLASH] == SEPARATOR:
                 if inside:
                     hashes[k] = fmix64(h)
                     ends[k] = stop

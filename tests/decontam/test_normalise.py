@@ -42,6 +42,16 @@ def test_words_signs_and_numbers() -> None:
     assert pieces("a+b", Normalisation(strip_punctuation=False)) == ["a", "+", "b"]
 
 
+def test_a_backslash_is_a_sign_where_commands_stay() -> None:
+    for text, options, expected in (
+        ("a\\frac b", {}, ["a", "b"]),
+        ("a\\frac b", {"drop_commands": False}, ["a", "frac", "b"]),
+        ("a\\frac b", {"drop_commands": False, "strip_punctuation": False}, ["a", "\\", "frac", "b"]),
+        ("a\\frac b", {"strip_punctuation": False}, ["a", "b"]),
+    ):
+        assert pieces(text, Normalisation(**options)) == expected
+
+
 @pytest.mark.parametrize(
     ("a", "b", "option"),
     [
