@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.report import Cell, Share, show
 
 from ..audit.result import AuditResult
-from .markup import Markup, Numbered, bar, escaped, linked, paragraph, table, to_items
+from .markup import Markup, Numbered, bar, escaped, linked, paragraph, percent, table, to_items
 
 DIRTY, SUSPECT = "dirty", "suspect"
 _MEANING = (
@@ -56,7 +56,8 @@ def verdict(result: AuditResult) -> str:
         return "There was no benchmark item to look for."
     if dirty:
         worst = max(rows, key=lambda row: (row[DIRTY] / row["items"] if row["items"] else 0.0, row[DIRTY]))
-        told = f"{dirty:,} of {items:,} benchmark items ({show(Share(dirty / items))}) stand in the training text"
+        told = f"{dirty:,} of {items:,} benchmark items ({percent(dirty / items)}) {'stands' if dirty == 1 else 'stand'} in"
+        told += " the training text"
         if len(rows) > 1:
             where, counts = f"{worst['benchmark']} / {worst['split']}", f"{worst[DIRTY]:,} of {worst['items']:,}"
             told += f", the greatest share in {where} ({counts})"
@@ -65,7 +66,7 @@ def verdict(result: AuditResult) -> str:
     told += f"; {suspect:,} more {'is' if suspect == 1 else 'are'} suspect" if suspect else ""
     failed = failures(result)
     limits = {one["limit"] for one in result.gate}
-    limit = f"the limit of {show(Share(min(limits)))}" if len(limits) == 1 else "their limits"
+    limit = f"the limit of {percent(min(limits))}" if len(limits) == 1 else "their limits"
     if failed:
         told += f", and {len(failed):,} of {len(result.gate):,} benchmark splits are over {limit}"
     elif result.gate:
@@ -108,7 +109,7 @@ def summary_section(result: AuditResult) -> Markup:
 def _gate_cell(one: dict[str, Any] | None) -> Cell | Numbered:
     if one is None:
         return None
-    told = f"{'over' if one['failed'] else 'within'} {show(Share(one['limit']))} ({show(Share(one['share']))})"
+    told = f"{'over' if one['failed'] else 'within'} {percent(one['limit'])} ({percent(one['share'])})"
     return Numbered(escaped(told), float(one["share"]))
 
 
@@ -218,11 +219,11 @@ def guide_section(result: AuditResult) -> Markup:
     rows += [("input", name) for name in result.corpus["inputs"]]
     rows += [(f"skipped: {kind}", show(n)) for kind, n in (result.corpus.get("skipped") or {}).items()]
     ids = (
-        f"The clean ids of this audit are those of items that are {clean} by {settings['default']}: score an "
-        "evaluation on these. `gristmill decontam report --clean-ids FILE` writes them."
+        f"The clean ids of this audit are those of items that are {clean} by {escaped(settings['default'])}: score an "
+        "evaluation on these. <code>gristmill decontam report --clean-ids FILE</code> writes them."
     )
     return Markup(
-        f'<h2 id="guide">How to read it</h2><dl class="guide">{meaning}</dl>{paragraph(ids)}{paragraph(_MARKS)}'
+        f'<h2 id="guide">How to read it</h2><dl class="guide">{meaning}</dl><p>{ids}</p>{paragraph(_MARKS)}'
         f'<h2>Methods</h2>{methods}<h2 id="set">Settings</h2>'
         f"{table(['setting', 'value'], rows, name='settings', sortable=False)}"
     )
@@ -241,14 +242,9 @@ def _method(name: str, options: dict[str, Any], decides: bool) -> Markup:
     helps: dict[str, str] = {}
     if known is not None:
         parts.append(paragraph(" ".join((inspect.getdoc(known) or "").replace("`", "").split())))
-        parts += [f'<p class="hint">{_source(one)}</p>' for one in known.sources]
+        parts += [f'<p class="hint">{linked(one)}</p>' for one in known.sources]
         helps = {key: one.metadata.get("help", "") for key, one in known.__dataclass_fields__.items()}
     rows = [(key, _setting(value), helps.get(key, "")) for key, value in options.items()]
     if rows:
         parts.append(table(["parameter", "value", "meaning"], rows, name=f"of-{escaped(name)}", sortable=False))
     return Markup("".join(parts))
-
-
-def _source(text: str) -> Markup:
-    """A source; the addresses in it are links."""
-    return Markup(" ".join(linked(word) for word in text.split()))

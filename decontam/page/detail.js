@@ -97,7 +97,7 @@ function matchFacts(match) {
   const offset = match.record_offset === null ? "" : `, offset ${count(match.record_offset)}`;
   return make("dl", { class: "facts" },
     fact("URL", match.url && link(match.url)),
-    fact("WARC record", match.record_file && make("bdi", null, visible(match.record_file) + offset)),
+    fact(/\.w?arc(\.gz)?$/i.test(match.record_file) ? "WARC record" : "record", match.record_file && make("bdi", null, visible(match.record_file) + offset)),
     fact("in the corpus", match.source && make("bdi", null, visible(match.source))),
     fact("document", match.document && make("bdi", null, visible(match.document))),
     fact("bytes of its text", match.start === null ? null : `${count(match.start)} to ${count(match.end)}`));

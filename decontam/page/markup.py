@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from pipeline.report import Cell, Share, show
 
-_SCHEME = re.compile(r"https?://[^\s\0-\x1f]+", re.IGNORECASE)
+_ADDRESS = re.compile(r"(https?://[^\s\0-\x1f,;)]+)", re.IGNORECASE)
 
 
 class Markup(str):
@@ -31,10 +31,17 @@ def escaped(value: Cell) -> Markup:
 
 
 def linked(text: str) -> Markup:
-    """A text that is a link if it is the address of a web page, and only then."""
-    if _SCHEME.fullmatch(text) is None:
-        return escaped(text)
-    return Markup(f'<a href="{escaped(text)}" rel="noopener noreferrer nofollow">{escaped(text)}</a>')
+    """A text in which addresses of web pages, and nothing else, are links."""
+    parts = []
+    for number, part in enumerate(_ADDRESS.split(text)):
+        told = escaped(part)
+        parts.append(f'<a href="{told}" rel="noopener noreferrer nofollow">{told}</a>' if number % 2 else told)
+    return Markup("".join(parts))
+
+
+def percent(share: float) -> str:
+    """A share of 1 in percent; what is more than nothing is not told as nothing."""
+    return "under 0.01 %" if 0 < share < 0.00005 else show(Share(share))
 
 
 def to_items(text: Cell, **filters: str) -> Markup:
@@ -99,4 +106,4 @@ def bar(dirty: int, suspect: int, items: int) -> Numbered:
         f'<rect class="dirty" width="{first:.3f}" height="8"/>'
         f'<rect class="suspect" x="{first:.3f}" width="{second:.3f}" height="8"/></svg>'
     )
-    return Numbered(Markup(f'{drawing}<span class="percent">{escaped(Share(share))}</span>'), share)
+    return Numbered(Markup(f'{drawing}<span class="percent">{escaped(percent(share))}</span>'), share)

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import pyarrow as pa
 import pytest
 from lxml import html
 
-from decontam.audit.result import AuditResult
+from decontam.audit.result import BENCHMARKS, AuditResult
 from decontam.page import page
 from decontam.page.data import BLOCK, MATCH, units
 
@@ -232,6 +233,17 @@ def test_ids_of_clean_items_are_there_if_they_are_given(result: AuditResult) -> 
     (button,) = root.xpath("//button[@data-save='clean']")
     assert button.text_content() == "Save the 5,000 clean ids"
     assert not html.document_fromstring(page(small_result(3))).xpath("//*[@data-save='clean']")
+
+
+def test_a_share_of_next_to_nothing_is_not_told_as_nothing() -> None:
+    counts = {"items": 200_000, "dirty": 1, "suspect": 0, "clean": 199_999, "unmatchable": 0}
+    row = {"benchmark": "b", "split": "s", "method": METHODS[0], **counts}
+    result = dataclasses.replace(empty_result(), benchmarks=pa.Table.from_pylist([row], schema=BENCHMARKS))
+    root = parsed(result)
+    assert element(root, "finding").text_content() == (
+        "1 of 200,000 benchmark items (under 0.01 %) stands in the training text."
+    )
+    assert rows_of(root, "benchmarks")[0][7] == "under 0.01 %"
 
 
 def test_limits_that_differ_are_told_as_such(result: AuditResult) -> None:
