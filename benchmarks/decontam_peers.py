@@ -47,7 +47,8 @@ DECON = Path(os.environ.get("GRISTMILL_DECON", ROOT / ".venv-decon" / "bin" / "p
 SCRIPTS = Path(__file__).parent / "peers"
 RECALLED = ("verbatim", "verbatim_short")
 """Forms of which there are at least 200 cases whatever --per-form says."""
-N = 12
+N, LEAST = 12, 20
+"""Tokens of datatrove's n-grams, and of the shortest items that decon looks for."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1"}
 
 
@@ -287,7 +288,7 @@ def measured(folder: Path, items: pa.Table, texts: pa.Table, runs: int) -> dict[
         value["index"]["decon"] = {"cpu_s": statistics.median(run["index_cpu_s"] for run in raw["decon"])}
         value["peer_versions"]["decon"] = first["version"]
         pairs = {(row, numbers[item]) for row, item in ours["decon_method"]["dirty"]}
-        value["decon_pairs"] = same_pairs({tuple(one) for one in first["dirty"]}, pairs)
+        value["decon_pairs"] = same_pairs({(row, item) for row, item in first["dirty"]}, pairs, items)
     value["speed"] = {name: speed(times, megabytes) for name, times in timed.items()}
     fast = value["speed"]["ours_default"]["megabytes_per_second"]
     value["ratio_of_default_to"] = {
@@ -304,9 +305,20 @@ def measured(folder: Path, items: pa.Table, texts: pa.Table, runs: int) -> dict[
     return value
 
 
-def same_pairs(theirs: set[tuple[Any, ...]], ours: set[tuple[Any, ...]]) -> dict[str, int]:
-    """(text, item) pairs that decon and our method of its name call contaminated."""
-    return {"both": len(theirs & ours), "decon_only": len(theirs - ours), "ours_only": len(ours - theirs)}
+def same_pairs(theirs: set[tuple[int, int]], ours: set[tuple[int, int]], items: pa.Table) -> dict[str, Any]:
+    """(text, item) pairs that decon and our method of its name call contaminated, and why not both.
+
+    decon counts 20 tokens of cl100k before it looks for an item, ours 20 words; it looks for one of several items that
+    are the same."""
+    from decontam.normalise import tokens_of
+
+    rows = items.select(["question", "answer", "passage"]).to_pylist()
+    whole = pa.array([joined(row["question"], row["answer"], row["passage"]) for row in rows], pa.large_string())
+    words = (tokens_of(whole).offsets[1:] - tokens_of(whole).offsets[:-1]).tolist()
+    texts = {row for row, _ in theirs}
+    decon_only = Counter("item under 20 words" if words[item] < LEAST else "other" for _, item in theirs - ours)
+    ours_only = Counter("decon names another item of the text" if row in texts else "other" for row, _ in ours - theirs)
+    return {"both": len(theirs & ours), "decon_only": dict(decon_only), "ours_only": dict(ours_only)}
 
 
 if __name__ == "__main__":
