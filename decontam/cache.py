@@ -16,6 +16,7 @@ import shutil
 import socket
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -120,12 +121,11 @@ class IndexOf:
         """Read the benchmarks unless their index is there: errors come before a run, not in the middle of it."""
         from pipeline.documents import plan_documents
 
-        described = self.described()
         if self.background:
             plan_documents(self.background, 1 << 30)
-        plain = key_of({**described, "background": []})
-        if not (_folder() / plain / _MANIFEST).is_file():
-            _reading(plain, self.files(), self.on_error)
+        plain = {**self.described(), "background": []}
+        if not (_folder() / key_of(plain) / _MANIFEST).is_file():
+            self._reading(_base(plain)[1])
 
     def _build(self, key: str, described: dict[str, Any], say: Say) -> Index:
         start = time.monotonic()
@@ -133,7 +133,7 @@ class IndexOf:
             plain = dataclasses.replace(self, background=()).open(say=say)
             index, what = plain.with_background(self._columns()), "counted in a background sample"
         else:
-            index, what = self._of_items(key, described, say)
+            index, what = self._of_items(described, say)
         _save(index, key, described)
         names = len(described["benchmarks"])
         say(
@@ -145,16 +145,31 @@ class IndexOf:
             raise ConfigError(f"the index in {_folder() / key} can't be read back; delete that folder and run again")
         return opened
 
-    def _of_items(self, key: str, described: dict[str, Any], say: Say) -> tuple[Index, str]:
+    def _of_items(self, described: dict[str, Any], say: Say) -> tuple[Index, str]:
         base, known = _base(described)
-        wanted = [file for file in self.files() if file.benchmark not in known]
-        items, problems = _reading(key if base is None else "", wanted, self.on_error)
+        items, problems = self._reading(known)
         _remembered.clear()
         if problems:
             say(f"decontamination: {sum(problems.values()):,} records of benchmarks are not used: {problems}")
         if base is None:
             return build_index(items, self.normalisation), "built"
         return base.added(items), f"{items.num_rows:,} of them added to an earlier index"
+
+    def _reading(self, known: frozenset[str]) -> tuple[pa.Table, dict[str, int]]:
+        """(items, records not used by kind) of all benchmarks but these."""
+        from .items import read_files
+
+        key = digest(self.described(), sorted(known))
+        if key not in _remembered:
+            reading = read_files([file for file in self.files() if file.benchmark not in known], on_error=self.on_error)
+            problems: Counter[str] = Counter()
+            for count in reading.files:
+                problems.update(count.problems)
+            if not reading.items.num_rows and not known:
+                raise ConfigError("the benchmarks hold no item that can be used")
+            _remembered.clear()
+            _remembered[key] = reading.items, dict(problems)
+        return _remembered[key]
 
     def _columns(self) -> Iterator[pa.ChunkedArray]:
         from pipeline.documents import plan_documents, read_documents
@@ -171,25 +186,6 @@ def key_of(described: dict[str, Any]) -> str:
 
 _remembered: dict[str, tuple[pa.Table, dict[str, int]]] = {}
 """The items that `check` read, for the build that follows."""
-
-
-def _reading(key: str, files: list[BenchmarkFile], on_error: str) -> tuple[pa.Table, dict[str, int]]:
-    """(items, records not used by kind)."""
-    from .items import read_files
-
-    if key in _remembered:
-        return _remembered[key]
-    reading = read_files(files, on_error=on_error)
-    problems: dict[str, int] = {}
-    for count in reading.files:
-        for kind, number in count.problems.items():
-            problems[kind] = problems.get(kind, 0) + number
-    if not reading.items.num_rows:
-        raise ConfigError("the benchmarks hold no item that can be used")
-    if key:
-        _remembered.clear()
-        _remembered[key] = reading.items, problems
-    return reading.items, problems
 
 
 def _base(described: dict[str, Any]) -> tuple[Index | None, frozenset[str]]:

@@ -231,3 +231,12 @@ def test_two_processes_build_one_index_and_map_one_file(index_cache, quiz, tmp_p
     assert len(mapped) == 2 and len(set(mapped)) == 1  # the same inode of the same device: one copy in memory
     inode = (index_cache / IndexOf(benchmarks=(str(quiz),)).key() / "tokens.npy").stat().st_ino
     assert mapped[0].split()[-1] == str(inode)
+
+
+def test_a_benchmark_without_an_item_of_use_adds_nothing(index_cache, quiz, tmp_path):
+    IndexOf(benchmarks=(str(quiz),), on_error="skip").open()
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"question": "", "answer": "x"}\n')
+    assert len(IndexOf(benchmarks=(str(quiz), str(bad)), on_error="skip").open()) == 3
+    with pytest.raises(ConfigError, match="no item that can be used"):
+        IndexOf(benchmarks=(str(bad),), on_error="skip").check()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,12 +15,14 @@ from decontam.acts import files_of, read_acts
 from decontam.methods.gpt3 import fragments
 from decontam.stage import Decontaminate
 from pipeline.errors import ConfigError
-from pipeline.recipe import build
+from pipeline.recipe import build, read_recipe
 from pipeline.runner import RayRunner
+from pipeline.sample.pages import read_pages
 from pipeline.stage import make, split
 from tests.decontam.stage_tools import FILLER, QUIZ, documents, holds, page, words, write_benchmark
 from tests.runs import digests, run_recipe
 
+SAMPLE = Path(__file__).parents[2] / "pipeline" / "sample"
 TEXTS = [
     page(3, 1, 3),
     FILLER * 5,
@@ -254,7 +258,7 @@ def test_the_fingerprint_goes_by_the_content_of_benchmarks(quiz, tmp_path):
 def test_the_sample_is_a_benchmark_by_name(index_cache, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made = make("decontaminate", {"benchmarks": ["sample"]})
-    question = json.loads((Path(__file__).parents[2] / "pipeline/sample/benchmark.jsonl").read_text().splitlines()[3])
+    question = json.loads((SAMPLE / "benchmark.jsonl").read_text().splitlines()[3])
     assert found(made(documents([question["question"]]))) == [[("gristmill_sample/test/4", "dirty")]]
 
 
@@ -374,3 +378,41 @@ def test_the_number_of_workers_changes_no_byte(quiz, tmp_path):
     ray = run_recipe(recipe(folder, quiz, **options), tmp_path / "ray", RayRunner(workers=2))
     assert digests(alone) == digests(ray)
     assert any("/acts/" in name for name in digests(ray))
+
+
+def test_gpt3s_recipe_is_what_the_paper_says(index_cache):
+    """On the sample's English pages, against a search for 13 words in a row in plain Python."""
+    steps = build(read_recipe("gpt3-decontamination")).steps
+    made = next(s for step in steps for s in step.stages if s.name == "decontaminate")
+    pages = [one for one in read_pages() if one.lang == "en" and one.plant]
+    items = [json.loads(line) for line in (SAMPLE / "benchmark.jsonl").read_text("utf-8").splitlines()]
+    grams = {
+        tuple(own[i : i + 13])
+        for item in items
+        for part in (item["question"], item["answer"], *(item["choices"] or ()))
+        for own in [[word for word, _, _ in placed(part)]]
+        for i in range(len(own) - 12)
+    }
+    texts, expected = [one.body for one in pages], []
+    for text in texts:
+        tokens = placed(text)
+        spans = [
+            (tokens[i][1], tokens[i + 12][2])
+            for i in range(len(tokens) - 12)
+            if tuple(word for word, _, _ in tokens[i : i + 13]) in grams
+        ]
+        pieces = [text.encode()[a:b].decode() for a, b in fragments(text, spans)]
+        expected += pieces or [text]
+    out = made(pa.table({"id": [one.key for one in pages], "text": pa.array(texts, pa.large_string())}))
+    assert out["text"].to_pylist() == expected
+    assert 3 <= pa.compute.sum(out["drop_reason"].is_valid()).as_py() < 10
+    assert sum(bool(spans) for spans in out["cut_spans"].to_pylist()) > 12
+
+
+def placed(text: str) -> list[tuple[str, int, int]]:
+    """(word in small letters, first byte, byte after the last); apostrophes within words are left out."""
+    found = re.finditer(r"[^\W_]+(?:['’][^\W_]+)*", text)
+    return [
+        (re.sub("['’]", "", one[0]).lower(), len(text[: one.start()].encode()), len(text[: one.end()].encode()))
+        for one in found
+    ]
