@@ -24,7 +24,7 @@ exit status: 0 fine; 2 an error, nothing was decided; 3 a benchmark's share of d
 examples:
   gristmill decontam report runs/crawl-to-shards/*-pack --bench sample --html decontam.html
   gristmill decontam report packs/ --bench evals/ --only mmlu gsm8k --fail-above 0.1% --fail-above gsm8k=0
-  gristmill decontam report 'corpus/*.parquet' --bench quiz.jsonl --methods all --json - --workers 8
+  gristmill decontam report 'corpus/*.parquet' --bench quiz.jsonl --json - --workers 8
   gristmill decontam report docs.jsonl.gz --bench evals/ --clean-ids clean.txt --level suspect
 
 A mixture for --mixture (epochs weight the copies; globs match a file of the corpus, a WARC file, a URL or its host):
@@ -59,8 +59,8 @@ def add_command(commands: Any) -> None:
         help="at a benchmark record that can't be used: count it, or stop (default: skip)",
     )  # fmt: skip
     look.add_argument(
-        "--methods", default="", metavar="NAMES",
-        help="names with commas between, or all (default: coverage); the first, or coverage, decides",
+        "--methods", default="all", metavar="NAMES",
+        help="names with commas between (default: all, in one pass); coverage, or else the first, decides",
     )  # fmt: skip
     look.add_argument("--tokenizer", metavar="FILE", help="decode packs with this one (default: their own)")
     look.add_argument("--text-field", default="text", metavar="NAME", help="column or key of the text (default: text)")
@@ -118,7 +118,9 @@ def _report(args: argparse.Namespace) -> int:
             write_csv(args.csv, result)
         if args.clean_ids is not None:
             write_clean_ids(args.clean_ids, clean_ids(result, items))
-        deliver(args, plain(result), lambda _: _page(result, clean_ids(result, items)), lambda _, blocks: sections(result))
+        deliver(
+            args, plain(result), lambda _: _page(result, clean_ids(result, items)), lambda _, blocks: sections(result)
+        )
     return GATE_STATUS if any(one["failed"] for one in result.gate) else 0
 
 
@@ -129,10 +131,8 @@ def _page(result: Any, clean: Any) -> str:
 
 
 def _methods(names: str) -> tuple[Any, ...]:
-    from decontam.methods import all_methods, default_methods, method_named
+    from decontam.methods import all_methods, method_named
 
-    if not names.strip():
-        return tuple(default_methods())
     if names.strip() == "all":
         return tuple(method_named(name) for name in all_methods())
     return tuple(method_named(name) for name in dict.fromkeys(one.strip() for one in names.split(",") if one.strip()))
@@ -182,7 +182,7 @@ def _check(args: argparse.Namespace) -> None:
     check_targets(args, [Path(one) for one in args.corpus])
     if args.matches < 1:
         raise ConfigError("--matches must be at least 1")
-    if not args.methods.replace(",", "").strip() and args.methods:
+    if not args.methods.replace(",", " ").strip():
         raise ConfigError("--methods names no method")
     targets = {"--html": args.html, "--clean-ids": args.clean_ids, "--csv": args.csv}
     targets["--json"] = Path(args.json) if args.json not in (None, "-") else None
@@ -208,6 +208,7 @@ def _work(args: argparse.Namespace) -> Iterator[Path]:
     import shutil
     import tempfile
 
+    from .errors import ConfigError
     from .run import lock
 
     targets = [Path(one) for one in (args.html, args.json, args.csv, args.clean_ids) if one not in (None, "-")]
@@ -216,7 +217,15 @@ def _work(args: argparse.Namespace) -> Iterator[Path]:
             yield Path(folder)
         return
     work = args.work or targets[0].with_name(targets[0].name + ".work")
+    kept = args.work is not None
     with lock(work):
-        yield work
-    if args.work is None:
-        shutil.rmtree(work)
+        try:
+            yield work
+        except ConfigError:  # there is nothing to go on from
+            raise
+        except BaseException:
+            kept = True
+            raise
+        finally:
+            if not kept:
+                shutil.rmtree(work)

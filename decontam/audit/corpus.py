@@ -42,12 +42,15 @@ class Corpus:
 
 
 def kind_of(path: str) -> tuple[str, list[str]]:
-    """("packs", [folder]), ("run", files of documents) or ("documents", [path]). Raises ConfigError for a run without.
+    """("packs", [folder]), ("run", files of documents) or ("documents", [path]). Raises ConfigError for a run without
+    documents and for WARC files.
 
     A folder is a pack set if its manifest or that of its `packset/` says so, and a run (or a step of one) if steps lie
     in it; the last step that kept documents counts.
     """
     folder = Path(path)
+    if path.endswith((".warc", ".warc.gz", ".arc", ".arc.gz", ".wet.gz")):
+        raise ConfigError(f"'{path}' holds pages, not documents: `gristmill extract {path} -o texts.parquet` first")
     if not folder.is_dir():
         return "documents", [path]
     for one in (folder, folder / PACKSET):

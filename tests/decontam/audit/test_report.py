@@ -182,3 +182,54 @@ def test_suspects_count_where_asked(planted, tmp_path):
         verdicts[level] = _report(planted, *options, corpus=corpus), len(ids.read_text().split())
         assert json.loads(target.read_text())["items"][0]["verdict"] == "suspect"
     assert verdicts == {"dirty": (0, 10), "suspect": (3, 9)}
+
+
+def test_the_documentation_names_every_key(result, root):
+    page = (root / "docs" / "decontamination-report.md").read_text()
+    keys = {*result, *(key for part in ("corpus", "settings") for key in result[part])}
+    keys |= {key for table in ("benchmarks", "items", "matches") for key in result[table][0]}
+    keys |= {"rejected", "fingerprint", "share", "limit", "failed"}
+    assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
+
+
+def test_json_alone_goes_to_the_terminal(planted, capsys):
+    assert _report(planted, "--json", "--methods", "exact", "--fail-above", "0") == 3
+    out, err = capsys.readouterr()
+    assert json.loads(out)["settings"]["default"] == "exact" and err == ""
+
+
+def test_a_killed_report_leaves_its_work_and_an_error_nothing(planted, tmp_path, monkeypatch):
+    from decontam.audit import build
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    target = tmp_path / "r.json"
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "Gathered", killed)
+        assert _report(planted, "--json", str(target), "--quiet") == 130
+    work = tmp_path / "r.json.work"
+    assert (work / "scan" / "done" / "00000.json").is_file() and not target.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("decontam.audit.scanning.Scanner", killed)  # nothing is scanned again
+        assert _report(planted, "--json", str(target), "--quiet") == 0
+    assert target.is_file() and not work.exists()
+    (tmp_path / "empty.jsonl").write_text("")
+    assert _report(planted, "--json", str(tmp_path / "e.json"), corpus=tmp_path / "empty.jsonl") == 2
+    assert not list(tmp_path.glob("e.json*"))
+
+
+@pytest.mark.parametrize(
+    ("between", "count"), [(" ", 4), ("\n", 4), (" some words of other texts here ", 3), ("", 1), (" w" * 200 + " ", 3)]
+)
+def test_copies_in_one_document(planted, tmp_path, between, count):
+    """However close they stand; also where each copy lacks a word."""
+    question = planted.items[3]["q"]
+    short = question.split()
+    for text in (question, " ".join(short[:8] + short[9:])):
+        corpus = tmp_path / "c.jsonl"
+        corpus.write_text(json.dumps({"text": between.join([text] * count) + " and the end"}) + "\n")
+        target = tmp_path / "r.json"
+        assert _report(planted, "--json", str(target), "--quiet", corpus=corpus) == 0
+        (row,) = json.loads(target.read_text())["items"]
+        assert row["copies"] == count and row["documents"] == 1
