@@ -56,8 +56,8 @@ def verdict(result: AuditResult) -> str:
         return "There was no benchmark item to look for."
     if dirty:
         worst = max(rows, key=lambda row: (row[DIRTY] / row["items"] if row["items"] else 0.0, row[DIRTY]))
-        told = f"{dirty:,} of {items:,} benchmark items ({percent(dirty / items)}) {'stands' if dirty == 1 else 'stand'} in"
-        told += " the training text"
+        stand = "stands" if dirty == 1 else "stand"
+        told = f"{dirty:,} of {items:,} benchmark items ({percent(dirty / items)}) {stand} in the training text"
         if len(rows) > 1:
             where, counts = f"{worst['benchmark']} / {worst['split']}", f"{worst[DIRTY]:,} of {worst['items']:,}"
             told += f", the greatest share in {where} ({counts})"

@@ -95,7 +95,12 @@ def _match(item: dict[str, Any], one: dict[str, Any], k: int, number: int, draw:
         inside.append({"part": "choice 4", "start": 1, "end": 4})
     if item["passage"]:
         inside.append({"part": "passage", "start": 8, "end": len(item["passage"])})
-    urls = [f"https://example.org/{number}?a=<b>&c", "javascript:window.hacked=1", None, 'https://e.org/"onclick="x']
+    urls = [
+        f"https://example.org/{number}?a=<b>&c",
+        "javascript://example.org/%0awindow.hacked=1",
+        None,
+        'https://e.org/"onclick="x',
+    ]
     return {
         "item": item["item"], "method": one["method"], "part": "question", "verdict": one["verdict"],
         "score": one["score"], "document": f"{number:032x}", "url": urls[(number + k) % 4],
