@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, SchemaError
@@ -18,7 +19,7 @@ SPLIT_BYTES = 1 << 26
 def read_hosts(sources: Sequence[str], text_field: str = "text") -> pa.Table:
     """`id, text, url` of all documents of files, folders or globs, in the order of the files' names.
 
-    Arrow files (IPC, file or stream format) end in .arrow; where they have no `id` it is the URL. Raises ConfigError
+    Arrow files (IPC, file or stream format) end in .arrow; without an `id` it is the URL, or file and row. Raises ConfigError
     for what is not there or can't be read, SchemaError for a missing column."""
     from pipeline.documents import plan_documents, read_documents
 
@@ -48,11 +49,14 @@ def _arrow(path: Path, text_field: str) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as error:
         raise ConfigError(f"--texts '{path}' is not an Arrow file: {error}") from error
     names = set(table.column_names)
-    if text_field not in names or not names & {"id", "url"}:
-        raise SchemaError(f"--texts '{path}': needs the columns {text_field}, and id or url; it has {sorted(names)}")
+    if text_field not in names:
+        raise SchemaError(f"--texts '{path}': needs the column {text_field}; it has {', '.join(sorted(names))}")
     nothing = pa.nulls(table.num_rows, pa.large_string())
     url = table["url"] if "url" in names else nothing
-    return _plain(pa.table({"id": table["id"] if "id" in names else url, "text": table[text_field], "url": url}))
+    known = table["id"] if "id" in names else url
+    rows = pa.array([f"{path.name}:{row}" for row in range(table.num_rows)], pa.large_string())
+    name = pc.coalesce(known.cast(pa.large_string()), rows)
+    return _plain(pa.table({"id": name, "text": table[text_field], "url": url}))
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any
 
-LEFT, TOP, ROW, PANEL, GAP = 150, 46, 15, 104, 14
+LEFT, TOP, ROW, PANEL, GAP = 150, 62, 15, 100, 24
 COLOURS = {True: "#2f6fb3", False: "#c2571a"}
 """Plants, whose share should be 1; hard negatives, whose share should be 0."""
 GRID = (0.0, 0.5, 1.0)
