@@ -19,8 +19,8 @@ SPLIT_BYTES = 1 << 26
 def read_hosts(sources: Sequence[str], text_field: str = "text") -> pa.Table:
     """`id, text, url` of all documents of files, folders or globs, in the order of the files' names.
 
-    Arrow files (IPC, file or stream format) end in .arrow; without an `id` it is the URL, or file and row. Raises ConfigError
-    for what is not there or can't be read, SchemaError for a missing column."""
+    Arrow files (IPC, file or stream format) end in .arrow; without an `id` it is the URL, or file and row. Raises
+    ConfigError for what is not there or can't be read, SchemaError for a missing column."""
     from pipeline.documents import plan_documents, read_documents
 
     tables = []
