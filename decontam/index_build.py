@@ -32,21 +32,30 @@ def build(items: pa.Table, normalisation: Normalisation) -> Index:
 
 def add_items(index: Index, items: pa.Table) -> Index:
     """The index of both. Raises ConfigError for an item that is there already."""
+    from .index_merge import merge
+
     known = set(index.items["item"].to_pylist())
     twice = [name for name in items["item"].to_pylist() if name in known]
     if twice:
         raise ConfigError(f"the index has item {twice[0]} already ({len(twice)} of those to be added)")
-    more = _cut(items, index.normalisation)
-    joined = _Cut(
-        pa.concat_tables([index.items, more.items]),
-        np.concatenate([index.part_item, more.part_item + np.int32(len(index))]),
-        np.concatenate([index.part_kind, more.part_kind]),
-        np.concatenate([index.part_lengths, more.lengths]),
-        np.concatenate([index.tokens[1:], more.tokens]),
-        np.concatenate([index.breaks[1:], more.breaks]),
-        np.concatenate([index.scripts[1:], more.scripts]),
+    return merge(index, build(items, index.normalisation))
+
+
+def take_items(index: Index, keep: NDArray[np.bool_]) -> Index:
+    """The index of the items for which the mask is true; nothing is cut into tokens again."""
+    parts = keep[index.part_item]
+    places = np.repeat(parts, index.part_lengths)
+    numbers = (np.cumsum(keep) - 1).astype(np.int32)
+    cut = _Cut(
+        index.items.filter(pa.array(keep)),
+        numbers[index.part_item[parts]],
+        index.part_kind[parts],
+        index.part_lengths[parts],
+        index.tokens[1:][places],
+        index.breaks[1:][places],
+        index.scripts[1:][places],
     )
-    return _tables(joined, index.normalisation)
+    return _tables(cut, index.normalisation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +128,12 @@ def _tables(cut: _Cut, normalisation: Normalisation) -> Index:
     part_gram[places] = numbers
     grams, at = _pairs(numbers, places)
     postings = at.astype(np.int32)
-    posted = _offsets(np.bincount(numbers, minlength=len(gram_hashes)))
+    posted = offsets_of(np.bincount(numbers, minlength=len(gram_hashes)))
     item_of = cut.part_item[part_of[postings]] if len(postings) else np.zeros(0, np.int32)
     benchmark = cut.items["benchmark"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    slots, bloom = _table(gram_hashes, search)
-    short = _short_parts(cut, offsets, tokens, search)
+    slots, bloom = table_of(gram_hashes)
+    words, word_of = _numbered(tokens)
+    word_items = distinct_values(word_of[1:], cut.part_item[part_of[1:]], len(words))
     return Index(
         items=cut.items,
         normalisation=normalisation,
@@ -133,29 +143,32 @@ def _tables(cut: _Cut, normalisation: Normalisation) -> Index:
         breaks=np.concatenate([[False], cut.breaks]),
         tokens=tokens,
         scripts=scripts,
-        weights=WORTH[scripts].astype(np.float32)
-        * _weights(tokens, cut.part_item[part_of] if len(cut.lengths) else part_of, cut.items.num_rows),
+        weights=weights_of(scripts, word_items, word_of, cut.items.num_rows),
+        words=words,
+        word_items=word_items,
         part_of=part_of,
         part_gram=part_gram,
         gram_hashes=gram_hashes,
         posted=posted,
         postings=postings,
-        gram_items=_distinct(grams, item_of, len(gram_hashes)),
-        gram_benchmarks=_distinct(grams, benchmark[item_of], len(gram_hashes)),
+        gram_items=distinct_values(grams, item_of, len(gram_hashes)),
+        gram_benchmarks=distinct_values(grams, benchmark[item_of], len(gram_hashes)),
         gram_documents=np.zeros(len(gram_hashes), np.int32),
         place_documents=np.zeros(len(tokens), np.int32),
         documents=0,
         slots=slots,
         bloom=bloom,
-        **short,
+        **short_parts(offsets, cut.part_kind, tokens),
     )
 
 
-def _table(hashes: NDArray[np.uint64], search: Any) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def table_of(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """(slots, filter): a table of twice the hashes, and a filter of 4 to 8 bits a hash.
 
     Measured on 5.1 million n-grams: filters of 2, 4, 8 and 16 MB took 9.5, 10, 15 and 16 ns a token.
     """
+    from .kernels import search
+
     size = 16
     while size < 2 * len(hashes):
         size *= 2
@@ -164,10 +177,12 @@ def _table(hashes: NDArray[np.uint64], search: Any) -> tuple[NDArray[np.uint64],
     return slots, bloom
 
 
-def _short_parts(cut: _Cut, offsets: NDArray[np.int64], tokens: NDArray[np.uint64], search: Any) -> dict[str, Any]:
-    """Questions and answers that are too short for an n-gram, by the hash of all their tokens and their length."""
-    short = (cut.lengths >= SHORTEST) & (cut.lengths < N) & (cut.part_kind == QUESTION)
-    parts = np.flatnonzero(short)
+def short_parts(offsets: NDArray[np.int64], kinds: NDArray[np.uint8], tokens: NDArray[np.uint64]) -> dict[str, Any]:
+    """Questions that are too short for an n-gram, by the hash of all their tokens and their length."""
+    from .kernels import search
+
+    lengths = np.diff(offsets)
+    parts = np.flatnonzero((lengths >= SHORTEST) & (lengths < N) & (kinds == QUESTION))
     hashes = np.zeros(len(parts), np.uint64)
     bits = 1 << 16  # 8 kB, which stay next to the processor
     while bits < 64 * len(parts):
@@ -176,18 +191,20 @@ def _short_parts(cut: _Cut, offsets: NDArray[np.int64], tokens: NDArray[np.uint6
     search.fill_short(tokens, offsets, parts, bloom, np.uint64(bits - 1), hashes)
     distinct, numbers = _numbered(hashes)
     return {
-        "short_slots": _table(distinct, search)[0],
+        "short_slots": table_of(distinct)[0],
         "short_bloom": bloom,
-        "short_posted": _offsets(np.bincount(numbers, minlength=len(distinct))),
+        "short_posted": offsets_of(np.bincount(numbers, minlength=len(distinct))),
         "short_parts": _pairs(numbers, parts)[1].astype(np.int32),
     }
 
 
-def _weights(tokens: NDArray[np.uint64], item_of: NDArray[np.int32], items: int) -> NDArray[np.float32]:
-    """How much the token at each place tells."""
-    distinct, numbers = _numbered(tokens)
-    counts = _distinct(numbers, item_of, len(distinct))
-    return np.log((1 + max(items, LEAST_ITEMS)) / np.maximum(counts, 1))[numbers].astype(np.float32)
+def weights_of(
+    scripts: NDArray[np.uint8], word_items: NDArray[np.int32], word_of: NDArray[Any], items: int
+) -> NDArray[np.float32]:
+    """How much the token at each place tells; `word_of` is its number among the distinct ones."""
+    tells = np.log((1 + max(items, LEAST_ITEMS)) / np.maximum(word_items, 1)).astype(np.float32)
+    made: NDArray[np.float32] = WORTH[scripts].astype(np.float32) * tells[word_of]
+    return made
 
 
 def _numbered(values: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -207,7 +224,7 @@ def _pairs(groups: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[np.int64
     return pairs >> 32, pairs & 0xFFFFFFFF
 
 
-def _distinct(groups: NDArray[Any], values: NDArray[Any], count: int) -> NDArray[np.int32]:
+def distinct_values(groups: NDArray[Any], values: NDArray[Any], count: int) -> NDArray[np.int32]:
     """How many distinct values each group has."""
     ordered, of_group = _pairs(groups, values)
     first = np.ones(len(ordered), bool)
@@ -215,5 +232,5 @@ def _distinct(groups: NDArray[Any], values: NDArray[Any], count: int) -> NDArray
     return np.bincount(ordered[first], minlength=count).astype(np.int32)
 
 
-def _offsets(counts: NDArray[Any]) -> NDArray[np.int64]:
+def offsets_of(counts: NDArray[Any]) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decontam.index import PARTS, Index, N, build_index
 from decontam.index_build import LEAST_ITEMS
+from decontam.index_merge import merge
 from decontam.normalise import Normalisation
 from decontam.scan import scan
 from pipeline.errors import ConfigError
@@ -101,7 +104,16 @@ def test_adding_items_is_building_them_all(first: list[dict[str, object]], secon
     for name in Index.__dataclass_fields__:
         if isinstance(getattr(whole, name), np.ndarray):
             assert np.array_equal(getattr(whole, name), getattr(grown, name)), name
-    assert grown.items.equals(whole.items)
+    assert grown.items.equals(whole.items) and grown.fingerprint == whole.fingerprint
+    for benchmarks in (["x"], ["y", "z"]):
+        if not set(benchmarks) <= set(table["benchmark"].to_pylist()):
+            continue
+        rest = build_index(table.filter(pc.invert(pc.is_in(table["benchmark"], pa.array(benchmarks)))))
+        left = whole.without(*benchmarks)
+        for name in Index.__dataclass_fields__:
+            if isinstance(getattr(whole, name), np.ndarray):
+                assert np.array_equal(getattr(rest, name), getattr(left, name)), name
+        assert left.items.equals(rest.items)
     with pytest.raises(ConfigError, match="already"):
         grown.added(table.slice(0, 1))
 
@@ -129,6 +141,14 @@ def test_background_counts_documents(rows: list[dict[str, object]], texts: list[
                 place += len(words)
 
 
+def test_indexes_that_do_not_go_together_and_unknown_benchmarks() -> None:
+    a, b = build_index(questions("a b c")), build_index(questions("a b c"), Normalisation(lowercase=False))
+    with pytest.raises(ConfigError, match="normalisations"):
+        merge(a, b)
+    with pytest.raises(ConfigError, match="no benchmark 'mmlu'"):
+        a.without("mmlu")
+
+
 def test_items_too_short_to_be_found_are_named() -> None:
     index = build_index(questions("one two", "one two three", "?"))
     assert index.unmatchable == ["b/test/0", "b/test/2"]
@@ -142,8 +162,6 @@ def test_no_items_at_all() -> None:
 
 
 def test_a_column_of_items_may_be_chunked() -> None:
-    import pyarrow as pa
-
     table = questions("one two three four five", "six seven eight nine ten eleven")
     chunked = pa.concat_tables([table.slice(0, 1), table.slice(1)])
     assert np.array_equal(build_index(chunked).gram_hashes, build_index(table).gram_hashes)
