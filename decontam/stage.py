@@ -54,17 +54,18 @@ class Decontaminate(Filter):
 
     The reason of a drop is the benchmark of the item that is surest. Cut as GPT-3 has it, a document in too many
     pieces goes (`max_fragments`), and one of which no piece is long enough (`min_fragment`). Every item found is
-    logged with document, place and what was done. The index of the benchmarks is built once a machine and kept
-    (`gristmill decontam acts RUN` shows the log).
+    logged with document, place and what was done (`gristmill decontam acts RUN`). The index of the benchmarks is
+    built once on a machine and kept. The recipe `gpt3-decontamination` has GPT-3's own settings.
     """
 
     name: ClassVar[str] = "decontaminate"
+    reads: ClassVar[tuple[str, ...]] = ("text",)
     score_column: ClassVar[str] = "decontam"
     log: ClassVar[str] = FOLDER
     decides: ClassVar[tuple[str, ...]] = ("on", "action", "context", "min_fragment", "max_fragments", "fragments")
     sources: ClassVar[tuple[str, ...]] = (
         "Brown et al. 2020 (GPT-3), appendix C: cutting; https://arxiv.org/abs/2005.14165",
-        "the methods' own sources: `gristmill decontam benchmark`, docs/decontamination.md",
+        "the methods: docs/decontamination.md",
     )
 
     benchmarks: tuple[str, ...] = field(

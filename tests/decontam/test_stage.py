@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,8 +16,8 @@ import pytest
 from decontam.acts import files_of, read_acts
 from decontam.methods.gpt3 import fragments
 from decontam.stage import Decontaminate
-from pipeline.errors import ConfigError
-from pipeline.recipe import build, read_recipe
+from pipeline.errors import ConfigError, SchemaError
+from pipeline.recipe import build, override, read_recipe
 from pipeline.runner import RayRunner
 from pipeline.sample.pages import read_pages
 from pipeline.stage import make, split
@@ -260,6 +262,22 @@ def test_the_sample_is_a_benchmark_by_name(index_cache, tmp_path, monkeypatch):
     made = make("decontaminate", {"benchmarks": ["sample"]})
     question = json.loads((SAMPLE / "benchmark.jsonl").read_text().splitlines()[3])
     assert found(made(documents([question["question"]]))) == [[("gristmill_sample/test/4", "dirty")]]
+
+
+def test_a_table_without_texts_is_an_error(quiz):
+    with pytest.raises(SchemaError, match="'decontaminate' reads"):
+        stage(quiz)(documents(TEXTS).drop_columns(["text"]))
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_takes_benchmarks():
+    command = ["make", "-n", "crawl-to-shards", "BENCH=evals/ quiz.jsonl"]
+    said = subprocess.run(command, cwd=SAMPLE.parents[1], capture_output=True, text=True, check=True).stdout
+    settings = re.search(r"--set '(decontaminate[^']*)'", said)
+    assert settings
+    plain = override(read_recipe("crawl-to-shards"), [settings[1]])
+    own = next(step["decontaminate"] for step in plain["steps"] if "decontaminate" in step)
+    assert own["benchmarks"] == ["evals/", "quiz.jsonl"]
 
 
 # ---- in runs

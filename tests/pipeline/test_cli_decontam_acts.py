@@ -97,3 +97,14 @@ def test_inspect_shows_what_was_cut(files, tmp_path):
     taken = [one["taken"] for one in stage["spans"]["examples"] if one["kind"] == "quiz"]
     assert len(taken) == 3 and all(any(question[:40] in one for question, _ in QUIZ.values()) for one in taken)
     assert {one["taken"] for one in stages["pii"]["spans"]["examples"]} == {"a@b.org"}
+
+
+def test_files_that_were_annotated_are_decided_anew_without_a_scan(files, tmp_path, monkeypatch):
+    source, quiz = files
+    noted, clean = str(tmp_path / "noted.parquet"), tmp_path / "clean.jsonl"
+    command = ["filter", "decontaminate", "--benchmarks", quiz, "--quiet"]
+    assert main([*command, source, "-o", noted, "--action", "annotate"]) == 0
+    monkeypatch.setattr("decontam.stage.Decontaminate._scanner", lambda self: pytest.fail("scanned again"))
+    assert main([*command, noted, "-o", str(clean)]) == 0
+    assert [json.loads(line)["id"] for line in clean.open()] == ["d1"]
+    assert len((tmp_path / "clean.jsonl.acts.jsonl").read_text().splitlines()) == 4
