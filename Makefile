@@ -82,6 +82,7 @@ docs: setup  ## The pages in docs/ that are made from the code
 	$(BIN)/python -m dedup.plan_table docs/dedup.md
 	$(BIN)/gristmill decontam benchmarks --markdown > docs/benchmarks.md
 	$(BIN)/python -m decontam.doc_tables docs/decontamination.md benchmarks/results
+	$(BIN)/python -m decontam.scorecard.doc_page benchmarks/results > docs/decontam-scorecard.md
 
 train-models: setup  ## The bundled quality, toxicity, web-spam and character models anew, from DATA (default ../shared/data)
 	$(BIN)/python -m filters.classifier.bundle.quality --data $(or $(DATA),../shared/data)
