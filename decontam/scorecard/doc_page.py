@@ -164,8 +164,8 @@ def page(result: dict[str, Any]) -> str:
             f"## Forms\n\n{forms()}",
             f"## Targets\n\nFrozen at commit {result['frozen']}; {size}.\n\n{targets(result)}",
             SHORT_OF,
-            f"With a background sample in which the sources stand (see below) the default method's precision on the reporting half is "
-            f"{share(_with_background(reporting))}.\n",
+            "With a background sample in which the sources stand (see below) the default method's precision on the "
+            f"reporting half is {share(_with_background(reporting))}.\n",
             f"## All methods, reporting half\n\n{summary(reporting)}",
             f"Recall by form of plants:\n\n{by_form(reporting, True)}",
             f"False positive rate by form of hard negatives:\n\n{by_form(reporting, False)}",
