@@ -1,7 +1,7 @@
 """The result as JSON, CSV and tables for the terminal.
 
-JSON: the fields of `AuditResult` by name, tables as lists of objects with the columns of `result`, and `clean_ids`
-only where they were asked for.
+JSON: the fields of `AuditResult` by name, tables as lists of objects with the columns of `result`; see
+docs/decontamination-report.md.
 """
 
 from __future__ import annotations
