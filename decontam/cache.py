@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _CODE = (
-    "expressions", "items", "readers", "registry", "normalise", "index", "index_build", "background", "seeds",
-    "kernels/tokens", "kernels/search",
+    "expressions", "items", "readers", "registry", "normalise", "index", "index_build", "index_merge", "background",
+    "seeds", "kernels/tokens", "kernels/search",
 )  # fmt: skip
 """The modules that decide what an index holds."""
 _MANIFEST = "made_of.json"

@@ -154,14 +154,42 @@ class Runs:
         pairs, first = np.unique(self.pair, return_index=True)
         return pairs, np.append(first, len(self.pair)).astype(np.int64)
 
-    def coverage(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(pairs, how many tokens of each one's part lie in any of the runs)."""
-        from .kernels.align import covered_tokens
+    def covered(self) -> Covered:
+        """The tokens of parts that lie in any of the runs."""
+        from .kernels.align import cover_runs
 
         pairs, offsets = self.grouped()
-        index = self.evidence.index
-        tokens = np.zeros(len(pairs), np.int64)
-        covered = np.full(int(index.part_lengths.max(initial=0)) + 1, -1, np.int64)
-        low = index.part_offsets[self.evidence.pair_part[pairs]]
-        covered_tokens(offsets, self.place, self.length, low, covered, tokens)
-        return pairs, tokens
+        made = Covered.none(self.evidence, pairs)
+        low = self.evidence.index.part_offsets[made.part]
+        cover_runs(offsets, self.place, self.length, low, made.offsets, made.marks, made.tokens)
+        return made
+
+
+@dataclass(frozen=True, eq=False)
+class Covered:
+    """The tokens of parts that texts cover, an entry for each pair of a text and a part."""
+
+    evidence: Evidence
+    pairs: NDArray[np.int64]
+    """Numbers of the evidence's pairs."""
+    part: NDArray[np.int32]
+    tokens: NDArray[np.int64]
+    """How many are covered."""
+    offsets: NDArray[np.int64]
+    marks: NDArray[np.uint8]
+    """By token, those of entry i are numbers offsets[i] to offsets[i + 1]: 1 where it is covered."""
+
+    @staticmethod
+    def none(evidence: Evidence, pairs: NDArray[np.int64]) -> Covered:
+        """Of these pairs, with no token covered: kernels fill in `tokens` and `marks`."""
+        part = evidence.pair_part[pairs]
+        offsets = np.concatenate([[0], np.cumsum(evidence.index.part_lengths[part])]).astype(np.int64)
+        return Covered(
+            evidence, pairs, part, np.zeros(len(pairs), np.int64), offsets, np.zeros(int(offsets[-1]), np.uint8)
+        )
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """Of each part's tokens."""
+        made: NDArray[np.float64] = self.tokens / np.diff(self.offsets)
+        return made

@@ -161,27 +161,27 @@ def align(
 
 
 @plain_kernel
-def covered_tokens(offsets, places, lengths, low, covered, out):
-    """out[g]: how many of a part's tokens lie in any run of group g.
+def cover_runs(offsets, places, lengths, low, at, marks, out):
+    """Mark the tokens of parts that lie in any run; out[g]: how many of group g's part.
 
-    Group g has the runs offsets[g] to offsets[g + 1]; the part's first place is low[g]. `covered` has room for the
-    longest part, all -1.
+    Group g has the runs offsets[g] to offsets[g + 1]; its part's first place is low[g], whose mark is marks[at[g]].
+    `marks` has room for the parts of all groups, all 0.
     """
     for g in range(len(offsets) - 1):
         count = 0
         for k in range(offsets[g], offsets[g + 1]):
-            for q in range(places[k] - low[g], places[k] - low[g] + lengths[k]):
-                if covered[q] != g:
-                    covered[q] = g
-                    count += 1
+            first = at[g] + places[k] - low[g]
+            for i in range(first, first + lengths[k]):
+                count += 1 - marks[i]
+                marks[i] = 1
         out[g] = count
 
 
 @plain_kernel
-def covered_by_skipgrams(
-    text, item, offsets, low, high, stop, run_text, run_place, run_length, exact, budget, covered, out
+def cover_skipgrams(
+    text, item, offsets, low, high, stop, run_text, run_place, run_length, exact, budget, at, marks, out
 ):  # fmt: skip
-    """As `covered_tokens`, for runs of at least `exact` tokens that go on over up to `budget` tokens that differ.
+    """As `cover_runs`, for runs of at least `exact` tokens that go on over up to `budget` tokens that differ.
 
     A window begins with `exact` equal tokens, ends with an equal one and is longer than `exact`. high[g]: behind the
     part's last place; stop[g]: behind the text's last token. Tokens that differ are not covered.
@@ -207,10 +207,11 @@ def covered_by_skipgrams(
             if end - run_place[k] <= exact:
                 continue
             shift = run_text[k] - run_place[k]
+            into = at[g] - low[g]
             for r in range(run_place[k], end):
-                if text[r + shift] == item[r] and covered[r - low[g]] != g:
-                    covered[r - low[g]] = g
-                    count += 1
+                if text[r + shift] == item[r]:
+                    count += 1 - marks[into + r]
+                    marks[into + r] = 1
         out[g] = count
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evidence import CLEAN, DIRTY, SUSPECT, Evidence, Hits
+from ..evidence import CLEAN, DIRTY, SUSPECT, Covered, Evidence, Hits
 from ..index import Index
 from .parts import kinds_of, long_enough
 
@@ -30,22 +30,28 @@ class Llama2:
 
     def decide(self, evidence: Evidence) -> Hits:
         """A hit for each part of which enough tokens are contaminated by one text; its score is their share."""
-        from ..kernels.align import covered_by_skipgrams
+        found = self.covered(evidence)
+        return evidence.hits(found.pairs, self.verdicts(found.share), found.share, found.tokens)
+
+    def covered(self, evidence: Evidence) -> Covered:
+        """The tokens of parts that a text contaminates: `aggregate` takes them together over a corpus."""
+        from ..kernels.align import cover_skipgrams
 
         runs = evidence.runs(self.exact, kinds_of(self.parts))
         pairs, offsets = runs.grouped()
         index = evidence.index
-        part = evidence.pair_part[pairs]
-        tokens = np.zeros(len(pairs), np.int64)
-        covered = np.full(int(index.part_lengths.max(initial=0)) + 1, -1, np.int64)
-        covered_by_skipgrams(
-            evidence.tokens, index.tokens, offsets, index.part_offsets[part], index.part_offsets[part + 1],
+        made = Covered.none(evidence, pairs)
+        cover_skipgrams(
+            evidence.tokens, index.tokens, offsets, index.part_offsets[made.part], index.part_offsets[made.part + 1],
             evidence.offsets[evidence.pair_document[pairs] + 1], runs.text, runs.place, runs.length, self.exact,
-            self.budget, covered, tokens,
+            self.budget, made.offsets, made.marks, made.tokens,
         )  # fmt: skip
-        share = tokens / index.part_lengths[part]
-        verdict = np.where(share >= self.dirty, DIRTY, np.where(share >= self.suspect, SUSPECT, CLEAN))
-        return evidence.hits(pairs, verdict, share, tokens)
+        return made
+
+    def verdicts(self, share: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """What shares of contaminated tokens say."""
+        made = np.where(share >= self.dirty, DIRTY, np.where(share >= self.suspect, SUSPECT, CLEAN))
+        return made.astype(np.uint8)
 
     def able(self, index: Index) -> NDArray[np.bool_]:
         """[I] items with a part of more than `exact` tokens."""

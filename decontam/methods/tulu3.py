@@ -32,8 +32,8 @@ class Tulu3:
         """A hit for each item whose score, the mean of its fields' shares, is above the limit."""
         kinds = kinds_of(self.parts)
         index = evidence.index
-        pairs, tokens = evidence.runs(self.n, kinds).coverage()
-        share = tokens / index.part_lengths[evidence.pair_part[pairs]]
+        found = evidence.runs(self.n, kinds).covered()
+        pairs, tokens, share = found.pairs, found.tokens, found.share
         item = evidence.pair_item[pairs]
         key = evidence.pair_document[pairs].astype(np.int64) << 32 | item
         _, first, group = np.unique(key, return_index=True, return_inverse=True)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decontam.background import sample_documents
 from decontam.index import PARTS, Index, N, build_index
 from decontam.index_build import LEAST_ITEMS
 from decontam.index_merge import merge
@@ -139,6 +140,25 @@ def test_background_counts_documents(rows: list[dict[str, object]], texts: list[
                         found = sum(tuple(words[k : k + 13]) in one for one in long)
                         assert index.place_documents[place + k] == found
                 place += len(words)
+
+
+def test_a_background_sample_is_the_same_for_any_order_and_pieces() -> None:
+    texts = [f"text {i}" for i in range(200)]
+    made = sample_documents([column(*texts)], 20)
+    assert len(set(made.to_pylist())) == 20 and set(made.to_pylist()) < set(texts)
+    pieces = [column(*texts[100:], None, ""), column(*texts[:100], *texts[:50])]  # copies and empties count for nothing
+    assert sample_documents(pieces, 20).equals(made)
+    assert sample_documents([pa.chunked_array(pieces)], 20).equals(made)
+    assert not sample_documents([column(*texts)], 20, seed=1).equals(made)
+    assert sorted(sample_documents([column(*texts)], 500).to_pylist()) == sorted(texts)
+    assert sample_documents([column(*texts)], 30)[:20].equals(made)
+    hits = [
+        sum(f"text {i}" in sample_documents([column(*texts)], 20, seed).to_pylist() for seed in range(100))
+        for i in (3, 7)
+    ]
+    assert all(1 <= hit <= 25 for hit in hits)  # a tenth of 100, and five standard deviations
+    with pytest.raises(ConfigError, match="at least one"):
+        sample_documents([column("a")], 0)
 
 
 def test_indexes_that_do_not_go_together_and_unknown_benchmarks() -> None:

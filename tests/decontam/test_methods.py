@@ -196,6 +196,67 @@ def test_gpt3_reports_the_stretch_that_is_left() -> None:
     assert hit["matched"] == 22
 
 
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, st.integers(9, 12))
+def test_gpt3_with_its_collision_limit_against_plain_python(seed: int, copies: int) -> None:
+    """Stretches of 13-grams that at most ten documents of the corpus have; the corpus is its own background."""
+    rng = random.Random(seed)
+    item = [f"v{i}" for i in range(60)]
+    texts = [["x", *item[5:45], "y"], item]
+    for low in rng.sample(range(30), 2):  # pieces that many documents have, some of them twice
+        piece = item[low : low + rng.randint(13, 25)]
+        texts += [[f"d{i}", *piece, "z", *(piece if i % 2 else [])] for i in range(copies)]
+    rng.shuffle(texts)
+    counts = Counter(gram for text in texts for gram in set(grams(text, 13)))
+    own = {gram: i for i, gram in enumerate(grams(item, 13))}
+    expected = []
+    for row, text in enumerate(texts):
+        open_at = None
+        for at, gram in enumerate([*grams(text, 13), ()]):
+            rare = gram in own and counts[gram] <= 10
+            if open_at is not None and not rare:
+                expected.append((row, open_at, at - 1 + 13))
+                open_at = None
+            if rare and open_at is None:
+                open_at = at
+    corpus = column(*joined(texts))
+    index = build_index(questions(" ".join(item))).with_background([corpus])
+    found = []
+    for hit in scan(corpus, index, [method_named("gpt3_13gram")], EXACT).to_pylist():
+        text = " ".join(texts[hit["row"]])
+        begin = len(text[: hit["start"]].split())
+        found.append((hit["row"], begin, begin + len(text[hit["start"] : hit["end"]].split())))
+    assert found == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS)
+def test_fragments_against_plain_python(seed: int) -> None:
+    rng = random.Random(seed)
+    text = "".join(rng.choices("aé漢😀", k=rng.randint(0, 3000)))
+    window, shortest, most = rng.choice(((200, 200, 10), (5, 3, 4)))
+    spans = []
+    for _ in range(rng.randint(0, 14)):
+        low = rng.randint(0, len(text))
+        spans.append((low, min(low + rng.randint(1, 60), len(text))))
+    kept = [True] * len(text)
+    for low, high in spans:
+        for i in range(max(low - window, 0), min(high + window, len(text))):
+            kept[i] = False
+    pieces, piece = [], ""
+    for char, keep in zip([*text, ""], [*kept, False], strict=True):
+        if keep:
+            piece += char
+        elif piece:
+            pieces.append(piece)
+            piece = ""
+    wanted = [] if len(pieces) > most else [one for one in pieces if len(one) >= shortest]
+    at = [len(text[:i].encode()) for i in range(len(text) + 1)]
+    found = fragments(text, [(at[a], at[b]) for a, b in spans], window, shortest, most)
+    cut = [text.encode()[a:b].decode() for a, b in found]
+    assert cut == (wanted if spans else [text])
+
+
 def test_fragments_cut_two_hundred_characters_around() -> None:
     text = "é" * 1000 + "BAD" + "z" * 1000
     assert fragments(text, [(2000, 2003)]) == [(0, 1600), (2203, 3003)]
