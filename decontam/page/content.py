@@ -68,7 +68,8 @@ def verdict(result: AuditResult) -> str:
     limits = {one["limit"] for one in result.gate}
     limit = f"the limit of {percent(min(limits))}" if len(limits) == 1 else "their limits"
     if failed:
-        told += f", and {len(failed):,} of {len(result.gate):,} benchmark splits {'is' if len(failed) == 1 else 'are'} over {limit}"
+        are = "is" if len(failed) == 1 else "are"
+        told += f", and {len(failed):,} of {len(result.gate):,} benchmark splits {are} over {limit}"
     elif result.gate:
         told += f", and every benchmark split is within {limit}"
     return told + "."
