@@ -174,6 +174,8 @@ def table_of(hashes: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np
         size *= 2
     slots, bloom = np.zeros(size, np.uint64), np.zeros(max(size // 32, 8), np.uint64)
     search.fill_table(hashes, slots, np.uint64(len(slots) - 1), bloom, np.uint64(len(bloom) - 1))
+    for made in (slots, bloom):
+        made.setflags(write=False)  # as in an index
     return slots, bloom
 
 
