@@ -23,6 +23,9 @@ PRINT_ROWS = 500
 """Rows of the list that a print of the page has at most."""
 
 
+_SAVED = {"clean": "of clean items", "unmatchable": "that no method can look for"}
+
+
 def page(result: AuditResult, clean: Sequence[str] = ()) -> str:
     """The whole page; it lets its reader save the ids of `clean` items, if they are given.
 
@@ -58,7 +61,7 @@ def page(result: AuditResult, clean: Sequence[str] = ()) -> str:
 def _browser(saved: Mapping[str, Sequence[str]]) -> str:
     """The place where the script puts the list of items and the opened one."""
     buttons = [
-        f'<button type="button" data-save="{name}">Save the {escaped(len(ids))} {name} ids</button>'
+        f'<button type="button" data-save="{name}">Save the {escaped(len(ids))} ids {_SAVED[name]}</button>'
         for name, ids in saved.items()
     ]
     return _resource("browser.html").replace("<!--saved-->", " ".join(buttons))

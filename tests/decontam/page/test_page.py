@@ -231,7 +231,7 @@ def test_ids_of_clean_items_are_there_if_they_are_given(result: AuditResult) -> 
     root = html.document_fromstring(page(result, ids))
     assert unpack(root, "clean") == ids
     (button,) = root.xpath("//button[@data-save='clean']")
-    assert button.text_content() == "Save the 5,000 clean ids"
+    assert button.text_content() == "Save the 5,000 ids of clean items"
     assert not html.document_fromstring(page(small_result(3))).xpath("//*[@data-save='clean']")
 
 
