@@ -23,7 +23,7 @@ LEADS = {
     "https://docs.python.org/3/tutorial/datastructures.html": "truthfulqa",
 }
 """Pages that hold words of an item, and its benchmark."""
-FALSE_DIRTY = 39
+FALSE_DIRTY = 44
 """Pairs of textbooks that the default method called dirty and a person false, when the labels were made."""
 
 
