@@ -21,8 +21,6 @@ from .markup import Markup, escaped
 SCRIPTS = ("inflate.js", "data.js", "list.js", "detail.js", "main.js")
 PRINT_ROWS = 500
 """Rows of the list that a print of the page has at most."""
-
-
 _SAVED = {"clean": "of clean items", "unmatchable": "that no method can look for"}
 
 

@@ -23,8 +23,8 @@ _MEANING = (
      "the item is made of, or chance. Read the text beside it and decide."),
     ("clean", "No text of the corpus reaches the method's lower limit. This says that no copy was found, not that none "
      "can be there: a translation or a free retelling goes unnoticed."),
-    ("unmatchable", "Clean only because the item is too short for the method's rule (no 13-gram in 12 words): the method "
-     "can tell nothing of it. The ids to save are those of items that are too short for every method."),
+    ("unmatchable", "Clean only because the item is too short for the method's rule (no 13-gram in 12 words): the "
+     "method can tell nothing of it. The ids to save are those of items that are too short for every method."),
 )  # fmt: skip
 _COLUMNS = (
     ("score", "How much of the item the best match has, by the method's own measure; scores of different methods "
