@@ -195,7 +195,8 @@ class Decontaminate(Filter):
         known: dict[Any, Scanner] = _scanners.__dict__.setdefault("known", {})
         key = self._key, self._options()
         if key not in known:
-            known.clear()
+            if len(known) > 3:  # stages of one step come in turn
+                known.clear()
             known[key] = Scanner(self._index_of.open(self._key), self._options())
         return known[key]
 
