@@ -58,7 +58,7 @@ def corpus(items: pa.Table, per_form: int, pages: int) -> pa.Table:
 
     texts = real_texts()
     urls = texts["url"].to_pylist()
-    keys = [hashlib.blake2b(f"{url} {i}".encode()).hexdigest() for i, url in enumerate(urls)]
+    keys = [hashlib.blake2b(f"{url} {i}".encode(), digest_size=8).hexdigest() for i, url in enumerate(urls)]
     hosts = pa.table({"id": keys, "text": texts["text"], "url": urls})
     bench = Bench(items)
     forms = [name for name in FORMS if name != "other_split"]

@@ -87,8 +87,8 @@ def peers(result: dict[str, Any]) -> str:
         f"{value:g} times {name.split('_')[0]}'s" for name, value in result["ratio_of_default_to"].items()
     )
     return markdown(head, rows) + (
-        f"\n{result['documents']:,} texts of {result['megabytes']:g} MB, {result['items']:,} items, {result['runs']} "
-        f"runs. The default method reads {ratios} MB/s.\n"
+        f"\n{result['documents']:,} texts of {result['megabytes']:g} MB, {result['items']:,} items, "
+        f"{result['runs']} run{'s' if result['runs'] > 1 else ''}. The default method reads {ratios} MB/s.\n"
     )
 
 
