@@ -17,7 +17,8 @@ examples:
   gristmill decontam benchmark --bench evals/ --texts runs/mine/05-minhash_dedup/kept --half tuning --methods coverage
 
 Half of the benchmarks and hosts, by a hash of their names, are for tuning, the others for reporting. Tune thresholds on
-the first only. `all` takes both, for benchmarks and methods on which nothing is tuned.
+the first only. `fresh` is a third set, of benchmarks in neither half. `all` takes everything, for benchmarks and
+methods on which nothing is tuned.
 """
 
 
@@ -45,7 +46,7 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--only", nargs="+", action="extend", default=[], metavar="NAME", help="read these benchmarks only"
     )
-    command.add_argument("--half", default="all", help="tuning, reporting or all (default)")
+    command.add_argument("--half", default="all", help="tuning, reporting, fresh or all (default)")
     command.add_argument("--methods", nargs="+", default=["all"], metavar="NAME", help="all (default), or their names")
     command.add_argument("--forms", nargs="+", default=[], metavar="NAME", help="these forms only (default: all)")
     command.add_argument("--per-form", type=int, default=200, metavar="N", help="cases of each form (default: 200)")

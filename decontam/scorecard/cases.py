@@ -22,7 +22,7 @@ from .negatives import NEAR_RUN, NEGATIVES
 from .placement import place
 from .pool import Item, Pool, Screen, read_table
 from .quotations import QUOTATIONS
-from .split import CHOICES, WHOLE, evaluated_split, half_of_benchmark, half_of_host
+from .split import CHOICES, evaluated_split, has_benchmark, has_host
 from .topics import matches
 
 FORMS: dict[str, Form] = {form.name: form for form in (*PLANTS, *NEGATIVES)}
@@ -103,15 +103,15 @@ class Workshop:
 
     def __init__(self, bench: Bench, hosts: pa.Table, half: str, *, seed: int = 0, quotations: Sequence[str] = ()):
         """`quotations` are added to the built-in ones. `quoting_hosts`: pages left out, for they quote an item.
-        The half WHOLE is all benchmarks and hosts.
+        The half WHOLE is all benchmarks and hosts, FRESH the fresh benchmarks and all hosts.
 
         Raises ConfigError for an unknown half, or where the half has no benchmark or no host; SchemaError for a missing
         column."""
         if half not in CHOICES:
             raise ConfigError(f"scorecard: half is {half!r}, not one of {', '.join(CHOICES)}{nearest(half, CHOICES)}")
         self.half, self.seed, self.bench = half, seed, bench
-        self.evaluated = [item for item in bench.evaluated if half in (WHOLE, half_of_benchmark(item.benchmark))]
-        self.held_out = [item for item in bench.held_out if half in (WHOLE, half_of_benchmark(item.benchmark))]
+        self.evaluated = [item for item in bench.evaluated if has_benchmark(half, item.benchmark)]
+        self.held_out = [item for item in bench.held_out if has_benchmark(half, item.benchmark)]
         if not self.evaluated:
             raise ConfigError(f"scorecard: no benchmark falls to the {half} half; give more benchmarks")
         read = _read_hosts(hosts, half)
@@ -130,7 +130,7 @@ class Workshop:
     def in_half(self, hosts: pa.Table) -> list[bool]:
         """Which documents of a table (`id, url`) are pages of this half, whatever their size."""
         pairs = zip(hosts["url"].to_pylist(), hosts["id"].to_pylist(), strict=True)
-        return [self.half in (WHOLE, half_of_host(url or "", str(name))) for url, name in pairs]
+        return [has_host(self.half, url or "", str(name)) for url, name in pairs]
 
     def make(self, form: Form, count: int) -> list[Case]:
         """Up to `count` cases of a form; fewer where items or hosts that fit run out."""
@@ -233,7 +233,7 @@ def _read_hosts(hosts: pa.Table, half: str) -> list[Host]:
     found = []
     for row in hosts.select(["id", "text", "url"]).to_pylist():
         name, text = str(row["id"]), row["text"] or ""
-        if half in (WHOLE, half_of_host(row["url"] or "", name)):
+        if has_host(half, row["url"] or "", name):
             size = len(text.split())
             if HOST_WORDS[0] <= size <= LONG_HOST_WORDS:
                 found.append(Host(name, text, size))

@@ -31,6 +31,8 @@ LEAST_QUOTED, LEAST_ASKED = NEAR_RUN, 4
 the less it is, the harder to see that it is not there."""
 QUOTING = ("mmlu", "trivia_qa")
 """Benchmarks whose questions quote books, songs, laws and speeches."""
+PAIRS = ("mrpc",)
+"""Benchmarks whose question is two lines of news side by side; a page has the first of them."""
 REFERS = "This question refers to the following information"
 """Opening of MMLU's history questions; the lines up to the last are the source."""
 _QUOTE = re.compile(r"(?:^|[\s(:：])[\"“]+([^\s\"“”][^\"“”]{30,}[^\s\"“”])[\"”]+(?=$|[\s.,;:?)。，])")
@@ -45,10 +47,12 @@ def _famous_passage(item: Item, draws: Draws, world: World) -> Sequence[str] | N
 
 
 def _quoted_source(item: Item, draws: Draws, world: World) -> Sequence[str] | None:
-    if item.benchmark not in QUOTING:
+    if item.benchmark not in (*QUOTING, *PAIRS):
         return None
     opening, *lines = item.question.split("\n")
-    if opening.startswith(REFERS) and len(lines) > 1:
+    if item.benchmark in PAIRS:
+        quote = opening
+    elif opening.startswith(REFERS) and len(lines) > 1:
         quote = "\n".join(lines[:-1])
     else:
         quote = max(_QUOTE.findall(item.question), key=len, default="")

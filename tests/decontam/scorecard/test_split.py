@@ -8,7 +8,18 @@ import pytest
 
 from decontam.registry import load_registry
 from decontam.scorecard.draws import Draws
-from decontam.scorecard.split import HALVES, evaluated_split, family, half_of_benchmark, half_of_host
+from decontam.scorecard.split import (
+    FRESH,
+    FRESH_BENCHMARKS,
+    HALVES,
+    WHOLE,
+    evaluated_split,
+    family,
+    half_of_benchmark,
+    half_of_host,
+    has_benchmark,
+    has_host,
+)
 
 TUNING = {
     "agieval", "boolq", "commonsense_qa", "drop", "gsm8k", "ifeval", "logiqa", "lsat_ar", "math", "mbpp", "medqa",
@@ -23,6 +34,17 @@ REPORTING = {
 def test_the_halves_of_the_registrys_benchmarks_never_change():
     assert {name for name in TUNING | REPORTING if half_of_benchmark(name) == "tuning"} == TUNING
     assert set(load_registry().entries) >= TUNING | REPORTING
+
+
+def test_the_fresh_set_is_in_neither_half():
+    assert set(load_registry().entries) >= set(FRESH_BENCHMARKS)
+    assert not {*TUNING, *REPORTING} & set(FRESH_BENCHMARKS)
+    for name in FRESH_BENCHMARKS:
+        assert [half for half in (*HALVES, FRESH, WHOLE) if has_benchmark(half, name)] == [FRESH, WHOLE]
+    for number in range(20):
+        url = f"https://site{number}.invalid/"
+        assert has_host(FRESH, url, "") and has_host(WHOLE, url, "")
+        assert sum(has_host(half, url, "") for half in HALVES) == 1
 
 
 @pytest.mark.parametrize(
