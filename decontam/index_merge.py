@@ -144,7 +144,7 @@ def _numbers(tokens: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray[n
     search.hash_grams(words, np.array([0, len(words)]), 1, power(1), hashes)
     slots, bloom = table_of(hashes)
     found: NDArray[Any] = np.empty(len(tokens), np.int32)
-    room, counts = (np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.int64)), np.zeros(1, np.int64)
+    room, counts = (np.empty(BLOCK, np.uint64), np.empty(BLOCK + 1, np.int64)), np.zeros(1, np.int64)
     masks = np.uint64(len(slots) - 1), np.uint64(len(bloom) - 1)
     for low in range(0, len(tokens), BLOCK):
         block = tokens[low : low + BLOCK]

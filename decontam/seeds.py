@@ -68,7 +68,7 @@ def _seeds(text: Text, row: int, index: Index, room: Room) -> Seeds:
 
     tokens = cut_text(text, index.normalisation)
     n = len(tokens.hashes)
-    mixed, at = room.of("mixed", n, np.uint64), room.of("at", n, np.int64)
+    mixed, at = room.of("mixed", n, np.uint64), room.of("at", n + 1, np.int64)
     grams, counts = room.of("grams", n, np.int32), np.zeros(len(text), np.int64)
     made = find_grams(
         tokens.hashes, tokens.offsets, N, power(N - 1), index.slots, np.uint64(len(index.slots) - 1), index.bloom,
