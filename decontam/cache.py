@@ -17,7 +17,7 @@ import socket
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,11 +64,18 @@ class IndexOf:
 
     def files(self) -> list[BenchmarkFile]:
         """The benchmark files. Raises ConfigError."""
+        return self._found()[0]
+
+    def unknown(self) -> list[str]:
+        """The files of folders that no entry of the registry fits and that are not looked for."""
+        return self._found()[1]
+
+    def _found(self) -> tuple[list[BenchmarkFile], list[str]]:
         from .items import benchmark_files
         from .registry import load_registry
 
         registry = load_registry(self.registry)
-        return benchmark_files(self.benchmarks, registry, data=self.data or None, only=self.only)[0]
+        return benchmark_files(self.benchmarks, registry, data=self.data or None, only=self.only)
 
     def described(self) -> dict[str, Any]:
         """The same as plain JSON, by content and free of absolute paths. Raises ConfigError for what is not there."""
@@ -146,11 +153,15 @@ class IndexOf:
         return opened
 
     def _of_items(self, described: dict[str, Any], say: Say) -> tuple[Index, str]:
+        from .items import counts_of
+
         base, known = _base(described)
         items, problems = self._reading(known)
         _remembered.clear()
         if problems:
-            say(f"decontamination: {sum(problems.values()):,} records of benchmarks are not used: {problems}")
+            say(
+                f"decontamination: {sum(problems.values()):,} records of benchmarks are not used: {counts_of(problems)}"
+            )
         if base is None:
             return build_index(items, self.normalisation), "built"
         return base.added(items), f"{items.num_rows:,} of them added to an earlier index"
@@ -166,10 +177,20 @@ class IndexOf:
             for count in reading.files:
                 problems.update(count.problems)
             if not reading.items.num_rows and not known:
-                raise ConfigError("the benchmarks hold no item that can be used")
+                raise ConfigError(self._no_item(problems))
             _remembered.clear()
             _remembered[key] = reading.items, dict(problems)
         return _remembered[key]
+
+    def _no_item(self, problems: Mapping[str, int]) -> str:
+        from .items import counts_of, files_that_fit_none
+
+        unknown = self.unknown()
+        whys = [counts_of(problems)] if problems else []
+        whys += [files_that_fit_none(unknown)] if unknown else []
+        return f"the benchmarks {', '.join(self.benchmarks)} hold no item that can be used{': ' if whys else ''}" + (
+            "; ".join(whys)
+        )
 
     def _columns(self) -> Iterator[pa.ChunkedArray]:
         from pipeline.documents import plan_documents, read_documents

@@ -112,7 +112,7 @@ def plain(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return str(value)
+        return None if value != value else str(value)  # NaN: a missing cell, as pandas writes it
     if isinstance(value, list):
         for one in value:
             if isinstance(one, list):

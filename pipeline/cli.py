@@ -324,12 +324,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     function: Callable[[argparse.Namespace], int] = args.function
     try:
-        return function(args)
+        status = function(args)
+        sys.stdout.flush()
+        return status
     except GristmillError as error:
         if args.debug:
             raise
         print(f"gristmill: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `gristmill ... | head`
+        _close_stdout()
+        return 141
     except OSError as error:
         if args.debug or error.strerror is None:
             raise
@@ -339,8 +344,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gristmill: stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return 141
+
+
+def _close_stdout() -> None:
+    """Let what is left for a closed pipe go nowhere, or Python would report it at its end."""
+    import os
+
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # stdout is no file
+        sys.stdout = None  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

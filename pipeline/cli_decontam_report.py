@@ -108,19 +108,20 @@ def _report(args: argparse.Namespace) -> int:
     progress = Progress(quiet=args.quiet or args.json == "-")
     with _work(args) as work:
         corpus = open_corpus(args.corpus, work, tokenizer=args.tokenizer, text_field=args.text_field)
-        items, rejected = _items(args)
+        items, left_out = _items(args)
         check_names(limits, items)
         index, place = _index(args, items, progress)
         with make_runner(args, default_inline=len(corpus.pieces) < 2) as runner:
             result = audit(corpus, items, index, options, work=work, runner=runner, progress=progress, place=place)
-        result.settings["index"]["rejected"] = rejected
+        result.settings["index"] |= left_out
         if args.csv is not None:
             write_csv(args.csv, result)
         if args.clean_ids is not None:
             write_clean_ids(args.clean_ids, clean_ids(result, items))
         deliver(
-            args, plain(result), lambda _: _page(result, clean_ids(result, items)), lambda _, blocks: sections(result)
-        )
+            args, plain(result), lambda _: _page(result, clean_ids(result, items)), lambda _, blocks: sections(result),
+            also=[str(path) for path in (args.csv, args.clean_ids) if path is not None],
+        )  # fmt: skip
     return GATE_STATUS if any(one["failed"] for one in result.gate) else 0
 
 
@@ -138,9 +139,9 @@ def _methods(names: str) -> tuple[Any, ...]:
     return tuple(method_named(name) for name in dict.fromkeys(one.strip() for one in names.split(",") if one.strip()))
 
 
-def _items(args: argparse.Namespace) -> tuple[Any, dict[str, int]]:
-    """(items, records that gave none by reason). Raises ConfigError where there is no item."""
-    from decontam.items import read
+def _items(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+    """(items, what gave none: `rejected` records by reason, `unknown` files). Raises ConfigError for no item."""
+    from decontam.items import counts_of, files_that_fit_none, read
     from decontam.registry import load_registry
 
     from .errors import ConfigError
@@ -151,9 +152,11 @@ def _items(args: argparse.Namespace) -> tuple[Any, dict[str, int]]:
         for kind, number in count.problems.items():
             rejected[kind] = rejected.get(kind, 0) + number
     if not reading.items.num_rows:
-        why = f": {rejected}; --on-error raise names the first" if rejected else ""
+        why = f": {counts_of(rejected)}; --on-error raise names the first" if rejected else ""
+        if reading.unknown:
+            why += f"; {files_that_fit_none(reading.unknown)}"
         raise ConfigError(f"the benchmarks {' '.join(args.bench)} hold no item that can be used{why}")
-    return reading.items, rejected
+    return reading.items, {"rejected": rejected, "unknown": reading.unknown}
 
 
 def _index(args: argparse.Namespace, items: Any, progress: Any) -> tuple[Any, Any]:

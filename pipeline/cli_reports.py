@@ -28,9 +28,14 @@ def deliver(
     result: dict[str, Any],
     page: Callable[[dict[str, Any]], str],
     sections: Callable[..., list[Any]],
+    *,
+    also: Sequence[str] = (),
     **options: Any,
 ) -> int:
-    """Write what `--html` and `--json` ask for (`-`: JSON to the terminal, alone) and print the sections."""
+    """Write what `--html` and `--json` ask for (`-`: JSON to the terminal, alone) and print the sections.
+
+    `also`: what has been written before, to be named with the others.
+    """
     from .inspect.svg import BLOCKS, PLAIN_BLOCKS
     from .report import print_sections
     from .store import atomic_path, write_json
@@ -49,6 +54,6 @@ def deliver(
     if not args.quiet:
         blocks = BLOCKS if (sys.stdout.encoding or "").lower().startswith("utf") else PLAIN_BLOCKS
         print_sections(sections(result, blocks=blocks, **options), sys.stdout)
-        if written:
-            print(f"written: {', '.join(written)}")
+        if written or also:
+            print(f"written: {', '.join([*written, *also])}")
     return 0

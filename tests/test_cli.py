@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -155,3 +156,14 @@ def test_lists(capsys):
     assert "crawl-to-shards" in capsys.readouterr().out
     assert main(["--version"]) == 0
     assert main([]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["recipes", "crawl-to-shards"], ["decontam", "benchmarks", "--json"]])
+def test_a_reader_that_stops_reading_is_no_error(arguments):
+    """`gristmill ... | head` ends quietly."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as pipe:
+        command = [sys.executable, "-m", "pipeline.cli", *arguments]
+        ended = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, timeout=60)
+    assert (ended.returncode, ended.stderr) == (141, b"")

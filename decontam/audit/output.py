@@ -17,6 +17,7 @@ import pyarrow as pa
 from pipeline.report import Section, Share
 from pipeline.store import atomic_path
 
+from ..items import counts_of, files_that_fit_none
 from .result import AuditResult
 
 TABLES = ("benchmarks", "items", "matches")
@@ -158,12 +159,16 @@ def _notes(result: AuditResult) -> list[Section]:
                 text="no part of theirs has three words; they count as clean, but nothing is known of them",
             )
         )
-    rejected = result.settings["index"].get("rejected")
+    rejected, unknown = (result.settings["index"].get(key) for key in ("rejected", "unknown"))
     if rejected:
-        kinds = ", ".join(f"{kind} ({n:,})" for kind, n in sorted(rejected.items()))
-        notes.append(Section("Benchmark records that were not used", text=kinds))
+        way = "`--on-error raise` names the first"
+        notes.append(Section("Benchmark records that were not used", text=f"{counts_of(rejected)}; {way}"))
+    if unknown:
+        notes.append(Section("Benchmark files that were not read", text=f"{files_that_fit_none(unknown)} (--registry)"))
     failed = [f"{one['benchmark']}/{one['split']}" for one in result.gate if one["failed"]]
     if result.gate:
-        verdict = f"FAILED: {', '.join(failed)}" if failed else f"all {len(result.gate)} benchmarks are within limits"
+        number = len(result.gate)
+        within = f"all {number:,} splits of benchmarks are within limits" if number > 1 else "within its limit"
+        verdict = f"FAILED: {', '.join(failed)}" if failed else within
         notes.append(Section("Gate (--fail-above)", text=verdict))
     return notes

@@ -155,7 +155,7 @@ def test_errors_of_benchmarks_come_with_file_and_line_when_checked(index_cache, 
     IndexOf(benchmarks=(str(quiz),), on_error="skip").check()
     said: list[str] = []
     assert len(IndexOf(benchmarks=(str(quiz),), on_error="skip").open(say=said.append)) == 3
-    assert "1 records of benchmarks are not used: {'empty': 1}" in said[0]
+    assert "1 records of benchmarks are not used: an empty question (1)" in said[0]
 
 
 def test_a_file_that_is_read_for_the_check_is_not_read_again(index_cache, quiz, monkeypatch):

@@ -121,6 +121,7 @@ def test_plain_takes_the_first_answer_that_is_there():
     assert plain([["1947", "1948"], ["1950"]]) == "1947, 1948"
     assert plain([[], ["later"]]) == "later"
     assert (plain(True), plain(3), plain(2.5), plain(None), plain({"a": 1})) == ("true", "3", "2.5", None, None)
+    assert plain(float("nan")) is None and plain([float("nan"), "1947"]) == "1947"
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_splits_mixed_in_a_file_number_by_record(tmp_path):
         ("hellaswag.jsonl", {"ctx": "x", "endings": ["a", None], "label": "1"}, "missing", "no choice 2"),
         ("hellaswag.jsonl", {"ctx": "x", "endings": FOUR}, "missing", "no answer: there is no field 'label'"),
         ("hellaswag.jsonl", {"ctx": "x", "endings": FOUR, "label": ""}, "unanswered", "the item has no answer"),
-        ("hellaswag.jsonl", {"ctx": "x", "endings": FOUR, "label": None}, "unanswered", "on_error=skip"),
+        ("hellaswag.jsonl", {"ctx": "x", "endings": FOUR, "label": None}, "unanswered", "on_error: skip"),
         ("hellaswag.jsonl", {"ctx": "x", "endings": FOUR, "label": "4"}, "bad_answer", "outside the 4 choices"),
         ("hellaswag.jsonl", {"ctx": " \n", "endings": FOUR, "label": "1"}, "empty", "the question is empty"),
         ("hellaswag.jsonl", {"ctx": "a\0b", "endings": FOUR, "label": "1"}, "nul", "question has a NUL .* character 2"),
@@ -375,7 +375,16 @@ def test_a_file_of_no_known_name_is_read_by_its_fields_when_it_is_named(tmp_path
     items = read_items(path).to_pylist()
     assert [item["item"] for item in items] == ["my_quiz/all/1", "my_quiz/all/2"]
     assert [(item["answer"], item["passage"]) for item in items] == [("ash", None), ("2", "Sums.")]
-    assert read(str(tmp_path)).unknown == ["my quiz.jsonl"]
+    write(tmp_path / "notes.json", {"text": "no question"})
+    folder = read(str(tmp_path))  # its fields are known in a folder and by a glob too; others are named
+    assert folder.items["item"].to_pylist() == ["my_quiz/all/1", "my_quiz/all/2"] and folder.unknown == ["notes.json"]
+    assert read(str(tmp_path / "*.jsonl")).items.equals(folder.items)
+    assert read_items(str(tmp_path), only=["my_quiz"]).num_rows == 2
+    assert read_items(f"tree-quiz={path}")["item"].to_pylist() == ["tree-quiz/all/1", "tree-quiz/all/2"]
+    assert (
+        read_items(write(tmp_path / "樹.jsonl", {"question": "Which?", "answer": "ash"}))["benchmark"][0].as_py()
+        == "樹"
+    )
     assert read_items(f"gsm8k={write(tmp_path / 'b.jsonl', {'question': 'q', 'answer': 'a'})}").num_rows == 1
 
 

@@ -226,7 +226,7 @@ def test_slices_and_chunks_are_as_the_whole(quiz):
         ({"context": -1}, "context must be at least 0"),
         ({"max_fragments": 0}, "max_fragments must be at least 1"),
         ({"min_share": 2.0}, "min_share is 2.0"),
-        ({"only": ["gsm8"]}, "the registry has no benchmark 'gsm8'"),
+        ({"only": ["gsm8"]}, "only 'gsm8': no benchmark is called so"),
         ({"registry": ["none.yaml"]}, "registry 'none.yaml'"),
         ({"background": ["none.jsonl"]}, "none.jsonl"),
     ],
