@@ -15,7 +15,7 @@ from .normalise import Tokens, cut_text
 if TYPE_CHECKING:
     from .index import Index
 
-CHUNK_BYTES = 1 << 19
+CHUNK_BYTES = 1 << 20
 """Text that is worked on at once; a longer document is a chunk of its own."""
 
 
