@@ -164,7 +164,7 @@ def reference(text: str, options: Any) -> list[tuple[str, int, int]]:
             folded = n._spelled(char, options) if any(unicodedata.category(c)[0] in "LNM" for c in compatible) else ""
             if mark and (category[0] != "M" or options.strip_accents and n._is_accent(char)):
                 folded = ""
-            if not mark and not any(unicodedata.category(c)[0] in "LN" for c in compatible):
+            if not mark and not any(unicodedata.category(c)[0] in "LN" for c in char + compatible):
                 folded = ""
             if char == "_" and options.keep_identifiers:
                 folded = "_"
