@@ -336,10 +336,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _close_stdout()
         return 141
     except OSError as error:
-        if args.debug or error.strerror is None:
+        if args.debug:
             raise
         where = f": '{error.filename}'" if error.filename else ""
-        print(f"gristmill: {error.strerror}{where}", file=sys.stderr)
+        print(f"gristmill: {error.strerror or error}{where}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("gristmill: stopped; the same command goes on from here", file=sys.stderr)

@@ -240,3 +240,13 @@ def test_a_benchmark_without_an_item_of_use_adds_nothing(index_cache, quiz, tmp_
     assert len(IndexOf(benchmarks=(str(quiz), str(bad)), on_error="skip").open()) == 3
     with pytest.raises(ConfigError, match="no item that can be used"):
         IndexOf(benchmarks=(str(bad),), on_error="skip").check()
+
+
+def test_a_full_disk_is_an_error_that_names_the_cache(index_cache, quiz, monkeypatch):
+    def no_room(*_: object) -> None:
+        raise OSError("142607 requested and 76784 written")  # as numpy has it, without an errno
+
+    monkeypatch.setattr(cache.Index, "save", no_room)
+    with pytest.raises(ConfigError, match="is the disk full.*GRISTMILL_CACHE"):
+        IndexOf(benchmarks=(str(quiz),)).open()
+    assert not [path for path in index_cache.iterdir() if path.is_dir()]
