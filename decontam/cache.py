@@ -255,9 +255,10 @@ def _save(index: Index, key: str, described: dict[str, Any]) -> None:
             if _opened(folder / key) is None:  # no other machine was first
                 raise
     except OSError as error:
+        why = error.strerror or f"is the disk full? {error}"
         raise ConfigError(
-            f"the index can't be written to the cache '{folder}' ({error.strerror or f'is the disk full? {error}'}); make room there, or name "
-            "another folder in GRISTMILL_CACHE"
+            f"the index can't be written to the cache '{folder}' ({why}); make room there, or name another folder in "
+            "GRISTMILL_CACHE"
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
