@@ -189,9 +189,13 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("--methods names no method")
     targets = {"--html": args.html, "--clean-ids": args.clean_ids, "--csv": args.csv}
     targets["--json"] = Path(args.json) if args.json not in (None, "-") else None
+    seen: dict[Path, str] = {}
     for name, target in targets.items():
         if target is None:
             continue
+        other = seen.setdefault(target.resolve(), name)
+        if other != name:
+            raise ConfigError(f"{' and '.join(sorted((name, other)))} both name '{target}'; give each a name of its own")
         if name == "--csv" and target.exists() and not target.is_dir():
             raise ConfigError(f"--csv '{target}' is a file; name a folder")
         if name == "--clean-ids" and target.is_dir():

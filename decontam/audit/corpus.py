@@ -30,7 +30,7 @@ class Corpus:
     pieces: list[Piece] = field(default_factory=list)
     tokens: int | None = None
     sources: list[list[Any]] = field(default_factory=list)
-    """What the texts depend on: files with size and time, pack sets with their checksums."""
+    """What the texts depend on: files with size, time and text field, pack sets with their checksums."""
     packs: list[Path] = field(default_factory=list)
     mixture: dict[str, Any] | None = None
     """What the manifest of a pack set says of epochs (`extra.mixture`)."""
@@ -101,7 +101,7 @@ def open_corpus(
         splits = plan_documents(paths, SPLIT_BYTES)
         corpus.pieces += [FilePiece(split, text_field) for split in splits]
         corpus.sources += [
-            [split.path, split.size, list(split.row_groups or ()), _time(split.path)] for split in splits
+            [split.path, split.size, list(split.row_groups or ()), _time(split.path), text_field] for split in splits
         ]
     if corpus.packs and paths:
         corpus.tokens = None

@@ -219,6 +219,23 @@ def test_a_killed_report_leaves_its_work_and_an_error_nothing(planted, tmp_path,
     assert not list(tmp_path.glob("e.json*"))
 
 
+def test_another_text_field_is_another_audit(planted, tmp_path):
+    """Also in the same folder of work."""
+    corpus = tmp_path / "c.jsonl"
+    corpus.write_text(json.dumps({"text": "nothing at all", "body": planted.items[3]["q"]}) + "\n")
+    target, work = tmp_path / "r.json", str(tmp_path / "work")
+    for field, found in (("text", 0), ("body", 1)):
+        options = ("--json", str(target), "--work", work, "--text-field", field, "--quiet")
+        assert _report(planted, *options, corpus=corpus) == 0
+        assert len(json.loads(target.read_text())["items"]) == found
+
+
+def test_one_file_for_two_results_is_an_error(planted, tmp_path, capsys):
+    target = str(tmp_path / "r")
+    assert _report(planted, "--json", target, "--html", target) == 2
+    assert "--html and --json" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("between", "count"), [(" ", 4), ("\n", 4), (" some words of other texts here ", 3), ("", 1), (" w" * 200 + " ", 3)]
 )
