@@ -195,7 +195,7 @@ def _check(args: argparse.Namespace) -> None:
             continue
         other = seen.setdefault(target.resolve(), name)
         if other != name:
-            raise ConfigError(f"{' and '.join(sorted((name, other)))} both name '{target}'; give each a name of its own")
+            raise ConfigError(f"{' and '.join(sorted((name, other)))} name the same '{target}'; give each its own")
         if name == "--csv" and target.exists() and not target.is_dir():
             raise ConfigError(f"--csv '{target}' is a file; name a folder")
         if name == "--clean-ids" and target.is_dir():
