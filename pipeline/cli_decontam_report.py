@@ -68,7 +68,7 @@ def add_command(commands: Any) -> None:
     out = parser.add_argument_group("what is written")
     out.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
     out.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write everything; without FILE print it")
-    out.add_argument("--csv", type=Path, metavar="FOLDER", help="write benchmarks.csv, items.csv and matches.csv")
+    out.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables: benchmarks.csv, items.csv, ...")
     out.add_argument("--clean-ids", type=Path, metavar="FILE", help="write the ids of clean items, one a line")
     out.add_argument("--matches", type=int, default=5, metavar="N", help="matches to show of an item (default: 5)")
     gate = parser.add_argument_group("gate")

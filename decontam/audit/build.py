@@ -26,7 +26,7 @@ from .mixture import Mixture, mixture_of
 from .result import AuditResult
 from .scanning import AuditTask, IndexPlace, scan_piece
 
-VERSION = 1
+VERSION = 2
 """Of what tasks write; another one does not go on from an earlier folder."""
 
 
@@ -128,6 +128,7 @@ def audit(
         benchmarks=benchmarks,
         items=gathered.found_items(),
         matches=gathered.matches(),
+        corpus_wide=gathered.corpus_wide(),
         unmatchable=index.unmatchable,
         gate=judge(benchmarks, options.default, options.limits, options.level),
     )
@@ -135,7 +136,8 @@ def audit(
 
 def _index(index: Index) -> dict[str, Any]:
     names = index.items["benchmark"].unique()
-    return {"items": len(index), "benchmarks": len(names), "fingerprint": index.fingerprint}
+    found = {"items": len(index), "benchmarks": len(names), "fingerprint": index.fingerprint}
+    return found | {"background": index.documents}
 
 
 def _versions() -> dict[str, str]:

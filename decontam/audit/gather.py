@@ -17,7 +17,8 @@ from ..index import Index
 from ..methods import Method
 from .excerpts import mark_overlaps, shortened_parts
 from .mixture import Mixture
-from .result import BENCHMARKS, ITEMS, MATCHES
+from .result import BENCHMARKS, CORPUS_WIDE, ITEMS, MATCHES
+from .unions import Unions, verdicts_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,6 +61,10 @@ class Gathered:
         self.provenance = _provenance(packs, [hits, kept]) if packs else {}
         self.found = self._found(hits)
         self.kept = kept
+        unions = Unions(index, methods)
+        for task in tasks:
+            unions.merge(folder / "unions" / f"{task}.arrow")
+        self.unions = unions.tables()
 
     def _found(self, hits: pl.DataFrame) -> dict[tuple[int, int], Found]:
         """By item and method."""
@@ -114,19 +119,34 @@ class Gathered:
                 if of == m:
                     verdicts[item] = found.verdict
             unable = ~method.able(self.index) & (verdicts == 0)
+            union = verdicts_of(self.unions[m], self.index) if m in self.unions else None
             for g, (benchmark, split) in enumerate(order):
                 mine = of_item == g
                 suspect, dirty = (int((verdicts[mine] == v).sum()) for v in (1, 2))
                 total = int(mine.sum())
+                wide = [None if union is None else int((union[mine] == v).sum()) for v in (1, 2)]
                 rows.append(
                     {
                         "benchmark": benchmark, "split": split, "method": method.name, "items": total, "dirty": dirty,
                         "suspect": suspect, "clean": total - dirty - suspect, "unmatchable": int(unable[mine].sum()),
-                        "order": (g, m),
+                        "corpus_dirty": wide[1], "corpus_suspect": wide[0], "order": (g, m),
                     }
                 )  # fmt: skip
         rows.sort(key=lambda row: row.pop("order"))
         return pa.Table.from_pylist(rows, BENCHMARKS)
+
+    def corpus_wide(self) -> pa.Table:
+        """CORPUS_WIDE"""
+        rows = []
+        for m, table in self.unions.items():
+            verdicts = verdicts_of(table, self.index)
+            of = {row["item"]: row for row in table.to_pylist() if row["verdict"] != VERDICTS[0]}
+            for item in np.flatnonzero(verdicts).tolist():
+                row = of[self.index.item_names[item].as_py()]
+                alone = self.found.get((item, m))
+                rows.append((item, m, row | {"alone": VERDICTS[alone.verdict if alone else 0]}))
+        rows.sort(key=lambda one: one[:2])
+        return pa.Table.from_pylist([row for _, _, row in rows], CORPUS_WIDE)
 
     def found_items(self) -> pa.Table:
         """ITEMS"""

@@ -19,8 +19,9 @@ from pipeline.store import atomic_path
 
 from ..items import counts_of, files_that_fit_none
 from .result import AuditResult
+from .unions import note_on
 
-TABLES = ("benchmarks", "items", "matches")
+TABLES = ("benchmarks", "items", "matches", "corpus_wide")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a cell for a formula (OWASP, CSV injection); such cells get an apostrophe."""
 MANY = 40
@@ -41,7 +42,7 @@ def plain(result: AuditResult) -> dict[str, Any]:
 
 
 def write_csv(folder: Path, result: AuditResult) -> list[Path]:
-    """Write benchmarks.csv, items.csv and matches.csv; lists stand as JSON in their cells."""
+    """Write benchmarks.csv, items.csv, matches.csv and corpus_wide.csv; lists stand as JSON in their cells."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name in TABLES:
@@ -80,6 +81,7 @@ def sections(result: AuditResult) -> list[Section]:
         _corpus(result),
         _benchmarks(result),
         *_methods(result),
+        *_corpus_wide(result),
         *_copied(result),
         *_notes(result),
     ]
@@ -127,6 +129,20 @@ def _methods(result: AuditResult) -> list[Section]:
         mine = [row for row in result.benchmarks.to_pylist() if row["method"] == name]
         rows.append([name, *(sum(row[key] for row in mine) for key in ("dirty", "suspect", "clean", "unmatchable"))])
     return [Section("Methods", ["method", "dirty", "suspect", "clean", "too short"], rows)]
+
+
+def _corpus_wide(result: AuditResult) -> list[Section]:
+    """Verdicts by one document and by all together, side by side."""
+    keys = ("dirty", "corpus_dirty", "suspect", "corpus_suspect")
+    rows = [row for row in result.benchmarks.to_pylist() if row["corpus_dirty"] is not None]
+    cells = [[row[name] for name in ("benchmark", "split", "method", *keys)] for row in rows if any(map(row.get, keys))]
+    if not cells:
+        return []
+    title = "Coverage over the whole corpus"
+    if len(cells) > MANY:
+        title += f"; {len(cells) - MANY} more rows stand in the other outputs"
+    columns = ["benchmark", "split", "method", "dirty alone", "dirty together", "suspect alone", "suspect together"]
+    return [Section(title, columns, cells[:MANY], text=note_on(result.settings))]
 
 
 def _copied(result: AuditResult) -> list[Section]:

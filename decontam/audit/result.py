@@ -18,12 +18,26 @@ BENCHMARKS = pa.schema(
     [
         ("benchmark", pa.string()), ("split", pa.string()), ("method", pa.string()), ("items", pa.int64()),
         ("dirty", pa.int64()), ("suspect", pa.int64()), ("clean", pa.int64()), ("unmatchable", pa.int64()),
+        ("corpus_dirty", pa.int64()), ("corpus_suspect", pa.int64()),
     ]
 )  # fmt: skip
 """One row a benchmark, split and method; by benchmark, split, and methods in the order of the settings.
 
 `items` = `dirty` + `suspect` + `clean`. `unmatchable` of the `clean` are too short for the method's rule (no 13-gram in
-12 words): of these it can tell nothing.
+12 words): of these it can tell nothing. `corpus_dirty`, `corpus_suspect`: the same over the whole corpus, for methods
+that take its documents together (`aggregate`); null for the others.
+"""
+
+CORPUS_WIDE = pa.schema(
+    [
+        ("item", pa.string()), ("method", pa.string()), ("verdict", pa.string()), ("share", pa.float64()),
+        ("covered", pa.int64()), ("tokens", pa.int64()), ("alone", pa.string()),
+    ]
+)  # fmt: skip
+"""Items that are dirty or suspect by what all documents together cover of them, in the order of the items and methods.
+
+`share` = `covered` / `tokens` of the item's parts that the method looks for; `alone`: the method's verdict by the best
+single document.
 """
 
 BY_METHOD = pa.struct(
@@ -101,6 +115,8 @@ class AuditResult:
     """ITEMS"""
     matches: pa.Table
     """MATCHES"""
+    corpus_wide: pa.Table = field(default_factory=CORPUS_WIDE.empty_table)
+    """CORPUS_WIDE"""
     unmatchable: list[str] = field(default_factory=list)
     """Items of which no part is long enough to be looked for."""
     gate: list[dict[str, Any]] = field(default_factory=list)

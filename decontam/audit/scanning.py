@@ -1,7 +1,7 @@
 """The task of an audit: one piece of the corpus, read and scanned.
 
-Writes `hits/NUMBER.arrow`, a row for each item that a method found in a document (HITS), and `matches/NUMBER.arrow`,
-the best matches of each item and method in this piece (KEPT).
+Writes `hits/NUMBER.arrow`, a row for each item that a method found in a document (HITS), `matches/NUMBER.arrow`, the
+best matches of each item and method in this piece (KEPT), and `unions/NUMBER.arrow`, what its documents together cover.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ..scan import Scanner, ScanOptions
 from .copies import Copy, copies_of
 from .documents import Documents, Piece
 from .excerpts import excerpt
+from .unions import Unions
 
 HITS = pa.schema(
     [
@@ -87,6 +88,7 @@ def scan_piece(task: AuditTask) -> dict[str, Any]:
     totals: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
     best = _Best(task.matches)
+    unions = Unions(scanner.index, task.methods)
     name = f"{task.name}.arrow"
     (folder / "hits").mkdir(parents=True, exist_ok=True)
     with (
@@ -103,6 +105,7 @@ def scan_piece(task: AuditTask) -> dict[str, Any]:
             totals["fragments"] += documents.fragments
             skipped.update(documents.skipped)
             for evidence in scanner.evidence(text):
+                unions.add(evidence)
                 rows += _scanned(evidence, documents, task.methods, best)
                 if len(rows) >= FLUSH_ROWS:
                     writer.write_table(pa.Table.from_pylist(rows, HITS))
@@ -114,9 +117,10 @@ def scan_piece(task: AuditTask) -> dict[str, Any]:
         pa.ipc.new_file(sink, KEPT) as writer,
     ):
         writer.write_table(pa.Table.from_pylist(list(best.rows()), KEPT))
+    unions.write(folder / "unions" / name)
     files = [
         {"file": f"{kind}/{name}", "bytes": path.stat().st_size, "blake2b": file_digest(path)}
-        for kind in ("hits", "matches")
+        for kind in ("hits", "matches", "unions")
         for path in (folder / kind / name,)
     ]
     return {"files": files, "n_in": totals["documents"], "skipped": dict(sorted(skipped.items())), **totals}

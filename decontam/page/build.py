@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from ..audit.result import AuditResult
-from .content import guide_section, methods_section, summary_section
+from .content import corpus_wide_section, guide_section, methods_section, summary_section
 from .data import BLOCK, blocks, embedded, head, packed
 from .markup import Markup, escaped
 
@@ -47,6 +47,7 @@ def page(result: AuditResult, clean: Sequence[str] = ()) -> str:
             f"<header><h1>{escaped(title)}</h1></header>\n<main>",
             summary_section(result),
             methods_section(result),
+            corpus_wide_section(result),
             _browser(saved),
             guide_section(result),
             "</main>\n",

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.report import Cell, Share, show
 
 from ..audit.result import AuditResult
+from ..audit.unions import note_on
 from .markup import Markup, Numbered, bar, escaped, linked, paragraph, percent, table, to_items
 
 DIRTY, SUSPECT = "dirty", "suspect"
@@ -163,6 +164,29 @@ def methods_section(result: AuditResult) -> Markup:
             name="agreement",
             heads=2,
         )
+    )
+
+
+def corpus_wide_section(result: AuditResult) -> Markup:
+    """Verdicts by the best document and by all documents together, for the methods that are defined so."""
+    keys = (DIRTY, "corpus_dirty", SUSPECT, "corpus_suspect")
+    rows = [row for row in result.benchmarks.to_pylist() if row["corpus_dirty"] is not None]
+    shown: list[list[Cell | Numbered]] = []
+    for row in rows:
+        if any(row[key] for key in keys):
+            names = {key: row[key] for key in ("benchmark", "split", "method")}
+            alone = {kind: _count(row[kind], verdict=kind, **names) for kind in (DIRTY, SUSPECT)}
+            shown.append([*names.values(), *(alone.get(key, row[key]) for key in keys)])
+    if not shown:
+        return Markup("")
+    columns = ["benchmark", "split", "method", "dirty alone", "dirty together", "suspect alone", "suspect together"]
+    return Markup(
+        '<h2 id="together">Coverage over the whole corpus</h2>'
+        + paragraph(
+            f"{note_on(result.settings)} Alone: by the best single document; together: by all. Splits without any such "
+            "item are left out."
+        )
+        + table(columns, shown, name="corpus-wide", heads=3)
     )
 
 

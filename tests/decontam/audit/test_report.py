@@ -113,7 +113,7 @@ def test_clean_ids_are_the_others(planted, out):
 
 
 def test_csv_says_what_json_says(result, out):
-    for name in ("benchmarks", "items", "matches"):
+    for name in ("benchmarks", "items", "matches", "corpus_wide"):
         with (out / "csv" / f"{name}.csv").open(newline="") as handle:
             rows = list(csv.DictReader(handle))
         assert len(rows) == len(result[name])
@@ -187,7 +187,7 @@ def test_suspects_count_where_asked(planted, tmp_path):
 def test_the_documentation_names_every_key(result, root):
     page = (root / "docs" / "decontamination-report.md").read_text()
     keys = {*result, *(key for part in ("corpus", "settings") for key in result[part])}
-    keys |= {key for table in ("benchmarks", "items", "matches") for key in result[table][0]}
+    keys |= {key for table in ("benchmarks", "items", "matches", "corpus_wide") for key in result[table][0]}
     keys |= {"rejected", "fingerprint", "share", "limit", "failed"}
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
 
