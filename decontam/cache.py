@@ -138,7 +138,7 @@ class IndexOf:
         start = time.monotonic()
         if self.background:
             plain = dataclasses.replace(self, background=()).open(say=say)
-            index, what = plain.with_background(self._columns()), "counted in a background sample"
+            index, what = plain.with_background(self.background_texts()), "counted in a background sample"
         else:
             index, what = self._of_items(described, say)
         _save(index, key, described)
@@ -192,7 +192,8 @@ class IndexOf:
             "; ".join(whys)
         )
 
-    def _columns(self) -> Iterator[pa.ChunkedArray]:
+    def background_texts(self) -> Iterator[pa.ChunkedArray]:
+        """The texts of the background files, in columns. Raises ConfigError for files without texts."""
         from pipeline.documents import plan_documents, read_documents
 
         for split in plan_documents(self.background, 1 << 30):

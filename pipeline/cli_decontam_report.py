@@ -62,6 +62,14 @@ def add_command(commands: Any) -> None:
         "--methods", default="all", metavar="NAMES",
         help="names with commas between (default: all, in one pass); coverage, or else the first, decides",
     )  # fmt: skip
+    look.add_argument(
+        "--background", nargs="+", action="extend", default=[], metavar="FILE",
+        help="documents taken to be clean, thousands of them: n-grams of many of these are no match",
+    )  # fmt: skip
+    look.add_argument(
+        "--max-documents", metavar="SHARE", default="0.0005",
+        help="share of the background from which on an n-gram is no match (default: 0.0005); none: only GPT-3's limit",
+    )  # fmt: skip
     look.add_argument("--tokenizer", metavar="FILE", help="decode packs with this one (default: their own)")
     look.add_argument("--text-field", default="text", metavar="NAME", help="column or key of the text (default: text)")
     look.add_argument("--mixture", metavar="FILE", help="YAML or JSON: epochs of each source, for the exposure")
@@ -100,6 +108,7 @@ def _report(args: argparse.Namespace) -> int:
     limits = limits_of(args.fail_above)
     options = AuditOptions(
         methods=_methods(args.methods),
+        guard=_guard(args),
         matches=args.matches,
         level=args.level,
         limits=tuple(limits),
@@ -129,6 +138,22 @@ def _page(result: Any, clean: Any) -> str:
     from decontam.page import page
 
     return page(result, clean)
+
+
+def _guard(args: argparse.Namespace) -> Any:
+    from decontam.scan import ScanOptions
+
+    from .errors import ConfigError
+
+    if args.max_documents.lower() == "none":
+        return ScanOptions(max_documents=None)
+    try:
+        share = float(args.max_documents)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ConfigError(f"--max-documents {args.max_documents!r} must be a share between 0 and 1, or none")
+    return ScanOptions(max_documents=share)
 
 
 def _methods(names: str) -> tuple[Any, ...]:
@@ -165,16 +190,22 @@ def _index(args: argparse.Namespace, items: Any, progress: Any) -> tuple[Any, An
     from decontam.cache import IndexOf
     from decontam.index import build_index
 
+    from .errors import ConfigError
+
     made_of = IndexOf(
         benchmarks=tuple(args.bench),
         registry=tuple(str(path) for path in args.registry),
         only=tuple(args.only),
         on_error=args.on_error,
+        background=tuple(args.background),
     )
     key = made_of.key()
     index = made_of.open(key, say=progress.say)
+    if args.background and not index.documents:
+        raise ConfigError(f"--background {' '.join(args.background)} holds no document; its texts are in `text`")
     if index.item_names.to_pylist() != items["item"].to_pylist():  # added to another index: in another order
-        return build_index(items), None
+        made = build_index(items)
+        return (made.with_background(made_of.background_texts()) if args.background else made), None
     return index, IndexPlace(cached=made_of, key=key)
 
 

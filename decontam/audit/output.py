@@ -181,6 +181,10 @@ def _notes(result: AuditResult) -> list[Section]:
         notes.append(Section("Benchmark records that were not used", text=f"{counts_of(rejected)}; {way}"))
     if unknown:
         notes.append(Section("Benchmark files that were not read", text=f"{files_that_fit_none(unknown)} (--registry)"))
+    counted, share = result.settings["index"].get("background"), result.settings["guard"].get("max_documents")
+    if counted and share is not None and share * counted < 1:
+        told = "an n-gram that a single one of them has is no match; take thousands, or set --max-documents"
+        notes.append(Section(f"A background of {counted:,} documents", text=told))
     failed = [f"{one['benchmark']}/{one['split']}" for one in result.gate if one["failed"]]
     if result.gate:
         number = len(result.gate)
