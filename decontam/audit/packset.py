@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.bpe import LoadedTokenizer, load_tokenizer
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, SchemaError
 from pipeline.packs import TOKENIZER, Block, PackReader, open_packs
 
 from .decoding import Decoder
@@ -255,6 +255,11 @@ class _Reading:
             arrays += ids
             lengths.append(sum(len(one) for one in ids))
         joined = np.concatenate(arrays).astype(np.uint32)
+        if len(joined) and int(joined.max()) >= self.reader.total_ids:
+            raise SchemaError(
+                f"pack set {self.reader.folder} holds the id {int(joined.max())}, beyond its {self.reader.total_ids}: "
+                "a pack file is damaged; copy it or run the pack step again"
+            )
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         n = len(documents)
         columns = [

@@ -21,7 +21,7 @@ from decontam.items import read_items
 from decontam.methods import all_methods, method_named
 from decontam.registry import load_registry
 from pipeline.cli import main
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, SchemaError
 from pipeline.packs import open_packs, write_manifest
 from pipeline.progress import Progress
 from pipeline.runner import InlineRunner, RayRunner
@@ -182,6 +182,20 @@ def test_empty_things(planted, items, tmp_path, capsys):
     (tmp_path / "bad.jsonl").write_text('{"question": ""}\n')
     assert main(["decontam", "report", str(planted.corpus), "--bench", str(tmp_path / "bad.jsonl"), "--inline"]) == 2
     assert "none.jsonl" in capsys.readouterr().err
+
+
+def test_packs_with_ids_that_can_not_be_are_no_clean_corpus(planted, items, tmp_path):
+    """What a damaged disk leaves: sizes are right, ids are not."""
+    tok = tokenizer(tmp_path, planted.texts)
+    packs = make_packs(tmp_path / "packs", [("a", planted.texts[0])], tok, sequence_length=32)
+    file = packs / json.loads((packs / "manifest.json").read_text())["files"][0]["path"]
+    with pa.OSFile(str(file)) as source:
+        first = pa.ipc.open_file(source).get_batch(0).column("input_ids")[0].values.to_numpy()
+    raw = file.read_bytes()
+    at = raw.index(first.tobytes())
+    file.write_bytes(raw[:at] + b"\xff" * first.nbytes + raw[at + first.nbytes :])
+    with pytest.raises(SchemaError, match="beyond its .* damaged"):
+        _audit([packs], items, tmp_path / "a")
 
 
 def test_hostile_texts(planted, items, tmp_path):
