@@ -89,6 +89,10 @@ class Evidence:
     """Parts too short for an n-gram that stand whole in a text: its document, its part, its first token."""
     short_part: NDArray[np.int32]
     short_text: NDArray[np.int64]
+    shared_document: NDArray[np.int64]
+    """Questions of many items that stand whole in a text, with an answer or a choice of the item behind them."""
+    shared_part: NDArray[np.int32]
+    shared_text: NDArray[np.int64]
 
     @functools.cached_property
     def pair_item(self) -> NDArray[np.int32]:

@@ -22,6 +22,7 @@ from .evidence import Evidence, Hits
 from .index import ANSWER, CHOICES, Index, N
 from .methods import Method
 from .seeds import Room, seeds_of
+from .shared import SharedQuestions
 
 LONG_RUN = 8
 """Equal tokens in a row that make a pair worth a look, whatever else it shares: the shortest published n-gram but 5."""
@@ -75,6 +76,7 @@ class Scanner:
         support = np.isin(index.part_kind, (CHOICES, ANSWER))
         self._need = np.where(support, np.maximum(2, np.ceil(grams * 0.75)), need).astype(np.int32)
         self._flags = self._gram_flags()
+        self._shared = SharedQuestions(index, self._common())
         n = len(index.part_kind)
         self._tally = np.zeros(4 * n + 4, np.int64)
         self._cursor = np.full(n, -1, np.int64)
@@ -84,12 +86,15 @@ class Scanner:
         self._room = 1 << 12
         self._space = Room()
 
+    def _common(self) -> NDArray[np.bool_]:
+        options = self.options
+        return self.index.common(options.max_items, options.max_benchmarks, options.max_places, options.max_documents)
+
     def _gram_flags(self) -> NDArray[np.uint8]:
         from .kernels.search import ALONE, COMMON
 
-        index, options = self.index, self.options
-        limits = options.max_items, options.max_benchmarks, options.max_places, options.max_documents
-        flags = np.where(index.common(*limits), COMMON, 0).astype(np.uint8)
+        index = self.index
+        flags = np.where(self._common(), COMMON, 0).astype(np.uint8)
         few = np.concatenate([self._need == 1, [False]])
         alone = index.part_gram[few[index.part_of]]
         flags[alone[alone >= 0]] |= ALONE
@@ -101,7 +106,8 @@ class Scanner:
             hashes, offsets, starts, ends = seeds.tokens
             pairs = self._pairs(hashes, offsets, seeds.grams, seeds.at, seeds.counts)
             short_text, short_part = self._short(hashes, offsets)
-            if len(pairs["pair_part"]) or len(short_part):
+            shared_text, shared_part = self._shared.standing(seeds)
+            if len(pairs["pair_part"]) or len(short_part) or len(shared_part):
                 yield Evidence(
                     index=self.index,
                     row=seeds.row,
@@ -113,6 +119,9 @@ class Scanner:
                     short_document=np.searchsorted(offsets, short_text, side="right") - 1,
                     short_part=short_part,
                     short_text=short_text,
+                    shared_document=np.searchsorted(offsets, shared_text, side="right") - 1,
+                    shared_part=shared_part,
+                    shared_text=shared_text,
                     **pairs,
                 )
 

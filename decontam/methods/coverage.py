@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evidence import CLEAN, DIRTY, SUSPECT, Evidence, Hits
-from ..index import ANSWER, CHOICES, PARTS, PASSAGE, QUESTION, SHORTEST, Index
+from ..index import ANSWER, CHOICES, PARTS, PASSAGE, QUESTION, SHORTEST, Index, N
+from ..shared import NEXT, indistinct
 from .parts import long_enough, near
 
-NEXT = 3
-"""Tokens between a question and an answer that follows it at once: `Correct answer: B)`."""
 OUTDONE = 0.75
 """Share of a match that has to be another question's, for that one to be the better match."""
 
@@ -46,9 +45,11 @@ class Coverage:
     and substitutions. The score is the weight (inverse document frequency over all items) of the tokens found, as a
     share of the question's. What is found has to be informative: a question of few or common words, such as a
     template's, needs its answer, choices or passage nearby. A question of which a whole piece is missing is suspect
-    only: a quotation that the question is about; so is one of which few words are found and some are missing, unless
-    its answer or choices are there: a statement of what it asks. Of two questions that match the same text the one that
-    matches it better is dirty. A question without a seed is looked for around its choices or passage.
+    only: a quotation that the question is about. A piece is whole if it is a great share, or tells much by itself:
+    one line asked of half a page. So is one of which few words are found and some are missing, or of very few words,
+    unless answer, choices or passage are there: a statement of what it asks. Of two questions that match the same text
+    the one that matches it better is dirty. A question without a seed is looked for around its choices or passage, one
+    that many items share before its answer or a choice.
     """
 
     name = "coverage"
@@ -65,6 +66,9 @@ class Coverage:
     max_missing: float = field(
         default=0.15, metadata={"help": "share of the question that three or more tokens on end may lack, to be dirty"}
     )
+    max_piece: float = field(
+        default=20.0, metadata={"help": "information that such a piece may have, however small it is"}
+    )
     min_information: float = field(
         default=20.0,
         metadata={"help": "information (natural units) of what is found, answer, choices and passage nearby counted"},
@@ -75,6 +79,9 @@ class Coverage:
     whole_below: int = field(
         default=10,
         metadata={"help": "with fewer tokens of it found a question has to stand whole, or near its answer or choices"},
+    )
+    asked_below: int = field(
+        default=6, metadata={"help": "with fewer tokens it has to stand near these, even if it stands whole"}
     )
     least_support: float = field(default=6.0, metadata={"help": "information of these, for such a question"})
     answered: float = field(
@@ -94,8 +101,10 @@ class Coverage:
         found = found.and_(self._led(evidence, found))
         length = index.part_lengths[found.part]
         information = found.score * index.part_weights[found.part]
-        broken = (found.missing > self.max_missing) & (found.score >= self.dirty)
+        piece = found.missing * index.part_weights[found.part]
+        broken = ((found.missing > self.max_missing) | (piece >= self.max_piece)) & (found.score >= self.dirty)
         slight = (found.matched < length) & (found.matched < self.whole_below)
+        slight |= found.matched < self.asked_below
         asked = broken | slight | (information < self.min_information)
         support = np.zeros(len(asked))
         if asked.any():
@@ -105,15 +114,28 @@ class Coverage:
         dirty = telling & sure & (found.score >= self.dirty) & (found.matched >= self.min_tokens * length)
         dirty[dirty] = ~outdone(found.where(dirty), self.margin)
         verdict = np.where(dirty, DIRTY, np.where(telling | (found.score == 1), SUSPECT, CLEAN)).astype(np.uint8)
+        shared = self._shared(evidence)
+        found = found.and_(shared)
+        verdict = np.concatenate([verdict, np.full(len(shared.part), DIRTY, np.uint8)])
         hits = Hits(
             found.document, index.part_item[found.part], index.part_kind[found.part], verdict, found.score,
             found.start, found.end, found.matched,
         )  # fmt: skip
         return hits.where(verdict > CLEAN)
 
+    def _shared(self, evidence: Evidence) -> _Found:
+        """Questions of many items, where the answer or the choices tell enough without the question."""
+        part, length = evidence.shared_part, evidence.index.part_lengths[evidence.shared_part]
+        start = evidence.shared_text
+        found = _Found(
+            evidence.shared_document, part, np.ones(len(part)), np.zeros(len(part)), start, start + length,
+            length.astype(np.int32),
+        )  # fmt: skip
+        return found.where(self._support(evidence, found) >= self.min_information) if len(part) else found
+
     def able(self, index: Index) -> NDArray[np.bool_]:
-        """[I] items with a question of at least SHORTEST tokens."""
-        return long_enough(index, (QUESTION,), SHORTEST)
+        """[I] items with a question of at least SHORTEST tokens, and a token that tells them from others."""
+        return long_enough(index, (QUESTION,), SHORTEST) & ~indistinct(index)
 
     def _questions(self, evidence: Evidence) -> _Found:
         """Questions that alignments cover enough of, and those too short for one that stand whole."""
@@ -150,7 +172,8 @@ class Coverage:
         ]
         at, asked = np.array(lead, np.int64).reshape(-1, 2).T
         part = asked.astype(np.int32)
-        window = np.full(len(at), self.window)
+        lengths = index.part_lengths[asked]
+        window = np.where(lengths < N, lengths + NEXT, self.window)  # a few words stand somewhere: next to it only
         start, end = evidence.cluster_start[cluster[at]], evidence.cluster_end[cluster[at]]
         share, begin, tokens = near(evidence, document[at], start, end, asked, window)
         found = _Found(
@@ -183,11 +206,10 @@ class Coverage:
                 information = self._aligned(evidence, pair, int(found.start[i]), int(found.end[i]))
                 aligned[evidence.pair_kind[pair], i] += information
         worth = np.maximum(worth, aligned)
-        own = np.maximum(worth[ANSWER], worth[CHOICES]) + worth[PASSAGE]
         answers = kinds == ANSWER
         answered = self._answered(evidence, found, at[answers], parts[answers])
-        support: NDArray[np.float64] = own + self.answered * answered
-        return support
+        own: NDArray[np.float64] = np.maximum(worth[ANSWER], worth[CHOICES]) + worth[PASSAGE]
+        return own + self.answered * answered
 
     @staticmethod
     def _answered(

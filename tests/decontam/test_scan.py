@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from decontam import seeds
 from decontam.index import Index, build_index
 from decontam.methods import all_methods, method_named
+from decontam.methods.coverage import Coverage
 from decontam.normalise import tokens_of
 from decontam.scan import HITS, Scanner, ScanOptions, scan
 
@@ -62,7 +63,7 @@ def test_score_is_the_weight_of_what_is_found() -> None:
 
 def test_thresholds_at_their_limits() -> None:
     item, text = WORD[:40], [*WORD[:30], *["x"] * 10]  # all weights are equal: the score is 30 / 40
-    whole = {"suspect": 0.75, "max_missing": 0.25}
+    whole = {"suspect": 0.75, "max_missing": 0.25, "max_piece": 1e9}
     for options, verdict in (
         ({"dirty": 0.75}, "dirty"),
         ({"dirty": 0.7501}, "suspect"),
@@ -90,6 +91,14 @@ def test_two_missing_words_on_end_are_an_edit_and_three_a_piece() -> None:
     for missing, verdict in ((2, "dirty"), (3, "suspect")):
         text = " ".join([*WORD[:8], *WORD[8 + missing : 19]])
         assert [hit["verdict"] for hit in coverage([text], item)] == [verdict]
+
+
+def test_a_long_source_without_the_line_that_is_asked_of_it_is_suspect() -> None:
+    source, asked = [f"s{i}" for i in range(300)], WORD[:12]  # the line is 4 % of the question
+    item = items_of([{"question": f"{' '.join(source)}\n{' '.join(asked)}", "answer": "x"}])
+    some = f"{' '.join(source)}\n{' '.join(asked[:6])} {' '.join(asked[8:])}"
+    hits = coverage([" ".join(source), f"{' '.join(source)}\n{' '.join(asked)}", some], item)
+    assert [hit["verdict"] for hit in hits] == ["suspect", "dirty", "dirty"]
 
 
 def test_a_short_question_that_lacks_a_word_is_suspect_unless_its_answer_is_there() -> None:
@@ -176,6 +185,45 @@ def test_a_question_without_a_seed_is_found_around_its_choices() -> None:
     assert coverage([f"Black {choices[1]} and white {choices[0]}"], item) == []
     far = f"Absorbing sunlight {'filler ' * 100} {choices[0]} {choices[1]}"
     assert coverage([far], item) == []
+
+
+def test_a_question_that_many_items_share_needs_its_own_answer_behind_it() -> None:
+    """22 items ask the same; what follows at once tells which one it is, and brackets tell nothing."""
+    asked = " ".join(WORD[:9])
+    rows: list[dict[str, object]] = [{"question": asked, "answer": f"a{i} b{i} c{i} d{i}"} for i in range(22)]
+    rows += [{"question": asked, "choices": [f"e{i} f{i} g{i}", f"h{i} i{i}"], "answer": f"h{i} i{i}"} for i in (0, 1)]
+    index = build_index(items_of([*rows, *({"question": f"{asked} {'[' * i}", "answer": "]"} for i in range(22))]))
+    texts = [
+        f"{asked}? Answer: a7 b7 c7 d7.",
+        f"{asked}: (A) e1 f1 g1 (B) h1 i1",
+        f"{asked}? It is not known whether a7 b7 c7 d7",
+        f"{asked}? a7 b7 d7",
+        f"a7 b7 c7 d7 {asked}",
+        f"{asked} [[[ ]",
+        f"{asked} a7",
+    ]
+    hits = scan(column(*texts), index, [Coverage(min_information=5.0)]).to_pylist()
+    assert [(hit["row"], hit["item"], hit["verdict"]) for hit in hits] == [
+        (0, "b/test/7", "dirty"), (1, "b/test/23", "dirty")
+    ]  # fmt: skip
+    assert texts[0][hits[0]["start"] : hits[0]["end"]] == asked
+    assert not scan(column(*texts), index, [Coverage(min_information=500.0)]).num_rows
+    assert Coverage().able(index).tolist() == [True] * 24 + [False] * 22
+
+
+def test_a_very_short_question_is_dirty_beside_its_answer_only() -> None:
+    for length, alone in ((5, "suspect"), (6, "dirty")):
+        item = items_of([{"question": " ".join(WORD[:length]), "answer": " ".join(WORD[20:23])}])
+        asked = " ".join(WORD[:length])
+        hits = coverage([f"We say {asked}, too", f"{asked}? {' '.join(WORD[20:23])}"], item, min_information=1.0)
+        assert [hit["verdict"] for hit in hits] == [alone, "dirty"]
+
+
+def test_a_question_of_few_words_is_looked_for_next_to_its_passage_only() -> None:
+    passage = WORD[20:60]
+    item = items_of([{"passage": " ".join(passage), "question": "why", "answer": "no"}])
+    texts = [f"{' '.join(passage)} Question: why", f"{' '.join(passage)} {' '.join(WORD[:8])} why"]
+    assert [hit["row"] for hit in coverage(texts, item)] == [0]
 
 
 def test_a_passage_nearby_is_support() -> None:
