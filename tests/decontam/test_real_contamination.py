@@ -23,8 +23,8 @@ LEADS = {
     "https://docs.python.org/3/tutorial/datastructures.html": "truthfulqa",
 }
 """Pages that hold words of an item, and its benchmark."""
-FALSE_DIRTY = 44
-"""Pairs of textbooks that the default method called dirty and a person false, when the labels were made."""
+FALSE_DIRTY = 18
+"""Pairs of textbooks that the default method calls dirty and a person false; 44 when the labels were made."""
 
 
 @pytest.fixture(scope="module")
