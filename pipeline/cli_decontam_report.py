@@ -100,7 +100,7 @@ def _report(args: argparse.Namespace) -> int:
     from decontam.audit.corpus import open_corpus
     from decontam.audit.gate import check_names, limits_of
     from decontam.audit.mixture import read_mixture
-    from decontam.audit.output import plain, sections, write_clean_ids, write_csv
+    from decontam.audit.output import json_text, sections, write_clean_ids, write_csv
 
     from .progress import Progress
 
@@ -128,8 +128,9 @@ def _report(args: argparse.Namespace) -> int:
         if args.clean_ids is not None:
             write_clean_ids(args.clean_ids, clean_ids(result, items))
         deliver(
-            args, plain(result), lambda _: _page(result, clean_ids(result, items)), lambda _, blocks: sections(result),
+            args, {}, lambda _: _page(result, clean_ids(result, items)), lambda _, blocks: sections(result),
             also=[str(path) for path in (args.csv, args.clean_ids) if path is not None],
+            json_text=lambda ascii_only: json_text(result, ascii_only),
         )  # fmt: skip
     return GATE_STATUS if any(one["failed"] for one in result.gate) else 0
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,23 @@ MANY = 40
 MOST_COPIED = 10
 
 
-def plain(result: AuditResult) -> dict[str, Any]:
-    """The result as JSON values."""
-    tables = {name: getattr(result, name).to_pylist() for name in TABLES}
-    return {
-        "corpus": result.corpus,
-        "settings": result.settings,
-        **tables,
-        "unmatchable": result.unmatchable,
-        "gate": result.gate,
-    }
+def json_text(result: AuditResult, ascii_only: bool = False) -> Iterator[str]:
+    """The result as one JSON object, in pieces: a row of a table a line, so that no text of all of it is ever held."""
+    encode = json.JSONEncoder(ensure_ascii=ascii_only, sort_keys=True).encode  # without indent: the fast encoder in C
+    before = "{\n"
+    for name in ("corpus", "settings", *TABLES, "unmatchable", "gate"):
+        value = getattr(result, name)
+        yield f"{before}{encode(name)}: "
+        before = ",\n"
+        if not isinstance(value, pa.Table):
+            yield encode(value)
+            continue
+        between = "[\n"
+        for batch in value.to_batches(1024):
+            yield between + ",\n".join(map(encode, batch.to_pylist())) if batch.num_rows else ""
+            between = ",\n" if batch.num_rows else between
+        yield "\n]" if value.num_rows else "[]"
+    yield "\n}\n"
 
 
 def write_csv(folder: Path, result: AuditResult) -> list[Path]:
@@ -146,12 +153,13 @@ def _corpus_wide(result: AuditResult) -> list[Section]:
 
 
 def _copied(result: AuditResult) -> list[Section]:
-    found = [row for row in result.items.to_pylist() if row["verdict"] != "clean"]
+    names = ["item", "verdict", "score", "documents", "copies", "exposure"]
+    found = [row for row in result.items.select(names).to_pylist() if row["verdict"] != "clean"]
     if not found:
         return []
     found.sort(key=lambda row: (row["verdict"] != "dirty", -(row["exposure"] or 0), -row["copies"]))
     urls: dict[str, str] = {}
-    for match in result.matches.to_pylist():
+    for match in result.matches.select(["item", "url", "source"]).to_pylist():
         urls.setdefault(match["item"], match["url"] or match["source"])
     weighted = result.settings["mixture"] is not None
     columns = ["item", "verdict", "score", "documents", "copies", *(["exposure"] if weighted else []), "where"]

@@ -15,7 +15,7 @@ from decontam.audit import build, packset
 from decontam.audit.build import AuditOptions, audit
 from decontam.audit.corpus import open_corpus
 from decontam.audit.mixture import read_mixture
-from decontam.audit.output import plain, write_csv
+from decontam.audit.output import json_text, write_csv
 from decontam.index import build_index
 from decontam.items import read_items
 from decontam.methods import all_methods, method_named
@@ -48,6 +48,10 @@ def _audit(inputs, items, work: Path, runner=None, **options):
             corpus, items, build_index(items), AuditOptions(**options), work=work, runner=active,
             progress=Progress(quiet=True),
         )  # fmt: skip
+
+
+def _text(result) -> str:
+    return "".join(json_text(result))
 
 
 def _parquet(planted: Planted, path: Path, rows: int) -> Path:
@@ -117,7 +121,7 @@ def test_what_was_done_before_a_kill_is_taken_over(planted, items, tmp_path, mon
         _audit([path], items, tmp_path / "work", Mortal(3), methods=methods)
     again = _audit([path], items, tmp_path / "work", Mortal(100), methods=methods)
     assert ran == [f"{n:05d}" for n in range(8)]
-    assert json.dumps(plain(again)) == json.dumps(plain(whole))
+    assert _text(again) == _text(whole)
     assert _audit([path], items, tmp_path / "work", Mortal(100), methods=methods).items == whole.items and len(ran) == 8
     _audit([path], items, tmp_path / "work", Mortal(100), methods=methods, matches=1)  # another scan
     assert len(ran) == 16
@@ -129,7 +133,7 @@ def test_workers_change_nothing(planted, items, tmp_path, monkeypatch):
     path = _parquet(planted, tmp_path / "t.parquet", 5)
     one = _audit([path], items, tmp_path / "one")
     many = _audit([path], items, tmp_path / "many", RayRunner(workers=2))
-    assert json.dumps(plain(one)) == json.dumps(plain(many))
+    assert _text(one) == _text(many)
 
 
 def test_pieces_change_nothing(planted, items, tmp_path, monkeypatch):
@@ -142,7 +146,7 @@ def test_pieces_change_nothing(planted, items, tmp_path, monkeypatch):
         corpus = open_corpus([str(path)], tmp_path)
         assert len(corpus.pieces) == (40 if rows == 1 else 1)
         results.append(_audit([path], items, tmp_path / f"work{rows}", matches=2, methods=methods))
-    assert json.dumps(plain(results[0])) == json.dumps(plain(results[1]))
+    assert _text(results[0]) == _text(results[1])
     assert results[0].matches.num_rows == 9
 
 
@@ -234,7 +238,7 @@ def test_excerpts_are_bounded(tmp_path):
     corpus.write_text(json.dumps({"text": "Before. " + passage + " What stands in the middle of this text? x"}) + "\n")
     result = _audit([corpus], items, tmp_path / "work", methods=tuple(method_named(name) for name in all_methods()))
     assert result.items.num_rows == 1 and result.matches.num_rows >= 1
-    assert len(json.dumps(plain(result))) < 60_000
+    assert len(_text(result)) < 60_000
     for match in result.matches.to_pylist():
         assert len(match["text"]) <= 1500 and len(match["before"]) <= 200 and len(match["after"]) <= 200
         assert match["shortened"] == (match["end"] - match["start"] > len(match["text"].encode()))

@@ -16,7 +16,7 @@ from lxml import html
 from decontam.audit import corpus as corpora
 from decontam.audit.build import AuditOptions, audit
 from decontam.audit.corpus import open_corpus
-from decontam.audit.output import plain
+from decontam.audit.output import json_text
 from decontam.audit.result import AuditResult
 from decontam.index import build_index
 from decontam.items import read_items
@@ -143,8 +143,9 @@ def test_pieces_and_their_order_change_nothing(made, tmp_path, monkeypatch) -> N
     monkeypatch.setattr(corpora, "SPLIT_BYTES", 1)
     pieces = _audit(folder, documents, tmp_path / "b", rows=1)
     assert len(list((tmp_path / "b" / "scan" / "unions").iterdir())) == len(documents)
+    one, other = (json.loads("".join(json_text(result))) for result in (whole, pieces))
     for name in ("benchmarks", "corpus_wide", "items"):
-        assert json.dumps(plain(whole)[name]) == json.dumps(plain(pieces)[name])
+        assert one[name] == other[name] != []
     turned = _audit(folder, documents[::-1], tmp_path / "c", rows=3)
     assert turned.corpus_wide.equals(whole.corpus_wide) and turned.benchmarks.equals(whole.benchmarks)
 

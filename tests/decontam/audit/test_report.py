@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline.cli import main
@@ -190,6 +192,28 @@ def test_the_documentation_names_every_key(result, root):
     keys |= {key for table in ("benchmarks", "items", "matches", "corpus_wide") for key in result[table][0]}
     keys |= {"rejected", "fingerprint", "share", "limit", "failed"}
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
+
+
+def test_json_is_the_result():
+    """Read back it is what the tables say; rows stand in lines of their own; of empty tables there is nothing."""
+    from decontam.audit.output import TABLES, json_text
+
+    from ..page.results import empty_result, small_result
+
+    for result in (small_result(2500), empty_result()):
+        for ascii_only in (False, True):
+            text = "".join(json_text(result, ascii_only))
+            assert not ascii_only or text.isascii()
+            read = json.loads(text)
+            assert list(read) == ["corpus", "settings", *TABLES, "unmatchable", "gate"]
+            for name, value in read.items():
+                told = getattr(result, name)
+                assert value == (told.to_pylist() if name in TABLES else told)
+            rows = sum(getattr(result, name).num_rows for name in TABLES)
+            assert rows < text.count("\n") <= rows + 2 * len(read) + 2
+    tables = pa.concat_tables([small_result(3).items, small_result(2).items.slice(2), small_result(2).items])
+    cut = dataclasses.replace(small_result(3), items=tables)
+    assert json.loads("".join(json_text(cut)))["items"] == tables.to_pylist()
 
 
 def test_json_alone_goes_to_the_terminal(planted, capsys):
