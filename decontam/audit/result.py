@@ -76,7 +76,8 @@ MATCHES = pa.schema(
         ("score", pa.float64()),
         ("document", pa.string()),  # its id
         ("url", pa.string()),
-        ("record_file", pa.string()),  # WARC file, null where not known
+        # WARC file and byte; of documents that name no record, the file and row they came from; null where not known
+        ("record_file", pa.string()),
         ("record_offset", pa.int64()),
         ("source", pa.string()),  # where in the corpus: "FILE row N" | "packs/00000.arrow sequence N token M", from 0
         ("start", pa.int64()),  # bytes of the document's text

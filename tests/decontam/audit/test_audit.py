@@ -82,6 +82,8 @@ def test_packs_say_what_the_texts_say(planted, items, tmp_path, length, shuffled
     if not shuffled:  # then the first of equal matches is another
         assert found.matches.select(columns) == of_texts.matches.select(columns)
     assert found.matches.num_rows == of_texts.matches.num_rows > 0
+    for match in of_texts.matches.to_pylist():
+        assert match["source"] == f"{match['record_file']} row {match['record_offset']}"
     for match in found.matches.to_pylist():
         number = int(match["document"][1:])
         assert match["url"] == f"https://host{number % 3}.example/d{number}"

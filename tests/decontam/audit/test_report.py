@@ -96,6 +96,7 @@ def test_matches_are_what_stands_there(planted, result):
         assert words[: len(asked)] == asked == words[-len(asked) :]  # copies close to each other are one match
         assert match["url"] == planted.urls[number] and match["part"] == "question"
         assert match["source"] == f"corpus.jsonl row {number + (number >= 30)}"
+        assert match["source"] == f"{match['record_file']} row {match['record_offset']}"  # it names no WARC record
         overlaps = [text[span["start"] : span["end"]] for span in match["overlap"]]
         others = [question[span["start"] : span["end"]] for span in match["item_overlap"]]
         assert {span["part"] for span in match["item_overlap"]} == {"question"}
