@@ -31,6 +31,7 @@ from pipeline.store import digest, file_digest, read_json, write_json
 
 from .expressions import Expression
 from .index import FORMAT, Index, N, build_index
+from .left_out import counts_of, files_that_fit_none
 from .normalise import Normalisation
 
 if TYPE_CHECKING:
@@ -153,8 +154,6 @@ class IndexOf:
         return opened
 
     def _of_items(self, described: dict[str, Any], say: Say) -> tuple[Index, str]:
-        from .items import counts_of
-
         base, known = _base(described)
         items, problems = self._reading(known)
         _remembered.clear()
@@ -183,8 +182,6 @@ class IndexOf:
         return _remembered[key]
 
     def _no_item(self, problems: Mapping[str, int]) -> str:
-        from .items import counts_of, files_that_fit_none
-
         unknown = self.unknown()
         whys = [counts_of(problems)] if problems else []
         whys += [files_that_fit_none(unknown)] if unknown else []

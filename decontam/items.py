@@ -138,20 +138,6 @@ def benchmark_files(
     return [file for file in files if not only or file.benchmark in only], unknown
 
 
-def counts_of(problems: Mapping[str, int]) -> str:
-    """Records not used by kind, as a person reads it: `2 with a missing field, ...`."""
-    return ", ".join(f"{KINDS[kind]} ({number:,})" for kind, number in sorted(problems.items()))
-
-
-def files_that_fit_none(unknown: Sequence[str]) -> str:
-    """What to do about files of folders that are not read."""
-    some = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-    return (
-        f"{len(unknown):,} file{'s' if len(unknown) > 1 else ''} of the benchmarks' folders fit no entry and are not "
-        f"looked for: {some}; an entry in a registry file of your own says how to read them"
-    )
-
-
 def read_files(files: Iterable[BenchmarkFile], *, on_error: str = "raise") -> Reading:
     """The items of these files; those of a benchmark hang on no other benchmark's. Raises BenchmarkError."""
     if on_error not in ON_ERROR:

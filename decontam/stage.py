@@ -29,7 +29,8 @@ from .acts import FOLDER, acts_file, acts_of, write_acts
 from .cache import IndexOf
 from .cut_documents import CutDocuments, cut_documents
 from .found import benchmark_of, found_in, surest
-from .items import ON_ERROR, files_that_fit_none
+from .items import ON_ERROR
+from .left_out import files_that_fit_none
 from .methods import Method, all_methods, method_named
 from .scan import HITS, Scanner, ScanOptions, table_of
 

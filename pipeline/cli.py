@@ -30,6 +30,7 @@ examples:
   gristmill filter language pages.jsonl.gz -o en.parquet --languages en --dropped rest.parquet
   gristmill dedup en.parquet -o unique.parquet                 exact; also: dedup lines|substrings|minhash
   gristmill inspect runs/mine --html inspect.html              what did each filter drop?
+  gristmill decontam report packs/ --bench evals/              does it hold what it will be tested with?
   gristmill classifier train labelled.jsonl --positive-label good -o good.ftz
   gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
 """

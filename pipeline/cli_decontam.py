@@ -38,7 +38,7 @@ for torch and an older pyarrow, so it can't be an extra of Gristmill; nothing of
 
 def add_commands(sub: Any) -> None:
     """Add `decontam` with its commands to the parsers of `gristmill`."""
-    decontam = sub.add_parser("decontam", help="benchmarks in training text: `decontam benchmarks`")
+    decontam = sub.add_parser("decontam", help="benchmarks in training text: find, report, measure (`decontam report`)")
     commands = decontam.add_subparsers(dest="decontam_command", metavar="COMMAND", required=True)
     command = commands.add_parser(
         "benchmarks",

@@ -167,7 +167,8 @@ def _methods(names: str) -> tuple[Any, ...]:
 
 def _items(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     """(items, what gave none: `rejected` records by reason, `unknown` files). Raises ConfigError for no item."""
-    from decontam.items import counts_of, files_that_fit_none, read
+    from decontam.items import read
+    from decontam.left_out import counts_of, files_that_fit_none
     from decontam.registry import load_registry
 
     from .errors import ConfigError

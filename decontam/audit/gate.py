@@ -12,7 +12,6 @@ import pyarrow as pa
 from pipeline.errors import ConfigError, nearest
 
 _LIMIT = re.compile(r"(?:(?P<name>[^=]+)=)?(?P<value>\d+(?:\.\d*)?|\.\d+)(?P<percent>\s*%)?")
-LEVELS = ("dirty", "suspect")
 
 
 @dataclass(frozen=True)

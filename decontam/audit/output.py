@@ -17,7 +17,7 @@ import pyarrow as pa
 from pipeline.report import Section, Share
 from pipeline.store import atomic_path
 
-from ..items import counts_of, files_that_fit_none
+from ..left_out import counts_of, files_that_fit_none
 from .result import AuditResult
 from .unions import note_on
 
