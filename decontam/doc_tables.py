@@ -28,7 +28,7 @@ def share(value: float | None) -> str:
 
 
 def scorecard(result: dict[str, Any]) -> str:
-    """Each method's precision, recall and F1 on the reporting half, and recall of the main forms."""
+    """Each method's precision, recall and F1 on the fresh set, and recall of the main forms."""
     forms = (
         "verbatim",
         "verbatim_short",
@@ -39,7 +39,7 @@ def scorecard(result: dict[str, Any]) -> str:
         "dropped_10",
     )
     rows = []
-    for name, method in result["halves"]["reporting"]["methods"].items():
+    for name, method in result["halves"]["fresh"]["methods"].items():
         one = method["summary"]
         rates = {row["form"]: row["rate"] for row in method["forms"]}
         figures = [one["precision"], one["recall"], one["f1"], one["false_positive_rate"], *map(rates.get, forms)]

@@ -147,6 +147,9 @@ LAYOUTS = [
      "Do trees grow?", None, "yes", "Trees grow."),
     ("sciriff_yesno.jsonl", {"doc": {"question": "Do trees grow?", "answer": "yes", "context": "They do."}},
      "Do trees grow?", None, "yes", "They do."),
+    ("DbQA/train.jsonl", {"question": "Which gene?", "ideal": "ash", "distractors": FOUR[1:]}, "Which gene?", FOUR,
+     "ash", None),
+    ("medmcqa.jsonl", {"doc": {"question": "Which?", "choices": FOUR, "gold": 1}}, "Which?", FOUR, "birch", None),
     ("sample/benchmark.jsonl", {"question": "Which?", "choices": FOUR, "answer": "A"}, "Which?", FOUR, "ash", None),
     ("sample/benchmark.jsonl", {"question": "1 + 1?", "choices": None, "answer": "2"}, "1 + 1?", None, "2", None),
 ]  # fmt: skip
