@@ -68,7 +68,7 @@ def add_command(commands: Any) -> None:
     )  # fmt: skip
     look.add_argument(
         "--max-documents", metavar="SHARE", default="0.0005",
-        help="share of the background from which on an n-gram is no match (default: 0.0005); none: only GPT-3's limit",
+        help="share of the background above which an n-gram is no match (default: 0.0005); none: only GPT-3's limit",
     )  # fmt: skip
     look.add_argument("--tokenizer", metavar="FILE", help="decode packs with this one (default: their own)")
     look.add_argument("--text-field", default="text", metavar="NAME", help="column or key of the text (default: text)")
