@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import ConfigError, nearest
+from pipeline.errors import ConfigError, check_file_name, nearest
 
 from .readers import ENDINGS, ending
 from .registry import NAME, PLAIN, Entry, Registry
@@ -139,6 +139,13 @@ def _known_as(path: Path, text: str) -> str:
 
 def _expand(source: str) -> list[tuple[Path, str]] | None:
     """(path, name relative to the folder given) of the benchmark files that a path or glob stands for."""
+    paths = _listed(source)
+    for path, _ in paths or ():
+        check_file_name(str(path))
+    return paths
+
+
+def _listed(source: str) -> list[tuple[Path, str]] | None:
     path = Path(source)
     if path.is_dir():
         return _folder(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -303,6 +304,9 @@ def _recipes(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe that is not UTF-8 must not end a command
+            stream.reconfigure(errors="backslashreplace")
     argv = cli_dedup.joined(cli_extract.joined(list(sys.argv[1:] if argv is None else argv)))
     parser = _parser()
     classes = option_classes(argv)

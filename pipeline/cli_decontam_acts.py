@@ -52,8 +52,9 @@ def _acts(args: argparse.Namespace) -> int:
         raise ConfigError(f"--limit must not be negative, and is {args.limit}")
     files = files_of(args.run)
     if args.json:
+        escaped = not (sys.stdout.encoding or "").lower().startswith("utf")
         for act in _chosen(args, read_acts(files)):
-            print(json.dumps(act, ensure_ascii=False))
+            print(json.dumps(act, ensure_ascii=escaped))
         return 0
     counts = counted(_chosen(args, read_acts(files)))
     shown = list(itertools.islice(_chosen(args, read_acts(files)), args.limit))

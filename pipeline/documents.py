@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .columns import complete, text_column
-from .errors import ConfigError
+from .errors import ConfigError, check_file_name
 from .schema import DOCUMENT, RECORD, document_id
 from .stage import STAGES_RUN
 from .store import PARQUET_OPTIONS, atomic_path
@@ -100,6 +100,7 @@ def list_files(inputs: Sequence[str]) -> list[tuple[str, str, int]]:
             raise ConfigError(f"input '{pattern}' holds no file that ends in {', '.join(ENDINGS)}")
         for path in paths:
             name = path[len(base) :].lstrip("/")
+            check_file_name(path)
             if fs.unstrip_protocol(path) in paths_seen:  # named twice: by itself and by its folder
                 continue
             paths_seen.add(fs.unstrip_protocol(path))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 import unicodedata
 from pathlib import Path
@@ -171,6 +173,15 @@ def test_layout(tmp_path, file, record, question, choices, answer, passage):
 def test_every_entry_has_a_made_up_record():
     tried = {load_registry().fitting(file)[0][0].name for file, *_ in LAYOUTS}
     assert tried == set(load_registry().entries) - {PLAIN}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_file_name_that_is_not_utf8_is_an_error(tmp_path):
+    write(tmp_path / "quiz.jsonl", {"question": "Which?", "answer": "ash"})
+    os.rename(tmp_path / "quiz.jsonl", os.fsencode(tmp_path) + b"/quiz\xff.jsonl")
+    for source in (str(tmp_path), os.fsdecode(os.fsencode(tmp_path) + b"/quiz\xff.jsonl"), f"{tmp_path}/*.jsonl"):
+        with pytest.raises(ConfigError, match=r"quiz.udcff.jsonl' is not UTF-8; rename it"):
+            read_items(source)
 
 
 def test_the_table_is_as_promised(tmp_path):
