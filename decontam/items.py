@@ -299,7 +299,7 @@ def _laid_out(record: dict[str, Any], layout: Layout, entry: Entry, source: str)
         if absent:
             return _missing(record, "passage", absent)
     split = plain(record.get("split")) or split_of_path(source) or entry.split
-    split = SPLITS.get(split, split).strip().replace("/", "_") or entry.split
+    split = re.sub(r"[\s/]+", "_", SPLITS.get(split, split).strip()) or entry.split
     try:
         answer = plain(layout.answer.evaluate(record, choices)) if layout.answer else None
     except BadAnswer as error:

@@ -184,6 +184,14 @@ def test_a_file_name_that_is_not_utf8_is_an_error(tmp_path):
             read_items(source)
 
 
+def test_names_of_items_are_one_line_and_have_two_slashes(tmp_path):
+    names = ["../../etc", "a\nb", " hard  test ", "", "val"]
+    made = [{"question": f"Which of {n}?", "answer": "ash", "split": split} for n, split in enumerate(names)]
+    items = read_items(write(tmp_path / "q.jsonl", *made))
+    expected = [".._.._etc", "a_b", "hard_test", "all", "validation"]
+    assert items["item"].to_pylist() == [f"q/{split}/{n}" for n, split in enumerate(expected, 1)]
+
+
 def test_the_table_is_as_promised(tmp_path):
     record = {"question": "Which?", "choices": FOUR, "answer": 2, "split": "val"}
     table = read_items(write(tmp_path / "mmlu.jsonl", record))
