@@ -3,7 +3,8 @@
 An index lies in `decontam/<key>/` of the cache folder (`pipeline.cache`). The key is a hash of all that decides about
 it: the content of benchmark files, the entries they are read with, normalisation, and the code. A folder appears by
 one rename, so there is never half an index; a lock keeps processes of one machine from building the same one twice.
-Where benchmarks are added to those of an index that is there, only their items are cut into tokens.
+Where benchmarks are added to those of an index that is there, only their items are cut into tokens. An index that
+nobody has opened for KEPT_DAYS goes when the next one is built.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,8 @@ _CODE = (
 )  # fmt: skip
 """The modules that decide what an index holds."""
 _MANIFEST = "made_of.json"
+KEPT_DAYS = 30
+"""Days that an index is kept for after it was last opened; one of some 100 000 items takes 600 MB."""
 
 
 def _quiet(text: str) -> None:
@@ -148,6 +151,7 @@ class IndexOf:
             f"decontamination: index of {len(index):,} items of {names} benchmark{'s' if names != 1 else ''}, {what}, "
             f"in {time.monotonic() - start:.1f} s"
         )
+        _forget_unused()
         opened = _opened(_folder() / key)
         if opened is None:
             raise ConfigError(f"the index in {_folder() / key} can't be read back; delete that folder and run again")
@@ -230,9 +234,22 @@ def _opened(folder: Path) -> Index | None:
     if not (folder / _MANIFEST).is_file():
         return None
     try:
-        return Index.open(folder)
+        index = Index.open(folder)
     except ConfigError:
         return None
+    with suppress(OSError):  # of a cache that may only be read
+        os.utime(folder / _MANIFEST)
+    return index
+
+
+def _forget_unused() -> None:
+    """Delete the indexes that nobody has opened for KEPT_DAYS. Who has one mapped keeps its pages."""
+    before = time.time() - KEPT_DAYS * 86_400
+    for manifest in _folder().glob(f"*/{_MANIFEST}"):
+        with suppress(OSError):  # another process deletes it too
+            if manifest.stat().st_mtime < before:
+                manifest.unlink()
+                shutil.rmtree(manifest.parent)
 
 
 def _save(index: Index, key: str, described: dict[str, Any]) -> None:

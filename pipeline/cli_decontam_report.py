@@ -59,8 +59,8 @@ def add_command(commands: Any) -> None:
         help="at a benchmark record that can't be used: count it, or stop (default: skip)",
     )  # fmt: skip
     look.add_argument(
-        "--methods", default="all", metavar="NAMES",
-        help="names with commas between (default: all, in one pass); coverage, or else the first, decides",
+        "--methods", nargs="+", default=["all"], metavar="NAME",
+        help="default: all, in one pass; coverage, or else the first that is named, decides",
     )  # fmt: skip
     look.add_argument(
         "--background", nargs="+", action="extend", default=[], metavar="FILE",
@@ -157,12 +157,11 @@ def _guard(args: argparse.Namespace) -> Any:
     return ScanOptions(max_documents=share)
 
 
-def _methods(names: str) -> tuple[Any, ...]:
+def _methods(names: list[str]) -> tuple[Any, ...]:
     from decontam.methods import all_methods, method_named
 
-    if names.strip() == "all":
-        return tuple(method_named(name) for name in all_methods())
-    return tuple(method_named(name) for name in dict.fromkeys(one.strip() for one in names.split(",") if one.strip()))
+    named = dict.fromkeys(one for name in names for one in name.replace(",", " ").split())
+    return tuple(method_named(name) for name in (all_methods() if list(named) == ["all"] else named))
 
 
 def _items(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
@@ -218,7 +217,7 @@ def _check(args: argparse.Namespace) -> None:
     check_targets(args, [Path(one) for one in args.corpus])
     if args.matches < 1:
         raise ConfigError("--matches must be at least 1")
-    if not args.methods.replace(",", " ").strip():
+    if not "".join(args.methods).replace(",", " ").strip():
         raise ConfigError("--methods names no method")
     targets = {"--html": args.html, "--clean-ids": args.clean_ids, "--csv": args.csv}
     targets["--json"] = Path(args.json) if args.json not in (None, "-") else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -250,3 +251,17 @@ def test_a_full_disk_is_an_error_that_names_the_cache(index_cache, quiz, monkeyp
     with pytest.raises(ConfigError, match="is the disk full.*GRISTMILL_CACHE"):
         IndexOf(benchmarks=(str(quiz),)).open()
     assert not [path for path in index_cache.iterdir() if path.is_dir()]
+
+
+def test_an_index_that_nobody_opens_goes_when_another_is_built(index_cache, quiz, tmp_path):
+    old, used = IndexOf(benchmarks=(str(quiz),)), IndexOf(benchmarks=(str(quiz),), on_error="skip")
+    old.open()
+    used.open()
+    long_ago = time.time() - (cache.KEPT_DAYS + 1) * 86_400
+    for one in (old, used):
+        os.utime(index_cache / one.key() / "made_of.json", (long_ago, long_ago))
+    mapped = used.open()  # opened again: it stays
+    other = IndexOf(benchmarks=(str(write_benchmark(tmp_path / "riddles.jsonl", RIDDLES)),))
+    other.open()
+    assert {p.name for p in index_cache.iterdir() if p.is_dir()} == {used.key(), other.key()}
+    assert len(mapped) == 3 and len(old.open()) == 3
