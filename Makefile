@@ -12,13 +12,19 @@ MIXTURE ?=
 INPUT ?=
 CRAWL ?=
 WARCS ?= 1
+# Benchmarks that the corpus must not hold: files, folders, names (as in `gristmill decontam benchmarks --data`).
+BENCH ?=
+CORPUS ?=
+REPORT ?= runs/decontam-report
 OUTPUT ?= runs/$(RECIPE)
 WORKERS ?=
 ARGS ?=
 
 STAMP := $(VENV)/.gristmill-setup
+comma := ,
+space := $(subst ,, )
 
-.PHONY: help setup crawl-to-shards sample train-models test test-fast lint format docs bench bench-% peers clean
+.PHONY: help setup crawl-to-shards decontam-report sample train-models test test-fast fuzz-decontam lint format docs bench bench-% peers peers-decon clean
 .DEFAULT_GOAL := help
 
 help:  ## This list
@@ -38,11 +44,18 @@ ifeq ($(TORCH),yes)
 endif
 	@touch $@
 
-crawl-to-shards: setup  ## The main job. INPUT="files, folders, URLs", or CRAWL=CC-MAIN-YYYY-WW WARCS=2 (default: the sample crawl), MIXTURE=file.yaml
+crawl-to-shards: setup  ## The main job. INPUT="files, folders, URLs", or CRAWL=CC-MAIN-YYYY-WW WARCS=2; BENCH="files, folders"; MIXTURE=file.yaml; the sample crawl by default
 	$(BIN)/gristmill run $(RECIPE) --output $(OUTPUT) \
 	  $(if $(INPUT)$(CRAWL),--input $(INPUT) $(CRAWL)) $(if $(CRAWL),--warcs $(WARCS)) \
+	  $(if $(BENCH),--set 'decontaminate.benchmarks=[$(subst $(space),$(comma),$(strip $(BENCH)))]') \
 	  $(if $(MIXTURE),--set mix.mixture=$(MIXTURE)) \
 	  $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+
+decontam-report: setup  ## Which items of BENCH a finished CORPUS holds, as HTML, JSON and CSV in REPORT; ARGS="--fail-above 1%"
+	@test -n "$(CORPUS)" || { echo 'make decontam-report CORPUS="packs, runs, Parquet or JSON lines" BENCH="files, folders"'; exit 1; }
+	@mkdir -p $(REPORT)
+	$(BIN)/gristmill decontam report $(CORPUS) --bench $(or $(BENCH),sample) --html $(REPORT)/report.html \
+	  --json $(REPORT)/report.json --csv $(REPORT) --clean-ids $(REPORT)/clean.txt $(ARGS)
 
 sample: setup  ## Build the sample crawl anew from its pages
 	$(BIN)/python -m pipeline.sample.build
@@ -52,6 +65,9 @@ test: setup  ## The whole suite
 
 test-fast: setup  ## The suite without Ray and without the slow tests
 	$(BIN)/python -m pytest -m "not ray and not slow"
+
+fuzz-decontam: setup  ## Random texts against the decontamination kernels with every index checked. SECONDS=600
+	$(BIN)/python -m tests.decontam.fuzzing --seconds $(or $(SECONDS),600)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -67,6 +83,9 @@ docs: setup  ## The pages in docs/ that are made from the code
 	$(BIN)/gristmill filters --markdown > docs/filters.md
 	$(BIN)/python -m dedup.plan_table docs/dedup.md
 	$(BIN)/python -m mixtures.page docs/mixtures.md
+	$(BIN)/gristmill decontam benchmarks --markdown > docs/benchmarks.md
+	$(BIN)/python -m decontam.doc_tables docs/decontamination.md benchmarks/results
+	$(BIN)/python -m decontam.scorecard.doc_page benchmarks/results > docs/decontam-scorecard.md
 
 train-models: setup  ## The bundled quality, toxicity, web-spam and character models anew, from DATA (default ../shared/data)
 	$(BIN)/python -m filters.classifier.bundle.quality --data $(or $(DATA),../shared/data)
@@ -74,7 +93,7 @@ train-models: setup  ## The bundled quality, toxicity, web-spam and character mo
 	$(BIN)/python -m filters.classifier.bundle.toxicity_build $(or $(DATA),../shared/data) filters/models
 	$(BIN)/python -m filters.lm.bundle $(or $(DATA),../shared/data)
 
-bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out $(addprefix benchmarks/,__init__.py common.py dedup_corpus.py dedup_pages.py gibberish.py texts.py),$(wildcard benchmarks/*.py)))  ## All measurements
+bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out $(addprefix benchmarks/,__init__.py common.py dedup_corpus.py dedup_pages.py gibberish.py chromium.py texts.py),$(wildcard benchmarks/*.py)))  ## All measurements
 
 bench-%: setup  ## One measurement, e.g. bench-loader; results in benchmarks/results/
 	$(BIN)/python -m benchmarks.$(subst -,_,$*)
@@ -89,6 +108,13 @@ peers: .venv-peers/.stamp .venv-text-dedup/.stamp  ## Environments with the tool
 .venv-text-dedup/.stamp: benchmarks/peers_text_dedup.txt
 	test -x .venv-text-dedup/bin/python || $(PYTHON) -m venv .venv-text-dedup
 	.venv-text-dedup/bin/python -m pip install -q --disable-pip-version-check --prefer-binary -r benchmarks/peers_text_dedup.txt
+	@touch $@
+
+peers-decon: .venv-decon/.stamp  ## AI2's decon, which needs Python 3.12 or newer: make peers-decon PYTHON=python3.12
+
+.venv-decon/.stamp: benchmarks/peers_decon.txt
+	test -x .venv-decon/bin/python || $(PYTHON) -m venv .venv-decon
+	.venv-decon/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: -r benchmarks/peers_decon.txt
 	@touch $@
 
 clean:  ## Remove runs and caches, not the environments

@@ -1,1 +1,1 @@
-"""Benchmark decontamination. Not built yet: the package holds the place that the layout gives it."""
+"""Benchmark decontamination: items of benchmarks, their index, the scan, the methods, plants with known answers."""

@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 
+import decontam.stage
 import dedup.exact
 import dedup.lines
 import dedup.minhash

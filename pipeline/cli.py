@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cli_classifier, cli_cutoffs, cli_dedup, cli_extract, cli_inspect, cli_mix, cli_packs, cli_select
+from . import (
+    cli_classifier,
+    cli_cutoffs,
+    cli_decontam,
+    cli_dedup,
+    cli_extract,
+    cli_inspect,
+    cli_mix,
+    cli_packs,
+    cli_select,
+)
 from .cli_stages import (
     STAGE_HELP,
     check_output,
@@ -31,6 +42,7 @@ examples:
   gristmill dedup en.parquet -o unique.parquet                 exact; also: dedup lines|substrings|minhash
   gristmill select dsir crawl/ --target wiki.jsonl -o sel.parquet --keep 10%    distributed as a target corpus
   gristmill inspect runs/mine --html inspect.html              what did each filter drop?
+  gristmill decontam report packs/ --bench evals/              does it hold what it will be tested with?
   gristmill classifier train labelled.jsonl --positive-label good -o good.ftz
   gristmill mix plan mixture.yaml --model-params 1.5e9         what a mixture would draw, before any work
   gristmill mix run mixture.yaml -o runs/mixed                 several runs or files -> one pack set
@@ -79,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
     cli_dedup.add_commands(sub)
     cli_select.add_commands(sub)
+    cli_decontam.add_commands(sub)
 
     train = sub.add_parser("train-tokenizer", help="documents -> a byte-level BPE tokenizer.json")
     io_options(train, "Parquet or JSONL(.gz, .zst) files, folders or globs", dropped=False)
@@ -283,6 +296,9 @@ def _recipes(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe that is not UTF-8 must not end a command
+            stream.reconfigure(errors="backslashreplace")
     argv = list(sys.argv[1:] if argv is None else argv)
     for part in (cli_extract, cli_dedup, cli_select, cli_mix, cli_packs):
         argv = part.joined(argv)
@@ -307,23 +323,36 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     function: Callable[[argparse.Namespace], int] = args.function
     try:
-        return function(args)
+        status = function(args)
+        sys.stdout.flush()
+        return status
     except GristmillError as error:
         if args.debug:
             raise
         print(f"gristmill: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `gristmill ... | head`
+        _close_stdout()
+        return 141
     except OSError as error:
-        if args.debug or error.strerror is None:
+        if args.debug:
             raise
         where = f": '{error.filename}'" if error.filename else ""
-        print(f"gristmill: {error.strerror}{where}", file=sys.stderr)
+        print(f"gristmill: {error.strerror or error}{where}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("gristmill: stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return 141
+
+
+def _close_stdout() -> None:
+    """Let what is left for a closed pipe go nowhere, or Python would report it at its end."""
+    import os
+
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # stdout is no file
+        sys.stdout = None  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

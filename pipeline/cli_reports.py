@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,16 @@ def deliver(
     result: dict[str, Any],
     page: Callable[[dict[str, Any]], str],
     sections: Callable[..., list[Any]],
+    *,
+    also: Sequence[str] = (),
+    json_text: Callable[[bool], Iterable[str]] | None = None,
     **options: Any,
 ) -> int:
-    """Write what `--html` and `--json` ask for (`-`: JSON to the terminal, alone) and print the sections."""
+    """Write what `--html` and `--json` ask for (`-`: JSON to the terminal, alone) and print the sections.
+
+    `also`: what has been written before, to be named with the others. `json_text`: pieces of the JSON, in place of
+    `result`; it is told if they must be ASCII, as for the terminal.
+    """
     from .inspect.svg import BLOCKS, PLAIN_BLOCKS
     from .report import print_sections
     from .store import atomic_path, write_json
@@ -41,14 +48,18 @@ def deliver(
             temporary.write_text(page(result), encoding="utf-8")
         written.append(str(args.html))
     if args.json == "-":
-        print(json.dumps(result, indent=1, sort_keys=True))
+        sys.stdout.writelines(json_text(True) if json_text else [json.dumps(result, indent=1, sort_keys=True), "\n"])
         return 0
     if args.json is not None:
-        write_json(Path(args.json), result)
+        if json_text is None:
+            write_json(Path(args.json), result)
+        else:
+            with atomic_path(Path(args.json)) as temporary, temporary.open("w", encoding="utf-8") as handle:
+                handle.writelines(json_text(False))
         written.append(args.json)
     if not args.quiet:
         blocks = BLOCKS if (sys.stdout.encoding or "").lower().startswith("utf") else PLAIN_BLOCKS
         print_sections(sections(result, blocks=blocks, **options), sys.stdout)
-        if written:
-            print(f"written: {', '.join(written)}")
+        if written or also:
+            print(f"written: {', '.join([*written, *also])}")
     return 0

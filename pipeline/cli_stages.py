@@ -79,12 +79,38 @@ def export_run(args: argparse.Namespace, result: Any) -> int:
             if entry["file"].startswith("dropped/")
         ]
         export(files, args.dropped, stages)
+    written = [args.output, *([args.dropped] if args.dropped else []), *_logs(args.output, result, stages)]
     if not args.quiet:
-        shown = [one for one in sections(summary(result), result.output) if one.title in ("Documents", "Selection")]
-        print_sections(shown, sys.stdout)
-        print(f"written: {args.output}" + (f", {args.dropped}" if args.dropped else ""))
+        shown = sections(summary(result), result.output)
+        print_sections([one for one in shown if one.title not in _OF_RUNS], sys.stdout)
+        print(f"written: {', '.join(map(str, written))}")
     shutil.rmtree(result.output)
     return 0
+
+
+_OF_RUNS = ("Time", "Where it lies")
+"""Sections that say nothing of a command's output."""
+
+
+def _logs(output: Path, result: Any, stages: list[list[Any]]) -> list[Path]:
+    """Put what stages logged beside the output, `OUTPUT.<log>.jsonl`; the files written."""
+    from .stage import registered
+    from .store import atomic_path
+
+    known = registered()
+    made = []
+    for log in dict.fromkeys(known[name].log for name, *_ in stages if name in known and known[name].log):
+        files = [
+            step.folder / entry["file"]
+            for step in result.steps
+            for entry in step.manifest["files"]
+            if entry["file"].startswith(f"{log}/")
+        ]
+        target = output.with_name(f"{output.name}.{log}.jsonl")
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(b"".join(file.read_bytes() for file in files))
+        made.append(target)
+    return made
 
 
 def _stages_run(plan: dict[str, Any]) -> list[list[Any]]:

@@ -16,7 +16,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .columns import complete, text_column
-from .errors import ConfigError
+from .errors import ConfigError, check_file_name
 from .schema import DOCUMENT, RECORD, document_id
 from .stage import STAGES_RUN
 from .store import PARQUET_OPTIONS, atomic_path
@@ -58,11 +58,15 @@ class Skip:
 
 @dataclass
 class DocumentBatch:
-    """Some documents, the number of records they were read from, and the records that gave none."""
+    """Some documents, the number of records they were read from, and the records that gave none.
+
+    `places`: the line or row of each document in its file, from 0.
+    """
 
     table: pa.Table
     records: int
     skips: list[Skip]
+    places: list[int] = field(default_factory=list)
 
 
 def is_parquet(path: str) -> bool:
@@ -98,6 +102,7 @@ def list_files(inputs: Sequence[str]) -> list[tuple[str, str, int]]:
             raise ConfigError(f"input '{pattern}' holds no file that ends in {', '.join(ENDINGS)}")
         for path in paths:
             name = path[len(base) :].lstrip("/")
+            check_file_name(path)
             if fs.unstrip_protocol(path) in paths_seen:  # named twice: by itself and by its folder
                 continue
             paths_seen.add(fs.unstrip_protocol(path))
@@ -155,8 +160,9 @@ def read_documents(
                 kinds = dict.fromkeys(bad, "bad_utf8")
                 skips = [Skip(kinds.get(i, "no_text"), before + i) for i, ok in enumerate(valid.to_pylist()) if not ok]
                 table = complete(table, split.name, before)
+                places = [before + i for i, ok in enumerate(valid.to_pylist()) if ok]
                 before += batch.num_rows
-                yield DocumentBatch(table.filter(valid) if skips else table, batch.num_rows, skips)
+                yield DocumentBatch(table.filter(valid) if skips else table, batch.num_rows, skips, places)
         return
     schema = split_schema(split, text_field)
     with fsspec.open(split.path, "rb") as raw:
@@ -197,6 +203,7 @@ def _read_jsonl(
 
     rows: list[dict[str, Any]] = []
     skips: list[Skip] = []
+    places: list[int] = []
     records = 0
     lines = iter(open_jsonl(raw, split.path))
     number = -1
@@ -223,11 +230,12 @@ def _read_jsonl(
             skips.append(row)
         else:
             rows.append(row)
+            places.append(number)
         if len(rows) >= batch_rows:
-            yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips)
-            rows, skips, records = [], [], 0
+            yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips, places)
+            rows, skips, places, records = [], [], [], 0
     if records:
-        yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips)
+        yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips, places)
 
 
 def _fits(value: Any, kind: pa.DataType) -> bool:

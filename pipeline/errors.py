@@ -36,3 +36,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the closest known word, or an empty string."""
     match = difflib.get_close_matches(word, list(known), n=1)
     return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def check_file_name(path: str) -> None:
+    """Raise ConfigError for a file whose name is not UTF-8: neither Parquet nor JSON could say where a text is from."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"the name of the file {ascii(path)} is not UTF-8; rename it") from error

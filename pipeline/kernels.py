@@ -1,10 +1,8 @@
 """Compiled kernels: `kernel` is numba's njit without the GIL, with a cache that can't go stale.
 
 Numba's own cache looks at the file of the function alone: it stays as it was when a function that is
-called from another file changes. So the cache folder is named by a hash over all files that hold kernels,
-and by the versions of numba and numpy (numba itself adds the CPU). It lies in `$GRISTMILL_CACHE`, else in
-`$XDG_CACHE_HOME/gristmill`, else in `~/.cache/gristmill`, else, where none can be written, in the
-temporary folder.
+called from another file changes. So the cache folder (`cache.cache_folder`) is named by a hash over all files that
+hold kernels, and by the versions of numba and numpy (numba itself adds the CPU).
 """
 
 from __future__ import annotations
@@ -12,8 +10,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import operator
-import os
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +25,7 @@ from numba.core.event import Event, Listener, register
 from numba.core.typed_passes import NativeLowering, NopythonTypeInference
 from numba.core.types.misc import unliteral
 
+from .cache import cache_folder
 from .lowering import PlainLower, PlainPasses
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -46,28 +43,7 @@ def _sources_hash() -> str:
     return digest.hexdigest()
 
 
-def _cache_folder() -> Path:
-    name = f"kernels-{_sources_hash()}"
-    bases = [os.environ.get("GRISTMILL_CACHE")]
-    cache_home = os.environ.get("XDG_CACHE_HOME")
-    bases.append(os.path.join(cache_home, "gristmill") if cache_home else None)
-    bases.append(os.path.join(os.path.expanduser("~"), ".cache", "gristmill"))
-    for base in bases:
-        if not base:
-            continue
-        folder = Path(base) / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:  # a read-only home is no reason to stop
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    folder = Path(tempfile.gettempdir()) / f"gristmill-{os.getuid()}" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-numba.config.CACHE_DIR = str(_cache_folder())
+numba.config.CACHE_DIR = str(cache_folder(f"kernels-{_sources_hash()}"))
 
 
 class _FewCollections(Listener):

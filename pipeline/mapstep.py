@@ -1,8 +1,8 @@
 """Fused per-shard steps: a source of tables and a chain of stages, one pass a shard, written once.
 
 Each shard gives `kept/<shard>.parquet`, `dropped/<shard>.parquet` (whole rows with the scores so far,
-the filter and the reason; the raw payload is left in the WARC file) and, where records were damaged,
-`skips/<shard>.jsonl` with kind and offset.
+the filter and the reason; the raw payload is left in the WARC file), where records were damaged
+`skips/<shard>.jsonl` with kind and offset, and what stages log (`Stage.log`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .schema import PAGE
 from .sources import Source
 from .stage import DROP_FILTER, DROP_REASON, Editor, Filter, Stage, check_columns, split
 from .steps import Artefact, StageCounts, Step, StepContext, add_counts
-from .store import atomic_path, digest, parquet_shards
+from .store import atomic_path, digest, file_digest, parquet_shards
 
 PAYLOAD_COLUMNS = ("payload",)
 """Columns that no dropped row keeps: they lie in the WARC file, and `record` says where."""
@@ -122,7 +122,7 @@ def _only_scored(stage: Stage, rows: pa.Table) -> pa.Table:
         return rows
     decided = going.select([DROP_FILTER, DROP_REASON])
     place = pa.chunked_array([pa.array(range(going.num_rows), pa.int64())])
-    scored = stage(going.drop_columns([DROP_FILTER, DROP_REASON, _FINAL]).append_column(_PLACE, place))
+    scored = stage.only_scored(going.drop_columns([DROP_FILTER, DROP_REASON, _FINAL]).append_column(_PLACE, place))
     ends = pa.repeat(False, scored.num_rows)
     if DROP_REASON in scored.column_names:
         if not isinstance(stage, Filter):
@@ -185,6 +185,10 @@ def map_shard(task: ShardTask) -> dict[str, Any]:
             for dropped in gone:
                 dropped_file.write(_conform(dropped, dropped_schema))
         files = [kept_file.close(), dropped_file.close()]
+    for log in dict.fromkeys(stage.log for stage in stages if stage.log):
+        file = folder / log / f"{task.shard}.jsonl"
+        if file.exists():
+            files.append({"file": f"{log}/{file.name}", **_facts(file)})
     if damage:
         with atomic_path(folder / "skips" / f"{task.shard}.jsonl") as temporary:
             temporary.write_text("\n".join([json.dumps({"file": task.source.name_of(task.split)}), *damage]) + "\n")
@@ -198,6 +202,13 @@ def map_shard(task: ShardTask) -> dict[str, Any]:
         "counts": [count.to_json() for count in counts],
         "seconds": {name: value / 1e6 for name, value in seconds.items()},
     }
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    """Lines, size and checksum of a file, as `ParquetShard.close` gives them."""
+    with open(file, "rb") as handle:
+        rows = sum(1 for _ in handle)
+    return {"rows": rows, "bytes": file.stat().st_size, "blake2b": file_digest(file)}
 
 
 def _ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
@@ -304,6 +315,8 @@ class MapStep(Step):
             for i, one in enumerate(splits)
         ]
         unit = "pages" if source.columns() >= set(PAGE.names) else "documents"
+        for stage in self.stages:
+            stage.prepare(context.progress.say)
         results = context.map(map_shard, tasks, unit=unit)
         kept = [result["files"][0] for result in results]
         skipped: Counter[str] = Counter()

@@ -127,6 +127,20 @@ def _fates(step: StepResult) -> list[dict[str, Any]]:
     return lines
 
 
+def _benchmark_items(result: RunResult) -> list[dict[str, Any]] | None:
+    """What steps found of benchmarks, by benchmark; None where none looked for any."""
+    from decontam.acts import FOLDER, counted, read_acts
+
+    from .stage import registered
+
+    stages = registered()
+    names = {c["stage"] for step in result.steps for c in (step.manifest or {}).get("counts", [])}
+    if not any(name in stages and stages[name].log == FOLDER for name in names):
+        return None
+    files = [file for step in result.steps for file in sorted((step.folder / FOLDER).glob("*.jsonl"))]
+    return counted(read_acts(files))
+
+
 def summary(result: RunResult) -> dict[str, Any]:
     """The run in numbers: everything that the sections show, as plain JSON."""
     funnel: list[dict[str, Any]] = []
@@ -144,6 +158,9 @@ def summary(result: RunResult) -> dict[str, Any]:
             skipped.update(manifest["skipped"])
         extra.update(manifest.get("summary", {}))
     timings = (read_json(result.output / "run.json") or {}).get("steps", {})
+    items = _benchmark_items(result)
+    if items is not None:
+        extra["benchmark_items"] = items
     kept = [s.manifest["rows"] for s in result.steps if s.manifest and "counts" in s.manifest]
     return {
         "records": records,
@@ -166,6 +183,21 @@ def summary(result: RunResult) -> dict[str, Any]:
     }
 
 
+def items_section(counts: Sequence[dict[str, Any]]) -> Section:
+    """What `decontam.acts.counted` gives, as a table."""
+    title = "Items of benchmarks found in documents"
+    if not counts:
+        return Section(title, text="none")
+    rows = [
+        (
+            one["benchmark"], one["dirty"], one["suspect"], one["documents"],
+            ", ".join(f"{name} {number:,}" for name, number in one["acts"].items()),
+        )
+        for one in counts
+    ]  # fmt: skip
+    return Section(title, ("benchmark", "items dirty", "only suspect", "documents", "acts"), rows)
+
+
 def sections(numbers: dict[str, Any], output: Path) -> list[Section]:
     """What the report shows."""
     out = [
@@ -185,6 +217,8 @@ def sections(numbers: dict[str, Any], output: Path) -> list[Section]:
         out.append(Section("Selection", ("what", "value"), list(numbers["selection"].items())))
     if "mixture" in numbers:
         out += mixture_sections(numbers["mixture"])
+    if "benchmark_items" in numbers:
+        out.append(items_section(numbers["benchmark_items"]))
     if "tokens" in numbers:
         out.append(Section("Tokens and packs", ("what", "value"), list(numbers["tokens"].items())))
     if "pretrain" in numbers:

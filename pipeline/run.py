@@ -62,7 +62,7 @@ def lock(output: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ConfigError(f"another run is writing to {output}; wait for it or choose another --output") from error
+            raise ConfigError(f"another run is writing to {output}; wait for it or name another output") from error
         yield
 
 

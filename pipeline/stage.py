@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,8 @@ class Stage:
     removes: ClassVar[tuple[str, ...]] = ()
     sources: ClassVar[tuple[str, ...]] = ()
     """The papers, specifications or systems that the stage follows; shown by `gristmill filters`."""
+    log: ClassVar[str] = ""
+    """Folder of the step's in which `shard_session` may leave `<shard>.jsonl`, which the manifest then names."""
 
     def __call__(self, docs: pa.Table) -> pa.Table:
         """The table with `adds` added, `removes` gone and, if rows are to go, `drop_reason` set."""
@@ -54,6 +57,20 @@ class Stage:
 
     def check(self) -> None:
         """Raise ConfigError if the configuration can't work (missing model, bad threshold). Before any run."""
+
+    def prepare(self, say: Callable[[str], None]) -> None:
+        """Make what all workers share (an index). Once, in the process that drives the run, before a step's tasks;
+        `say` shows a line to the user."""
+        return None
+
+    def only_scored(self, docs: pa.Table) -> pa.Table:
+        """What `all_scores` runs over rows that an earlier filter has dropped; nothing is logged or cut there."""
+        return self(docs)
+
+    @classmethod
+    def edits(cls, config: Mapping[str, Any]) -> bool:
+        """Whether the stage, with this configuration, gives new text and `cut_spans`."""
+        return False
 
     def shard_session(self, folder: Path, shard: str) -> AbstractContextManager[object]:
         """Put around all batches of one shard by the runner; `folder` is the step's. For state that must
@@ -105,11 +122,15 @@ class Filter(Stage):
         """Why a document that is not kept goes: one string for all or one per document (scored table)."""
         return self.name
 
-    def score_field(self, name: str, kind: pa.DataType) -> pa.Field:
-        """The field of a score column; its metadata says by which filter, version and options it was scored."""
+    def scored_by(self) -> str:
+        """Hash of the filter, its version and the options that scores hang on."""
         options = {k: v for k, v in self.config().items() if k not in self.decides}
         blob = json.dumps([self.name, self.version, options], sort_keys=True, default=str)
-        return pa.field(name, kind, metadata={SCORED_BY: hashlib.blake2b(blob.encode(), digest_size=16).hexdigest()})
+        return hashlib.blake2b(blob.encode(), digest_size=16).hexdigest()
+
+    def score_field(self, name: str, kind: pa.DataType) -> pa.Field:
+        """The field of a score column; its metadata says by which filter, version and options it was scored."""
+        return pa.field(name, kind, metadata={SCORED_BY: self.scored_by()})
 
     def has_score(self, docs: pa.Table) -> bool:
         """Whether the table's score column was made by this filter with these options; only then it is taken over."""
@@ -158,6 +179,11 @@ class Editor(Stage):
     reads: ClassVar[tuple[str, ...]] = ("text",)
     adds: ClassVar[tuple[str, ...]] = (CUT_SPANS,)
 
+    @classmethod
+    def edits(cls, config: Mapping[str, Any]) -> bool:
+        """As `Stage.edits`: always."""
+        return True
+
     def edit(self, docs: pa.Table) -> tuple[pa.Array | pa.ChunkedArray, pa.Array | pa.ChunkedArray]:
         """(text: large_string, spans: list<SPAN>), one per document; unchanged documents have no spans."""
         raise NotImplementedError
@@ -172,18 +198,22 @@ class Editor(Stage):
 
     def edited(self, docs: pa.Table, text: pa.Array | pa.ChunkedArray, spans: pa.Array | pa.ChunkedArray) -> pa.Table:
         """The table with what `edit` gave, and reasons to drop; for editors that add columns of their own first."""
-        fields = [
-            pa.field(f.name, f.type, f.nullable) if f.metadata and SCORED_BY in f.metadata else f for f in docs.schema
-        ]
-        docs = docs.cast(pa.schema(fields, docs.schema.metadata))
-        docs = docs.set_column(docs.column_names.index("text"), pa.field("text", pa.large_string()), text)
-        if CUT_SPANS in docs.column_names:
-            at = docs.column_names.index(CUT_SPANS)
-            docs = docs.set_column(at, pa.field(CUT_SPANS, pa.list_(SPAN)), _joined_lists(docs[CUT_SPANS], spans))
-        else:
-            docs = docs.append_column(pa.field(CUT_SPANS, pa.list_(SPAN)), spans)
+        docs = with_cuts(docs, text, spans)
         reasons = self.dropped(docs)
         return docs if reasons is None else docs.append_column(DROP_REASON, reasons)
+
+
+def with_cuts(docs: pa.Table, text: pa.Array | pa.ChunkedArray, spans: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The table with new text and its spans behind those of earlier editors; scores lose their mark (`has_score`)."""
+    fields = [
+        pa.field(f.name, f.type, f.nullable) if f.metadata and SCORED_BY in f.metadata else f for f in docs.schema
+    ]
+    docs = docs.cast(pa.schema(fields, docs.schema.metadata))
+    docs = docs.set_column(docs.column_names.index("text"), pa.field("text", pa.large_string()), text)
+    if CUT_SPANS not in docs.column_names:
+        return docs.append_column(pa.field(CUT_SPANS, pa.list_(SPAN)), spans)
+    at = docs.column_names.index(CUT_SPANS)
+    return docs.set_column(at, pa.field(CUT_SPANS, pa.list_(SPAN)), _joined_lists(docs[CUT_SPANS], spans))
 
 
 def _joined_lists(first: pa.ChunkedArray, second: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -267,7 +297,7 @@ def check_columns(stages: list[Stage], have: set[str]) -> set[str]:
     for stage in stages:
         missing = [c for c in stage.reads if c not in have]
         if missing:
-            adding = [name for name, cls in registered().items() if set(cls.adds) & set(missing)]
+            adding = [name for name, cls in registered().items() if set(_declared(cls)) & set(missing)]
             raise SchemaError(
                 f"stage '{stage.name}' reads {missing}, which no earlier step adds; there by then: {sorted(have)}"
                 + (f"; added by {', '.join(adding)}" if adding else "")
@@ -277,6 +307,11 @@ def check_columns(stages: list[Stage], have: set[str]) -> set[str]:
             have.add(stage.score_column)
         have -= set(stage.removes)
     return have
+
+
+def _declared(cls: type[Stage]) -> tuple[str, ...]:
+    """The columns that a class adds, whatever its options."""
+    return cls.adds if isinstance(cls.adds, tuple) else ()
 
 
 def split(docs: pa.Table, stage: Stage) -> tuple[pa.Table, pa.Table]:

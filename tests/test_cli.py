@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -155,3 +156,31 @@ def test_lists(capsys):
     assert "crawl-to-shards" in capsys.readouterr().out
     assert main(["--version"]) == 0
     assert main([]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["recipes", "crawl-to-shards"], ["decontam", "benchmarks", "--json"]])
+def test_a_reader_that_stops_reading_is_no_error(arguments):
+    """`gristmill ... | head` ends quietly."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as pipe:
+        command = [sys.executable, "-m", "pipeline.cli", *arguments]
+        ended = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, timeout=60)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_unicode_is_no_error(encoding, tmp_path):
+    """Names and texts that it can't show are escaped; JSON stays JSON."""
+    act = {
+        "item": "q/all/1", "benchmark": "q", "id": "é漢😀", "url": None, "record": None, "method": "coverage",
+        "part": "question", "verdict": "dirty", "score": 1.0, "start": 0, "end": 4, "matched": 3, "action": "drop",
+        "cut": None, "text": "é漢😀",
+    }  # fmt: skip
+    (tmp_path / "log.jsonl").write_text(json.dumps(act) + "\n")
+    for more in ([], ["--json"]):
+        command = [sys.executable, "-m", "pipeline.cli", "decontam", "acts", str(tmp_path / "log.jsonl"), *more]
+        env = os.environ | {"PYTHONIOENCODING": encoding}
+        ended = subprocess.run(command, capture_output=True, env=env, timeout=60)
+        assert (ended.returncode, ended.stderr) == (0, b"")
+        assert (json.loads(ended.stdout) == act) if more else (b"\\u6f22" in ended.stdout)

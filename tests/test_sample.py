@@ -11,14 +11,17 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from decontam.acts import files_of, read_acts
 from pipeline.packstep import find_packs
 from pipeline.recipe import build, override, read_recipe, without
 from pipeline.sample.build import FILES
 from pipeline.sample.build import build as build_sample
 from pipeline.sample.pages import read_pages
+from pipeline.stage import make
 from tests.runs import run_recipe
 
 SAMPLE = Path(__file__).parents[1] / "pipeline" / "sample"
@@ -130,7 +133,7 @@ SWITCHES = {
     for name in [
         "mojibake_repair", "mojibake", "placeholder", "refinedweb_lines", "c4_lines", "gopher_repetition",
         "gopher_quality", "c4_documents", "fineweb_quality", "exact_dedup", "minhash_dedup", "perplexity", "web_spam",
-        "hate", "nsfw", "mask_toxic", "quality", "pii",
+        "hate", "nsfw", "mask_toxic", "quality", "decontaminate", "pii",
     ]
 }  # fmt: skip
 """How each stage is switched off: (settings, steps left out)."""
@@ -178,3 +181,34 @@ def test_benchmark_items_stand_on_their_pages():
     assert len(items) >= 16
     for item in items:
         assert item["question"] in bodies[item["page"]]
+
+
+def test_pages_near_a_benchmark_stay(sample_run):
+    """The same story, the same ferry, the same sum with other numbers: no question of the benchmark is on them.
+
+    One shares 18 words in a row with a question, so that GPT-3's rule of 13 would have dropped it.
+    """
+    wanted = {p.key for p in read_pages() if p.plant == "near a benchmark"}
+    near = {row["url"]: key[1] for key, row in truth().items() if row["key"] in wanted}
+    rows = []
+    for file in (sample_run / "05-pii" / "kept").glob("*.parquet"):
+        rows += pq.read_table(file, columns=["url", "text", "decontam"]).to_pylist()
+    rows = [row for row in rows if row["url"] in near]
+    assert len(rows) == len(wanted) == 3 and not any(row["decontam"] for row in rows)
+    docs = pa.table({"text": pa.array([row["text"] for row in rows], pa.large_string())})
+    gpt3 = make("decontaminate", {"benchmarks": ["sample"], "methods": ["gpt3_13gram"]})(docs)
+    dropped = gpt3.filter(gpt3["drop_reason"].is_valid())
+    assert dropped.num_rows == 1 and "The Skerrow ferry carries" in dropped["text"][0].as_py()
+
+
+def test_planted_questions_are_in_the_report(sample_run):
+    acts = list(read_acts(files_of(sample_run)))
+    pages = {row["url"]: row["key"] for row in truth().values()}
+    on_pages = {json.loads(line)["page"] for line in (SAMPLE / "benchmark.jsonl").read_text("utf-8").splitlines()}
+    assert {pages[act["url"]] for act in acts} - {"en-bench-noised-goose-quiz"} == on_pages
+    assert {act["item"] for act in acts} == {f"gristmill_sample/test/{i}" for i in range(1, 21)}
+    assert {act["action"] for act in acts} == {"drop"}
+    report = json.loads((sample_run / "report.json").read_text())["benchmark_items"]
+    assert report == [
+        {"benchmark": "gristmill_sample", "dirty": 20, "suspect": 0, "documents": 15, "acts": {"drop": 21}}
+    ]

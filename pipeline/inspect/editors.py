@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from pipeline.errors import ConfigError
 from pipeline.recipe import entry, read_recipe
-from pipeline.stage import CUT_SPANS, DROP_FILTER, DROP_REASON, Editor, make
+from pipeline.stage import CUT_SPANS, DROP_FILTER, DROP_REASON, make
 
 from .examples import Place, bounded, rows_at
 from .facts import Facts, key_expr, scan, schema_of, sink_by_file
 
 AROUND_BYTES = 60
 SPAN_BYTES = 200
+
+
+@runtime_checkable
+class Edits(Protocol):
+    """What edits: an `Editor`, or a filter that may cut."""
+
+    name: ClassVar[str]
+
+    def edit(self, docs: pa.Table) -> tuple[Any, Any]:
+        """As `Editor.edit`."""
 
 
 def describe_spans(facts: Facts, number: int, n: int, seed: int, lang: str | None) -> dict[str, Any]:
@@ -81,7 +91,7 @@ def _spans(facts: Facts, editor: str, lang: str | None) -> Any:
     return pl.scan_parquet(folder / "*.parquet").filter(pl.col("editor") == editor)
 
 
-def _again(facts: Facts, number: int) -> Editor | None:
+def _again(facts: Facts, number: int) -> Edits | None:
     """The editor as it ran, made from the run's recipe; None where its version or its options' files have changed."""
     stage = facts.step.stages[number]
     if facts.step.recipe is None or stage.cls is None or stage.version != stage.cls.version:
@@ -93,12 +103,12 @@ def _again(facts: Facts, number: int) -> Editor | None:
                 made = make(name, options)
             except ConfigError:  # a file that it needs is gone
                 continue
-            if json.loads(json.dumps(made.config(), default=str)) == stage.config and isinstance(made, Editor):
+            if json.loads(json.dumps(made.config(), default=str)) == stage.config and isinstance(made, Edits):
                 return made
     return None
 
 
-def _texts_read(facts: Facts, found: Any, editors: Sequence[Editor]) -> dict[Place, str]:
+def _texts_read(facts: Facts, found: Any, editors: Sequence[Edits]) -> dict[Place, str]:
     """The text that the last of `editors` read, for each document that it edits today as it did in the run.
 
     With no `editors` the stage is the first editor of its step: it read what the step before kept.
@@ -135,7 +145,7 @@ def _texts_read(facts: Facts, found: Any, editors: Sequence[Editor]) -> dict[Pla
     return out
 
 
-def _around(facts: Facts, found: Any, editors: Sequence[Editor]) -> list[dict[str, Any]]:
+def _around(facts: Facts, found: Any, editors: Sequence[Edits]) -> list[dict[str, Any]]:
     """The chosen spans with the bytes before and after them; `taken` None where the text isn't there any more."""
     texts = _texts_read(facts, found, editors)
     out = []

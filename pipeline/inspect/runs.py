@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.stage import Editor, Filter, Rule, Stage, registered
+from pipeline.stage import Filter, Rule, Stage, registered
 from pipeline.steps import registered_steps
 from pipeline.store import read_json
 from pipeline.yaml_input import load_yaml
@@ -38,7 +38,9 @@ class StageRun:
         if cls is None:
             known = registered_steps().get(self.name)
             return "editor" if known is not None and known.edits else "step"
-        return "filter" if issubclass(cls, Filter) else "editor" if issubclass(cls, Editor) else "stage"
+        if cls.edits(self.config or {}):
+            return "editor"
+        return "filter" if issubclass(cls, Filter) else "stage"
 
     @property
     def score_column(self) -> str | None:

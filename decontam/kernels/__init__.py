@@ -1,0 +1,1 @@
+"""Kernels of decontamination: tokens with their places, seeds, runs and alignments."""
