@@ -16,7 +16,7 @@ from .amounts import UNSCORED, chinchilla, effective_tokens, repeats, totals
 from .catalogue import described
 from .planning import Decisions, dated, decide
 from .recipe import THIS, Mixture, SourceSpec
-from .sources import documents_of, tokens_of
+from .sources import documents_of, id_prefix, tokens_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -121,7 +121,7 @@ def _frames(
             raise ConfigError(
                 f"mixture '{mixture.name}': source '{name}' is `run: this`; say which run that is (--run FOLDER)"
             )
-        found[name] = _rows(spec, this)
+        found[name] = _rows(name, spec, this)
     ratio, measured = bytes_per_token or BYTES_PER_TOKEN, "as given" if bytes_per_token else "assumed"
     if bytes_per_token is None:
         known = [frame for frame, exact in found.values() if exact]
@@ -160,12 +160,12 @@ def _keys(seed: int, ids: pl.Series) -> pl.Series:
     return pl.Series(order_keys(pa.array(ids.to_arrow()), seed), dtype=pl.UInt64)
 
 
-def _rows(spec: SourceSpec, this: Path | None) -> tuple[pl.LazyFrame, bool]:
+def _rows(name: str, spec: SourceSpec, this: Path | None) -> tuple[pl.LazyFrame, bool]:
     """(documents of a source with `n_tokens` or at least `text_bytes`, whether tokens are counted)."""
     import polars as pl
 
     if spec.inputs:
-        return _files(spec), False
+        return _files(name, spec), False
     folder = this if spec.run == THIS and this is not None else Path(spec.run)
     tokens = tokens_of(folder)
     if tokens is not None:
@@ -184,20 +184,22 @@ def _scan(files: list[str]) -> pl.LazyFrame:
     return pl.scan_parquet(files, glob=False, missing_columns="insert", extra_columns="ignore")
 
 
-def _files(spec: SourceSpec) -> pl.LazyFrame:
+def _files(name: str, spec: SourceSpec) -> pl.LazyFrame:
     """Documents of Parquet or JSONL files, read once; what is kept of each is a row without its text."""
     import polars as pl
     import pyarrow as pa
 
     from pipeline.documents import plan_documents, read_documents
+    from pipeline.sources import prefixed
     from pipeline.tokensteps import described as of_tokens
     from pipeline.tokensteps import described_schema
 
     parts = []
     for split in plan_documents(spec.inputs, 128 << 20):
         for batch in read_documents(split, text_field=spec.text_field):
-            none = [0] * batch.table.num_rows
-            table = of_tokens(batch.table, pa.array(none, pa.int64()), described_schema(batch.table.schema))
+            documents = prefixed(batch.table, id_prefix(name))
+            none = pa.array([0] * documents.num_rows, pa.int64())
+            table = of_tokens(documents, none, described_schema(documents.schema))
             parts.append(pl.from_arrow(table.drop_columns(["n_tokens", "title"])))
     if not parts:
         raise ConfigError(f"inputs {list(spec.inputs)} hold no document")

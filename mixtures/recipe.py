@@ -185,7 +185,7 @@ class Control:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSpec:
-    """One source: a run, or files; and how much of it."""
+    """One source: a run, or files; and how much of it. The ids of its files' documents get its name before them."""
 
     run: str = field(default="", metadata={"help": "an earlier run's folder, or `this` for the run that mixes"})
     inputs: tuple[str, ...] = field(default=(), metadata={"help": "Parquet or JSONL files, folders or globs"})

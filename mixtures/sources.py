@@ -91,13 +91,18 @@ def fingerprint(spec: SourceSpec) -> str:
     if spec.run:
         tokens = tokens_of(Path(spec.run))
         return digest(documents_of(Path(spec.run)).fingerprint, tokens.fingerprint if tokens else "")
-    return _files(spec).fingerprint()
+    return _files("", spec).fingerprint()
 
 
-def _files(spec: SourceSpec) -> Any:
+def id_prefix(name: str) -> str:
+    """What stands before the ids of a source's files: `1` or the first line of `data.jsonl` may be in two sources."""
+    return f"{name}/"
+
+
+def _files(name: str, spec: SourceSpec) -> Any:
     from pipeline.sources import DocumentsSource
 
-    return DocumentsSource(inputs=spec.inputs, text_field=spec.text_field)
+    return DocumentsSource(inputs=spec.inputs, text_field=spec.text_field, id_prefix=id_prefix(name))
 
 
 def shared_tokenizer(mixture: Mixture) -> Tokenizer:
@@ -167,8 +172,8 @@ def _made(context: StepContext, name: str, spec: SourceSpec, tokenizer: Tokenize
     if spec.run:
         artefacts["documents"] = documents_of(Path(spec.run))
     else:
-        run_one(f"{context.step}: read {name}", MapStep(source=_files(spec), stages=()), folder / "01-read", artefacts,
-                context.runner, context.progress)  # fmt: skip
+        read = MapStep(source=_files(name, spec), stages=())
+        run_one(f"{context.step}: read {name}", read, folder / "01-read", artefacts, context.runner, context.progress)
     step = Tokenize(tokenizer=tokenizer.path, eos=tokenizer.eos, allow_tokens=tokenizer.allow)
     run_one(f"{context.step}: tokenize {name}", step, folder / "02-tokenize", artefacts, context.runner,
             context.progress)  # fmt: skip

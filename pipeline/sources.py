@@ -140,6 +140,7 @@ class DocumentsSource(Source):
     inputs: tuple[str, ...] = ()
     text_field: str = field(default="text", metadata={"help": "the column or key that holds the text"})
     split_bytes: int = field(default=128 << 20, metadata={"help": "bytes of a Parquet file that one task takes"})
+    id_prefix: str = field(default="", metadata={"help": "put before each id, so that ids of several sources differ"})
 
     def columns(self) -> set[str]:
         splits = plan_documents(self.inputs, self.split_bytes)
@@ -152,17 +153,29 @@ class DocumentsSource(Source):
         return plan_documents(self.inputs, self.split_bytes)
 
     def read(self, split: DocumentSplit) -> Iterator[DocumentBatch]:
-        return read_documents(split, text_field=self.text_field)
+        for made in read_documents(split, text_field=self.text_field):
+            made.table = prefixed(made.table, self.id_prefix)
+            yield made
 
     def name_of(self, split: DocumentSplit) -> str:
         return split.name
 
     def config(self) -> dict[str, Any]:
-        return {k: v for k, v in super().config().items() if k != "inputs"}
+        left = {"inputs"} if self.id_prefix else {"inputs", "id_prefix"}
+        return {k: v for k, v in super().config().items() if k not in left}
 
     def fingerprint(self) -> str:
         splits = plan_documents(self.inputs, self.split_bytes)
         return digest([(s.name, s.size, _content_mark(s.path, s.size)) for s in splits])
+
+
+def prefixed(documents: pa.Table, prefix: str) -> pa.Table:
+    """The documents with `prefix` before each id."""
+    if not prefix:
+        return documents
+    at = documents.schema.get_field_index("id")
+    ids = [prefix + one for one in documents["id"].to_pylist()]
+    return documents.set_column(at, documents.schema.field(at), pa.array(ids, documents.schema.field(at).type))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,9 +23,10 @@ CONTEXT_TOKENS = 24
 
 @dataclass(frozen=True)
 class Trace:
-    """Where a token came from. `token_offset` counts from the document's first token; `context` is the
-    text around the token, itself between `⟦⟧`, within its document and sequence. `removed` says why the
-    document was taken out, and null of one that wasn't; then the token and the text around it are gone."""
+    """Where a token came from. `token_offset` counts from the document's first token, and is for a control id before a
+    piece that of the token behind it; `context` is the text around the token, itself between `⟦⟧`, within its document
+    and sequence. `removed` says why the document was taken out, and null of one that wasn't; then the token and the
+    text around it are gone (and so is a control id, which then counts)."""
 
     document: str
     url: str | None
@@ -58,12 +59,14 @@ def trace(pack_dir: str | Path, sequence: int, position: int, *, tokenizer: str 
     document = row.doc_ids[which]
     found = _look_up(reader, document)
     removed = bool(row.removed[which])
+    first, count = reader.manifest["reserved_ids"]["control"]
+    led = position > start and first <= int(row.input_ids[start]) < first + count
     return Trace(
         document=document,
         url=found.get("url"),
         record=found.get("record") or {},
         title=found.get("title"),
-        token_offset=position - start + int(row.doc_offsets[which]),
+        token_offset=position - start - led + int(row.doc_offsets[which]),
         token_id=int(row.input_ids[position]),
         context=None if removed else _context(reader, tokenizer, row.input_ids[start:end].tolist(), position - start),
         removed=_reason(reader, document) if removed else None,

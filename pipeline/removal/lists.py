@@ -2,7 +2,8 @@
 
 Reads `documents/*.parquet` of a pack set (`id, url`). URLs are compared by the key of `dedup.urls` (http
 and https, `www.`, tracking parameters and the like make no difference), domains with all their
-subdomains; an id means the document and its fragments `id#k`.
+subdomains; an id means the document and its fragments `id#k`. In a mixture of files the packs' ids have their source
+before them (`books/17`): the id alone, as the file has it, means it in every source.
 """
 
 from __future__ import annotations
@@ -96,12 +97,14 @@ def matching(folder: Path, files: list[str], lists: Lists) -> dict[str, Wanted]:
     found = {}
     for name in files:
         file = pq.ParquetFile(folder / name)
-        columns = [c for c in ("id", "url") if c in file.schema_arrow.names]
+        columns = [c for c in ("id", "url", "source") if c in file.schema_arrow.names]
         for batch in file.iter_batches(columns=columns):
             ids = batch.column("id").to_pylist()
-            urls = batch.column("url").to_pylist() if "url" in columns else [None] * len(ids)
-            for document, url in zip(ids, urls, strict=True):
-                why = lists.why(document, url)
+            none = [None] * len(ids)
+            urls = batch.column("url").to_pylist() if "url" in columns else none
+            sources = batch.column("source").to_pylist() if "source" in columns else none
+            for document, url, source in zip(ids, urls, sources, strict=True):
+                why = lists.why(document, url) or lists.why(document.removeprefix(f"{source}/"), None)
                 if why:
                     found[document] = Wanted(url, why)
     return found

@@ -10,6 +10,7 @@ import pytest
 from pipeline.cli import main
 from pipeline.packreader import open_packs
 from pipeline.packstep import find_packs
+from pipeline.trace import trace
 from tests.pipeline.token_tools import byte_tokenizer
 
 from .mix_tools import make_run, random_docs
@@ -39,7 +40,7 @@ def test_a_run_and_files_become_one_pack_set(place, capsys):
     assert "Mixture mixture" in capsys.readouterr().out
     reader = open_packs(find_packs(folder / "out"))
     reader.verify()
-    texts = {f"{i:032x}": [*text.encode()] for i, text in enumerate(BOOKS)}
+    texts = {f"books/{i:032x}": [*text.encode()] for i, text in enumerate(BOOKS)}
     owners = {**dict.fromkeys(texts, "books"), **{d.id: "crawl" for d in docs}}
     tokens: Counter[str] = Counter()
     for row in reader:
@@ -51,9 +52,9 @@ def test_a_run_and_files_become_one_pack_set(place, capsys):
     held.verify()
     assert not {i for row in held for i in row.doc_ids} & {i for row in reader for i in row.doc_ids}
     assert reader.manifest["recipe"]["mixture"]["name"] == "mixture"
-    ids = {i: row for row in reader for i in row.doc_ids if i in texts}
     tokenizer = byte_tokenizer(folder / "again.json")
-    name, row = next((i, row) for i, row in ids.items() if row.doc_ids[0] == i and row.doc_offsets[0] == 0)
+    row = next(row for row in reader if row.doc_ids[0] in texts and row.doc_offsets[0] == 0)
+    name = row.doc_ids[0]
     end = row.doc_starts[1] if len(row.doc_starts) > 1 else row.length
     assert bytes(texts[name]).decode().startswith(tokenizer.decode(row.input_ids[: end - 1].tolist())[:40])
     assert main(["trace", str(folder / "out"), "--sequence", "0"]) == 0
@@ -155,7 +156,44 @@ def test_scores_of_json_lines(place):
     command = ["mix", "run", str(folder / "r.yaml"), "-o", str(folder / "out"), "--inline", "--quiet"]
     assert main([*command, "--tokenizer", str(tokenizer.path)]) == 0
     drawn = {i for row in open_packs(find_packs(folder / "out")) for i in row.doc_ids}
-    assert drawn == {f"{i:032x}" for i in range(40, 80)}
+    assert drawn == {f"books/{i:032x}" for i in range(40, 80)}
+
+
+def test_ids_of_two_sources_are_told_apart(tmp_path, capsys):
+    """Both files are called the same and count their documents from 0: positions lead to the right page, and go."""
+    for name in ("books", "pages"):
+        (tmp_path / name).mkdir()
+        lines = [
+            json.dumps({"text": f"{name} {i} tells of {name}", "url": f"https://{name}.example/{i}"}
+                       | ({"id": str(i)} if i % 2 else {}))
+            for i in range(8)
+        ]  # fmt: skip
+        (tmp_path / name / "data.jsonl").write_text("\n".join(lines))
+    sources = ", ".join(f"{name}: {{inputs: [{tmp_path / name}]}}" for name in ("books", "pages"))
+    (tmp_path / "m.yaml").write_text(f"sources: {{{sources}}}\ncontrol: {{column: x, edges: [0], names: [a, b]}}\n")
+    tokenizer = byte_tokenizer(tmp_path / "t.json")
+    command = ["mix", "run", str(tmp_path / "m.yaml"), "-o", str(tmp_path / "out"), "--inline", "--quiet"]
+    command += ["--tokenizer", str(tokenizer.path), "--sequence-length", "64"]
+    assert main(command) == 2  # no document has the score
+    (tmp_path / "m.yaml").write_text(f"sources: {{{sources}}}\n")
+    assert main(command) == 0
+    packs = find_packs(tmp_path / "out")
+    seen = {}
+    for number, row in enumerate(open_packs(packs)):
+        for start in row.doc_starts.tolist():
+            found = trace(packs, number, start)
+            seen[found.document] = found.url
+            assert found.context is not None and found.url is not None
+            assert found.context.replace("⟦", "").replace("⟧", "").startswith(found.url[8:13])
+    assert len(seen) == 16
+    (tmp_path / "urls").write_text("https://books.example/3\n")
+    (tmp_path / "ids").write_text("5\npages/7\n")
+    assert main(["remove", str(packs), "--urls", str(tmp_path / "urls"), "-o", str(tmp_path / "less")]) == 0
+    assert "1 documents, 1 pieces" in capsys.readouterr().out
+    assert main(["remove", str(tmp_path / "less"), "--ids", str(tmp_path / "ids"), "--in-place"]) == 0
+    reader = open_packs(tmp_path / "less")
+    gone = {i for row in reader for i, removed in zip(row.doc_ids, row.removed, strict=True) if removed}
+    assert gone == {"books/3", "books/5", "pages/5", "pages/7"}
 
 
 def test_show(capsys):
@@ -194,4 +232,13 @@ def test_packs_hold_control_ids_and_parts_of_documents(tmp_path, method):
                 ids = ids[1:]
             assert ids == [*doc.ids, 256][offset : offset + len(ids)]
     assert controls == report["control_tokens"]
+    packs = find_packs(tmp_path / "out")
+    for number, row in enumerate(reader):
+        for start, offset in zip(row.doc_starts.tolist(), row.doc_offsets.tolist(), strict=True):
+            lead = int(row.input_ids[start] > 256)
+            found = [trace(packs, number, start + k).token_offset for k in range(min(3, row.length - start))]
+            if start + 3 <= row.length and start + 1 not in row.doc_starts and start + 2 not in row.doc_starts:
+                assert found == [offset, offset + 1 - lead, offset + 2 - lead]
+        if number == 20:
+            break
     assert [phase["name"] for phase in reader.manifest["phases"]] == ["p0", "p1", "p2", "p3"]
