@@ -45,9 +45,10 @@ class Loader:
 
     `batch_size` counts the sequences of a batch over all ranks; rank r of `world_size` gets its r-th part
     (parts differ by one sequence where it can't be divided). Iterating goes on from `state()`: at first from
-    batch `start` of epoch `epoch`, for `epochs` epochs, or without end if that is None. The last, smaller
-    batch of an epoch comes unless `drop_last`. `segments` asks for `segment_ids` and the loss mask. With
-    `reuse` two buffers take turns: a batch is overwritten when the next but one is drawn.
+    batch `start` of epoch `epoch`, for `epochs` epochs, or without end if that is None. After `restore`, or a stop on
+    the way, it is for what is left of them; when they are done, for as many again. The last, smaller batch of an
+    epoch comes unless `drop_last`. `segments` asks for `segment_ids` and the loss mask. With `reuse` two buffers take
+    turns: a batch is overwritten when the next but one is drawn.
 
     Raises ConfigError for an empty pack set and for sizes that don't fit together.
     """
@@ -80,7 +81,7 @@ class Loader:
         self.segments, self.drop_last, self.shuffle, self.reuse = segments, drop_last, shuffle, reuse
         self.epochs = epochs
         self._pool = None if self.reader.store.local else ThreadPoolExecutor(_READS)
-        self._epoch, self._step = epoch, start
+        self._first, self._epoch, self._step = epoch, epoch, start
         if not len(self) and epochs is None:
             raise ConfigError(f"{len(self.reader)} sequences don't make one batch of {batch_size}; take a smaller one")
 
@@ -128,7 +129,9 @@ class Loader:
         """The batches, from the state on; the state moves on as each is drawn."""
         length, part = self.reader.sequence_length, -(-self.batch_size // self.world_size)
         buffers = [np.empty((part, length), np.int64) for _ in range(2)] if self.reuse else []
-        last = None if self.epochs is None else self._epoch + self.epochs
+        last = None
+        if self.epochs is not None:
+            last = self._epoch + self.epochs - (self._epoch - self._first) % max(1, self.epochs)
         while last is None or self._epoch < last:
             for number, indices in self._order(self._epoch, self._step):
                 ids = (buffers[number % 2] if buffers else np.empty((part, length), np.int64))[: len(indices)]

@@ -68,6 +68,21 @@ def test_going_on_from_a_state_gives_the_same_batches(packs: Path, first: int, s
         assert begun + rest == whole
 
 
+def test_going_on_does_not_begin_the_epochs_anew(packs: Path) -> None:
+    def sequences(loader: Loader) -> list[list[int]]:
+        return [batch.indices.tolist() for batch in loader.arrays()]
+
+    whole = sequences(Loader(packs, 8, seed=3, epoch=1, epochs=3))
+    begun = Loader(packs, 8, seed=3, epoch=1, epochs=3)
+    for k, batch in enumerate(begun.arrays(), 1):
+        assert batch.indices.tolist() == whole[k - 1]
+        if k < len(whole):
+            loader = Loader(packs, 8, seed=3, epoch=1, epochs=3)
+            loader.restore(begun.state())
+            assert sequences(loader) == whole[k:]
+    assert begun.state()["epoch"] == 4 and len(sequences(begun)) == len(whole)
+
+
 def test_a_state_is_small_and_says_where(packs: Path) -> None:
     loader = Loader(packs, 8, seed=11, epochs=None, drop_last=True)
     assert len(loader) == len(open_packs(packs)) // 8 > 5
