@@ -72,8 +72,11 @@ def described(frame: pl.LazyFrame, source: str, spec: SourceSpec, mixture: Mixtu
     by = mixture.held_out.date if mixture.held_out else "record"
     if by == "record" and isinstance(schema.get("record"), pl.Struct):
         days.insert(0, pl.col("record").struct.field("date").cast(pl.String))
-    elif by == "published" and "published" in schema:
-        days.insert(0, pl.col("published").cast(pl.String))
+    elif by == "published":
+        if "extra" in schema:  # of JSON lines
+            days.insert(0, pl.col("extra").cast(pl.String).str.json_path_match("$.published"))
+        if "published" in schema:
+            days.insert(0, pl.col("published").cast(pl.String))
     url = pl.col("url").cast(pl.String) if "url" in schema else pl.lit(None, pl.String)
     none = pl.lit(None, pl.Float64)
     return frame.with_columns(

@@ -88,9 +88,10 @@ def decide(catalogue: pl.LazyFrame, mixture: Mixture) -> Decisions:
     groups = _groups(fates, mixture)
     strata = _strata(fates, mixture, edges, groups)
     made = targets(mixture, strata)
+    counts = _counts(fates)
     return Decisions(
-        strata=strata, targets=made, edges=edges, groups=groups, held=held, caps=caps, counts=_counts(fates),
-        warnings=(*_unheld(mixture, held), *warnings(mixture, strata, made)),
+        strata=strata, targets=made, edges=edges, groups=groups, held=held, caps=caps, counts=counts,
+        warnings=(*_unheld(mixture, held), *_undated(mixture, counts), *warnings(mixture, strata, made)),
     )  # fmt: skip
 
 
@@ -299,6 +300,13 @@ def _unheld(mixture: Mixture, held: HeldBelow | None) -> list[str]:
     if mixture.held_out is None or not mixture.held_out.share or held is not None:
         return []
     return [f"nothing is held out: each cluster of documents has more tokens than {mixture.held_out.share:.2%} of all"]
+
+
+def _undated(mixture: Mixture, counts: list[dict[str, Any]]) -> list[str]:
+    how = mixture.held_out
+    if how is None or how.after is None or how.newest_share or any(row["fate"] == "fresh" for row in counts):
+        return []
+    return [f"nothing is fresh: no document has a date ({how.date}) after {how.after}"]
 
 
 def warnings(mixture: Mixture, strata: tuple[Stratum, ...], made: Targets) -> list[str]:

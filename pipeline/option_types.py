@@ -65,7 +65,9 @@ def _way_out(value: Any, what: str) -> str:
             plain = float(value)
         except ValueError:
             return ""
-        return f"; YAML takes it for a text, so write {plain!r}" if math.isfinite(plain) else ""
+        if not math.isfinite(plain) or (what == "a whole number" and not plain.is_integer()):
+            return ""
+        return f"; YAML takes it for a text, so write {int(plain) if what == 'a whole number' else plain!r}"
     if what == "a text" or (what == "a list of texts" and isinstance(value, tuple)):
         return "; quote what YAML takes for something else (no, on, 1, null)"
     if what == "a list of texts" and isinstance(value, str):

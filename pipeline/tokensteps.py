@@ -52,15 +52,24 @@ def _is_score(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
+def _is_label(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(
+        is_kind(kind)
+        for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_temporal)
+    )
+
+
 def described_schema(documents: pa.Schema) -> pa.Schema:
     """Schema of the documents table for documents of a schema: all labels and scores are kept.
 
-    A score is a number, or a struct of numbers.
+    A label is a text, a number or a date, a score a number or a struct of numbers.
     """
-    kept = [pa.field(name, pa.string()) for name in LABELS if name in documents.names]
+    kept = [pa.field(c.name, pa.string()) for c in documents if c.name in LABELS and _is_label(c.type)]
+    kept.sort(key=lambda column: LABELS.index(column.name))
     for column in documents:
         inner = list(column.type) if pa.types.is_struct(column.type) else [column]
-        if column.name not in TOKEN_DOCUMENT.names and all(_is_score(one.type) for one in inner):
+        if column.name not in (*TOKEN_DOCUMENT.names, *LABELS) and all(_is_score(one.type) for one in inner):
             kept.append(pa.field(column.name, column.type))
     return pa.schema([*TOKEN_DOCUMENT, *kept])
 

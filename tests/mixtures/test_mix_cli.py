@@ -108,6 +108,20 @@ def test_a_plan_before_any_tokens_is_estimated_from_bytes(place, capsys):
     assert plan["total_tokens"] == sum(-(-len(text.encode()) // 2) for text in BOOKS)
 
 
+def test_dates_of_json_lines_and_days_that_nothing_is_after(tmp_path, capsys):
+    lines = [json.dumps({"text": f"page {i}", "published": f"2025-0{1 + i}-01"}) for i in range(6)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    for after, fresh, warned in (("2025-04-01", [2], 0), ("2026-01-01", [], 1)):
+        (tmp_path / "m.yaml").write_text(
+            f"sources: {{a: {{inputs: [{tmp_path}/a.jsonl]}}}}\nheld_out: {{after: {after}, date: published}}\n"
+        )
+        assert main(["mix", "plan", str(tmp_path / "m.yaml"), "--json"]) == 0
+        plan = json.loads(capsys.readouterr().out)
+        size = len("page 1") / 4.2
+        assert [row["tokens"] for row in plan["thrown_away"]] == [n * -(-size // 1) for n in fresh]
+        assert sum("nothing is fresh" in text for text in plan["warnings"]) == warned
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -21,6 +21,7 @@ from pipeline.stage import make, registered
         ("fineweb_quality", "short_line_chars", 10**30, "a whole number"),
         ("fineweb_quality", "exclude_zero_terminal", "maybe", "true or false"),
         ("c4_documents", "long_line_chars", "x", "a whole number"),
+        ("c4_documents", "long_line_chars", "1e3", "write 1000$"),
         ("c4_lines", "javascript", 2, "true or false"),
         ("language", "languages", "en", r"a list of texts, not 'en'; write \[en\]"),
         ("language", "languages", [False], "quote what YAML takes"),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.bpe import load_tokenizer
 from pipeline.packreader import open_packs
 from pipeline.packstep import find_packs
-from pipeline.tokensteps import TOKENIZER_FILE, _sample
+from pipeline.tokensteps import TOKENIZER_FILE, _sample, described, described_schema
 from pipeline.trace import trace
 
 
@@ -106,3 +107,23 @@ def test_manifest_agrees_with_the_report(sample_run):
     assert report["tokens"]["documents"] == manifest["documents"]
     fates = sum(row["documents"] for row in report["mixture"]["fates"])
     assert fates == report["kept"] and report["mixture"]["unique_documents"] <= report["kept"]
+
+
+def test_columns_of_the_users_that_only_have_the_name_of_a_label() -> None:
+    """A year in `published`, numbers in `lang`, a struct or a list in `extra`: kept once as text, or left out."""
+    columns = {
+        "id": ["a", "b"],
+        "text": ["x", None],
+        "published": [1999, None],
+        "lang": pa.array(["en", None]).dictionary_encode(),
+        "extra": [{"k": "words"}, None],
+        "lang_hint": [["en"], []],
+        "hate": [{"document": 0.5}, {"document": None}],
+        "bad": [b"x", b""],
+    }
+    docs = pa.table(columns)
+    schema = described_schema(docs.schema)
+    assert schema.names[6:] == ["lang", "published", "hate"] and len(set(schema.names)) == len(schema.names)
+    made = described(docs, pa.array([3, 0]), schema)
+    assert made["published"].to_pylist() == ["1999", None] and made["lang"].to_pylist() == ["en", None]
+    assert made["text_bytes"].to_pylist() == [1, 0]
