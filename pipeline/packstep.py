@@ -298,17 +298,26 @@ def _numbers(manifests: list[dict[str, Any]], statistics: dict[str, Any], method
     }
 
 
+def sets_in(folder: Path) -> list[Path]:
+    """The pack sets that a folder is or holds: itself, its `packset/`, or those there by length."""
+    for one in (folder, folder / PACKSET):
+        if _is_packs(one):
+            return [one]
+        several = sorted((f for f in one.glob("*") if f.name.isdigit() and _is_packs(f)), key=lambda f: int(f.name))
+        if several:
+            return several
+    return []
+
+
 def find_pack_sets(path: Path) -> list[Path]:
     """The pack folders that a path means: itself, its `packset/`, or those of a run's pack step, by length.
 
     Raises ConfigError where there is none.
     """
-    for folder in (path, path / PACKSET, *sorted(path.glob(f"[0-9][0-9]-pack/{PACKSET}"))):
-        if _is_packs(folder):
-            return [folder]
-        several = sorted((f for f in folder.glob("*") if f.name.isdigit() and _is_packs(f)), key=lambda f: int(f.name))
-        if several:
-            return several
+    for folder in (path, *sorted(path.glob("[0-9][0-9]-pack"))):
+        found = sets_in(folder)
+        if found:
+            return found
     raise ConfigError(f"'{path}' is neither a pack folder nor a run with a pack step")
 
 

@@ -22,11 +22,11 @@ from ..scan import ScanOptions
 from .corpus import Corpus
 from .gate import Limit, judge
 from .gather import Gathered
-from .mixture import Mixture, mixture_of
+from .mixture import Mixture
 from .result import AuditResult
 from .scanning import AuditTask, IndexPlace, scan_piece
 
-VERSION = 2
+VERSION = 3
 """Of what tasks write; another one does not go on from an earlier folder."""
 
 
@@ -73,7 +73,6 @@ def audit(
         raise ConfigError("the index is of other items than those of the report: build it anew")
     if options.matches < 1:
         raise ConfigError(f"matches is {options.matches}; it must be at least 1")
-    mixture = options.mixture or (mixture_of(corpus.mixture, "the packs' mixture") if corpus.mixture else None)
     methods = {method.name: dataclasses.asdict(method) for method in options.methods}  # type: ignore[call-overload]
     guard = dataclasses.asdict(options.guard)
     plan = [VERSION, index.fingerprint, methods, guard, options.matches, corpus.sources]
@@ -104,7 +103,7 @@ def audit(
         )
     gathered = Gathered(
         folder.path, [task.name for task in tasks], items, index, options.methods, options.default,
-        most=options.matches, mixture=mixture, packs=corpus.packs,
+        most=options.matches, mixture=options.mixture, packs=corpus.packs,
     )  # fmt: skip
     benchmarks = gathered.benchmarks()
     return AuditResult(
@@ -122,7 +121,7 @@ def audit(
             "normalisation": dataclasses.asdict(index.normalisation),
             "index": _index(index),
             "level": options.level,
-            "mixture": mixture.plain() if mixture else None,
+            "mixture": options.mixture.plain() if options.mixture else None,
             "versions": _versions(),
         },
         benchmarks=benchmarks,

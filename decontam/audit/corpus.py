@@ -9,16 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError
-from pipeline.packs import FORMAT, MANIFEST
-from pipeline.tokensteps import PACKSET
+from pipeline.packs import MANIFEST
+from pipeline.packstep import sets_in
 
 from .documents import FilePiece, Piece
 
 if TYPE_CHECKING:
-    from pipeline.packs import PackReader
+    from pipeline.packreader import PackReader
 
 SPLIT_BYTES = 64 << 20
 """Bytes of a Parquet file's row groups that one task reads."""
+
+
+@dataclass(frozen=True)
+class Packs:
+    """Pack sets that belong together, one for each sequence length."""
+
+    label: str
+    """Stands for them in the report; empty where the corpus is nothing else."""
+    documents: tuple[Path, ...]
+    """Files that say where their documents come from."""
 
 
 @dataclass
@@ -31,9 +41,7 @@ class Corpus:
     tokens: int | None = None
     sources: list[list[Any]] = field(default_factory=list)
     """What the texts depend on: files with size, time and text field, pack sets with their checksums."""
-    packs: list[Path] = field(default_factory=list)
-    mixture: dict[str, Any] | None = None
-    """What the manifest of a pack set says of epochs (`extra.mixture`)."""
+    packs: list[Packs] = field(default_factory=list)
 
     @property
     def kind(self) -> str:
@@ -42,20 +50,21 @@ class Corpus:
 
 
 def kind_of(path: str) -> tuple[str, list[str]]:
-    """("packs", [folder]), ("run", files of documents) or ("documents", [path]). Raises ConfigError for a run without
-    documents and for WARC files.
+    """("packs", folders of the sets), ("run", files of documents) or ("documents", [path]). Raises ConfigError for a
+    run without documents and for WARC files.
 
-    A folder is a pack set if its manifest or that of its `packset/` says so, and a run (or a step of one) if steps lie
-    in it; the last step that kept documents counts.
+    A folder holds packs if its manifest, that of its `packset/` or those of the sets there by length say so, and is a
+    run (or a step of one) if steps lie in it; the last step that kept documents counts. What a mixture holds out
+    (`sets/` of a pack step) is read where it is named itself.
     """
     folder = Path(path)
     if path.endswith((".warc", ".warc.gz", ".arc", ".arc.gz", ".wet.gz")):
         raise ConfigError(f"'{path}' holds pages, not documents: `gristmill extract {path} -o texts.parquet` first")
     if not folder.is_dir():
         return "documents", [path]
-    for one in (folder, folder / PACKSET):
-        if (_json(one / MANIFEST) or {}).get("format") == FORMAT:
-            return "packs", [str(one)]
+    packs = sets_in(folder)
+    if packs:
+        return "packs", [str(one) for one in packs]
     steps = sorted(plan.parent for plan in folder.glob("[0-9][0-9]-*/plan.json"))
     if (folder / "plan.json").is_file():
         steps.append(folder)
@@ -77,7 +86,7 @@ def open_corpus(
     Raises ConfigError for inputs that are not there, are no corpus, or can't be decoded.
     """
     from pipeline.documents import plan_documents
-    from pipeline.packs import open_packs
+    from pipeline.packreader import open_packs
 
     from .packset import plan, tokenizer_of
 
@@ -85,17 +94,21 @@ def open_corpus(
     links.mkdir(parents=True, exist_ok=True)
     found = [(path, *kind_of(path)) for path in inputs]
     corpus.kinds = [kind for _, kind, _ in found]
-    corpus.packs = list(dict.fromkeys(Path(paths[0]) for _, kind, paths in found if kind == "packs"))
-    if tokenizer and not corpus.packs:
+    together = dict.fromkeys(tuple(paths) for _, kind, paths in found if kind == "packs")
+    if tokenizer and not together:
         raise ConfigError("--tokenizer is for packs, and the corpus has none")
-    for number, folder in enumerate(corpus.packs):
-        reader = open_packs(folder)
-        loaded = tokenizer_of(reader, tokenizer)
-        label = str(folder) if len(corpus.packs) > 1 or len(set(corpus.kinds)) > 1 else ""
-        corpus.pieces += plan(reader, label, loaded, links / f"packs-{number}")
-        corpus.tokens = (corpus.tokens or 0) + reader.manifest["tokens"]
-        corpus.sources.append([str(folder.absolute()), *_marks(reader), loaded.fingerprint])
-        corpus.mixture = corpus.mixture or (reader.manifest.get("extra") or {}).get("mixture")
+    for number, folders in enumerate(together):
+        readers = [open_packs(folder) for folder in folders]
+        loaded = tokenizer_of(readers, tokenizer)
+        label = ""
+        if len(together) > 1 or len(set(corpus.kinds)) > 1:
+            label = folders[0] if len(folders) == 1 else str(Path(folders[0]).parent)
+        corpus.pieces += plan(readers, label, loaded, links / f"packs-{number}")
+        described = (tuple(path for path in reader.document_files() if path.is_file()) for reader in readers)
+        corpus.packs.append(Packs(label, next(filter(None, described), ())))  # each set describes all documents
+        for reader in readers:
+            corpus.tokens = (corpus.tokens or 0) + reader.manifest["tokens"] - reader.manifest.get("removed_tokens", 0)
+            corpus.sources.append([str(reader.folder.absolute()), label, *_marks(reader), loaded.fingerprint])
     paths = [path for _, kind, paths in found if kind != "packs" for path in paths]
     if paths:
         splits = plan_documents(paths, SPLIT_BYTES)

@@ -23,6 +23,8 @@ from .unions import Unions, verdicts_of
 if TYPE_CHECKING:
     import polars as pl
 
+    from .corpus import Packs
+
 _ABOUT = ("document", "url", "file", "offset", "corpus")
 
 
@@ -51,7 +53,7 @@ class Gathered:
         *,
         most: int,
         mixture: Mixture | None = None,
-        packs: Sequence[Path] = (),
+        packs: Sequence[Packs] = (),
     ) -> None:
         self.items, self.index, self.methods, self.most, self.mixture = items, index, methods, most, mixture
         self.names = [method.name for method in methods]
@@ -256,21 +258,19 @@ def _read(folder: Path, tasks: Sequence[str]) -> pl.DataFrame:
     return made
 
 
-def _provenance(packs: Sequence[Path], frames: Sequence[pl.DataFrame]) -> dict[tuple[str, str], tuple[Any, ...]]:
-    """(url, file, offset) by label and id of the documents in these frames, from the folders `documents/` of packs."""
+def _provenance(packs: Sequence[Packs], frames: Sequence[pl.DataFrame]) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """(url, file, offset) by label and id of the documents in these frames, from the files beside the packs."""
     import pyarrow.dataset as ds
 
     found: dict[tuple[str, str], tuple[Any, ...]] = {}
-    for folder in packs:
-        files = sorted((folder / "documents").glob("*.parquet"))
-        for label in ("", str(folder)):
-            wanted = sorted({i for f in frames for i in f.filter(f["corpus"] == label)["document"].to_list()})
-            if not wanted or not files or (not label and len(packs) > 1):
-                continue
-            documents = ds.dataset([str(file) for file in files])
-            columns = [name for name in ("id", "url", "record") if name in documents.schema.names]
-            rows = documents.to_table(columns=columns, filter=pc.field("id").isin(wanted))
-            for row in rows.to_pylist():
-                record = row.get("record") or {}
-                found.setdefault((label, row["id"]), (row.get("url"), record.get("file"), record.get("offset")))
+    for one in packs:
+        wanted = sorted({i for f in frames for i in f.filter(f["corpus"] == one.label)["document"].to_list()})
+        if not wanted or not one.documents:
+            continue
+        documents = ds.dataset([str(file) for file in one.documents])
+        columns = [name for name in ("id", "url", "record") if name in documents.schema.names]
+        rows = documents.to_table(columns=columns, filter=pc.field("id").isin(wanted))
+        for row in rows.to_pylist():
+            record = row.get("record") or {}
+            found.setdefault((one.label, row["id"]), (row.get("url"), record.get("file"), record.get("offset")))
     return found

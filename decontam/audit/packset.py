@@ -1,17 +1,16 @@
-"""Documents of a pack set, put together again from their sequences.
+"""Documents of pack sets, put together again from their pieces, and decoded.
 
-A document that a sequence's end cuts goes on in the next sequence, or, where sequences were shuffled, in any other:
-then its next piece is the one with the same id that begins at the token where this piece ends. A piece that no other
-leads to (its beginning is not in the set) is a document of its own.
+A document that is cut goes on anywhere: in another row, or in the set of another sequence length (`links`). A piece
+that no other leads to (its beginning is not in the sets) is a document of its own. Removed pieces are no text.
 """
 
 from __future__ import annotations
 
 import bisect
 import functools
-import hashlib
 import itertools
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,12 @@ from numpy.typing import NDArray
 
 from pipeline.bpe import LoadedTokenizer, load_tokenizer
 from pipeline.errors import ConfigError, SchemaError
-from pipeline.packs import TOKENIZER, Block, PackReader, open_packs
+from pipeline.packreader import PackReader, open_packs
+from pipeline.packs import TOKENIZER
 
 from .decoding import Decoder
 from .documents import COLUMNS, Documents
+from .links import Links, Pieces, link, pieces_of
 
 PIECE_TOKENS = 4 << 20
 """Tokens that one task reads."""
@@ -35,222 +36,157 @@ BATCH_TOKENS = 1 << 18
 
 @dataclass(frozen=True)
 class PackPiece:
-    """Documents that begin in the sequences `first` to `last` of a pack set."""
+    """Documents that begin in the sequences `first` to `last` of one of the sets."""
 
-    folder: str
+    folders: tuple[str, ...]
+    """The sets that belong together, by sequence length."""
     label: str
-    """Stands before places in the report; empty where the corpus is one pack set."""
+    """Stands before places in the report; empty where the corpus is nothing else."""
     tokenizer: str
+    number: int
+    """The set's place in `folders`."""
     first: int
     last: int
     links: str
-    """Path of the pieces that lie apart, as `link` saves them, without its ending."""
+    """Path of what `link` saved, without its endings."""
 
     def read(self) -> Iterator[Documents]:
         """The documents in batches."""
         yield from _Reading(self).batches()
 
 
-def tokenizer_of(reader: PackReader, named: str | None) -> LoadedTokenizer:
-    """The pack set's own tokenizer, or the one that the user names. Raises ConfigError where it is another one."""
-    path = Path(named) if named else reader.folder / TOKENIZER
+def tokenizer_of(readers: Sequence[PackReader], named: str | None) -> LoadedTokenizer:
+    """The sets' own tokenizer, or the one that the user names. Raises ConfigError where it is another one."""
+    folder = readers[0].folder
+    path = Path(named) if named else folder / TOKENIZER
     if not named and not path.is_file():
-        raise ConfigError(f"{reader.folder} has no {TOKENIZER} to decode it with: name the tokenizer with --tokenizer")
-    loaded = load_tokenizer(path, reader.manifest.get("eos"))
-    known = (reader.manifest.get("tokenizer") or {}).get("fingerprint")
-    if known not in (None, loaded.fingerprint) or loaded.vocab_size != reader.vocab_size:
-        raise ConfigError(f"{path} is not the tokenizer that made {reader.folder}; name the right one with --tokenizer")
+        raise ConfigError(f"{folder} has no {TOKENIZER} to decode it with: name the tokenizer with --tokenizer")
+    loaded = load_tokenizer(path, readers[0].manifest.get("eos"))
+    for reader in readers:
+        known = (reader.manifest.get("tokenizer") or {}).get("fingerprint")
+        if known not in (None, loaded.fingerprint) or loaded.vocab_size != reader.vocab_size:
+            raise ConfigError(
+                f"{path} is not the tokenizer that made {reader.folder}; name the right one with --tokenizer"
+            )
     return loaded
 
 
-def plan(reader: PackReader, label: str, tokenizer: LoadedTokenizer, links: Path) -> list[PackPiece]:
-    """The pieces of a pack set, whatever the workers; writes `links`."""
-    link(reader, links)
-    step = max(1, PIECE_TOKENS // reader.sequence_length)
-    return [
-        PackPiece(
-            str(reader.folder.absolute()), label, str(tokenizer.path.absolute()), first, min(first + step, len(reader)),
-            str(links),
-        )
-        for first in range(0, len(reader), step)
-    ]  # fmt: skip
-
-
-def link(reader: PackReader, path: Path) -> None:
-    """Write `path`.far.npy and `path`.alone.npy for the pieces that don't follow in the next sequence.
-
-    far: int64 [n, 2], sequence whose last document goes on, and the sequence where it does, ascending; alone: int64
-    [m], sequences whose first document began nowhere. Documents are told apart by 64 bits of a hash of id and token.
-    """
-    begins: list[tuple[bytes, int, int]] = []  # id, token, sequence: continuations that don't follow on their own
-    ends: list[tuple[bytes, int, int]] = []
-    before: tuple[Any, int] | None = None
-    number = 0
-    for first_ids, offsets, last_ids, stops in map(_edges, reader.blocks):
-        n = len(offsets)
-        follows = np.zeros(n, bool)
-        follows[1:] = (offsets[1:] == stops[:-1]) & _equal(first_ids[1:], last_ids[:-1])
-        if before is not None and n:
-            follows[0] = before[1] == offsets[0] and before[0] == first_ids[0].as_py()
-        follows &= offsets > 0
-        for row in np.flatnonzero((offsets > 0) & ~follows).tolist():
-            begins.append((first_ids[row].as_py().encode(), int(offsets[row]), number + row))
-        if n:
-            before = last_ids[n - 1].as_py(), int(stops[n - 1])
-        number += n
-    if begins:
-        stray = np.unique([token for _, token, _ in begins])
-        apart = {sequence for _, _, sequence in begins}
-        number = 0
-        for _, _, last_ids, stops in map(_edges, reader.blocks):
-            for row in np.flatnonzero(np.isin(stops, stray)).tolist():
-                if not _follows(reader, number + row, last_ids[row].as_py(), int(stops[row]), apart):
-                    ends.append((last_ids[row].as_py().encode(), int(stops[row]), number + row))
-            number += len(stops)
-    far, alone = _paired(ends, begins)
-    np.save(f"{path}.far.npy", far)
-    np.save(f"{path}.alone.npy", alone)
-
-
-def _edges(block: Block) -> tuple[pa.Array, NDArray[np.int64], pa.Array, NDArray[np.int64]]:
-    """By sequence: the first document and how many of its tokens lie before; the last and where it stops."""
-    ids = block.batch.column("doc_ids")
-    names, low, high = ids.values, ids.offsets.to_numpy()[:-1], ids.offsets.to_numpy()[1:]
-    starts, ends = block.doc_offsets[:-1], block.doc_offsets[1:]
-    stops = block.lengths.astype(np.int64) - block.doc_starts[ends - 1]
-    stops += np.where(ends - starts == 1, block.first_doc_offsets, 0)
-    return names.take(pa.array(low)), block.first_doc_offsets, names.take(pa.array(high - 1)), stops
-
-
-def _equal(left: pa.Array, right: pa.Array) -> NDArray[np.bool_]:
-    import pyarrow.compute as pc
-
-    made: NDArray[np.bool_] = pc.equal(left, right).to_numpy(zero_copy_only=False).astype(bool)
+def plan(readers: Sequence[PackReader], label: str, tokenizer: LoadedTokenizer, links: Path) -> list[PackPiece]:
+    """The tasks' parts of sets that belong together, whatever the workers; writes `links`."""
+    link(readers, links)
+    folders = tuple(str(reader.folder.absolute()) for reader in readers)
+    made = []
+    for number, reader in enumerate(readers):
+        step = max(1, PIECE_TOKENS // reader.sequence_length)
+        for first in range(0, len(reader), step):
+            last = min(first + step, len(reader))
+            path = str(tokenizer.path.absolute())
+            made.append(PackPiece(folders, label, path, number, first, last, str(links)))
     return made
 
 
-def _follows(reader: PackReader, sequence: int, document: str, stop: int, apart: set[int]) -> bool:
-    """Whether the last document of a sequence goes on in the next one."""
-    if sequence + 1 >= len(reader) or sequence + 1 in apart:
-        return False
-    after = reader[sequence + 1]
-    return after.first_doc_offset == stop and after.doc_ids[0] == document
+@dataclass(frozen=True)
+class _Part:
+    """Tokens [start, end) of row `row` of block `block`."""
 
-
-def _paired(
-    ends: list[tuple[bytes, int, int]], begins: list[tuple[bytes, int, int]]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ends and continuations of the same document and token, each with one other, in the order of sequences."""
-    open_ends: dict[bytes, list[int]] = {}
-    for document, token, sequence in reversed(ends):
-        open_ends.setdefault(_key(document, token), []).append(sequence)
-    far, alone = [], []
-    for document, token, sequence in begins:
-        found = open_ends.get(_key(document, token))
-        if found:
-            far.append((found.pop(), sequence))
-        else:
-            alone.append(sequence)
-    return np.array(sorted(far), np.int64).reshape(-1, 2), np.array(alone, np.int64)
-
-
-def _key(document: bytes, token: int) -> bytes:
-    return hashlib.blake2b(document + b"\0" + str(token).encode(), digest_size=8).digest()
-
-
-@functools.lru_cache(maxsize=4)
-def _opened(folder: str, tokenizer: str) -> tuple[PackReader, Decoder]:
-    """Open files of this process."""
-    reader = open_packs(folder)
-    return reader, Decoder(load_tokenizer(tokenizer, reader.manifest.get("eos")))
+    block: int
+    row: int
+    start: int
+    end: int
 
 
 @dataclass(frozen=True)
 class _Document:
     id: str
     offset: int
-    """Tokens of it that are not in the set, at its beginning."""
-    parts: list[tuple[int, int, int]]
-    """(sequence, first token, end)."""
+    """Tokens of it that are not in the sets, at its beginning."""
+    parts: list[_Part]
 
     @property
     def tokens(self) -> int:
-        return sum(end - start for _, start, end in self.parts)
+        return sum(part.end - part.start for part in self.parts)
+
+
+class _Sets:
+    """Open files of this process."""
+
+    def __init__(self, folders: tuple[str, ...], tokenizer: str) -> None:
+        self.readers = [open_packs(folder) for folder in folders]
+        self.decoder = Decoder(load_tokenizer(tokenizer, self.readers[0].manifest.get("eos")))
+        self.blocks: list[Pieces] = []
+        self.places: list[tuple[PackReader, int]] = []
+        """Of each block: its set, and the number of its first sequence there."""
+        for reader in self.readers:
+            self.blocks += pieces_of(reader)
+            self.places += [(reader, int(start)) for start in reader.block_starts[:-1]]
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(folders: tuple[str, ...], tokenizer: str) -> _Sets:
+    return _Sets(folders, tokenizer)
 
 
 class _Reading:
-    """One pass over a piece."""
+    """One pass over a task's part."""
 
     def __init__(self, piece: PackPiece) -> None:
         self.piece = piece
-        self.reader, self.decoder = _opened(piece.folder, piece.tokenizer)
-        self.eos = self.reader.manifest.get("eos_id", self.decoder.tokenizer.eos_id)
-        self.far = np.load(f"{piece.links}.far.npy", mmap_mode="r")
-        alone = np.load(f"{piece.links}.alone.npy", mmap_mode="r")
-        low, high = np.searchsorted(alone, [piece.first, piece.last])
-        self.alone = set(alone[low:high].tolist())
-        paths = [entry["path"] for entry in self.reader.manifest["files"]]
-        counts = [entry["sequences"] for entry in self.reader.manifest["files"]]
-        self.files = [(int(n), path) for n, path in zip(np.cumsum([0, *counts]), paths, strict=False)]
+        self.sets = _opened(piece.folders, piece.tokenizer)
+        self.reader = self.sets.readers[piece.number]
+        self.eos = self.reader.manifest.get("eos_id", self.sets.decoder.tokenizer.eos_id)
+        self.links = Links.open(piece.links)
+        self.removed = 0
 
     def batches(self) -> Iterator[Documents]:
         documents: list[_Document] = []
         tokens = 0
-        for number in range(self.piece.first, self.piece.last):
-            for document in self._beginning_in(number):
-                if documents and tokens + document.tokens > BATCH_TOKENS:
-                    yield self._batch(documents)
-                    documents, tokens = [], 0
-                documents.append(document)
-                tokens += document.tokens
-        if documents:
+        for document in self._beginning():
+            if documents and tokens + document.tokens > BATCH_TOKENS:
+                yield self._batch(documents)
+                documents, tokens = [], 0
+            documents.append(document)
+            tokens += document.tokens
+        if documents or self.removed:
             yield self._batch(documents)
 
-    def _beginning_in(self, number: int) -> Iterator[_Document]:
-        block, at = self.reader.locate(number)
-        if block.first_doc_offsets[at] and _documents(block, at) == 1 and number not in self.alone:
-            return
-        row = self.reader[number]
-        ends = [*row.doc_starts[1:].tolist(), row.length]
-        for place, (name, start, end) in enumerate(zip(row.doc_ids, row.doc_starts.tolist(), ends, strict=True)):
-            offset = row.first_doc_offset if place == 0 else 0
-            if offset and number not in self.alone:
+    def _beginning(self) -> Iterator[_Document]:
+        """The documents whose first pieces lie in the part."""
+        for number, (reader, start) in enumerate(self.sets.places):
+            pieces = self.sets.blocks[number]
+            low, high = max(self.piece.first - start, 0), min(self.piece.last - start, pieces.block.rows)
+            if reader is not self.reader or low >= high:
                 continue
-            document = _Document(name, offset, [(number, start, end)])
-            if end == row.length:
-                self._follow(document)
-            yield document
+            bounds = pieces.block.doc_bounds
+            span = np.arange(bounds[low], bounds[high])
+            base = int(self.links.first[number])
+            if pieces.block.removed is not None:
+                self.removed += int(pieces.block.removed[span].sum())
+            a, b = np.searchsorted(self.links.inner, [span[0] + base, span[-1] + base + 1])
+            begins = pieces.text[span]
+            begins[self.links.inner[a:b] - base - span[0]] = False
+            places = span[begins]
+            names = pieces.block.doc_ids.take(pa.array(places)).to_pylist()
+            for place, name in zip(places.tolist(), names, strict=True):
+                yield _Document(name, int(pieces.block.doc_offsets[place]), self._parts(base + place))
 
-    def _follow(self, document: _Document) -> None:
-        """Add the pieces in later sequences."""
-        stop = document.offset + document.tokens
-        while True:
-            number = self._next(document, document.parts[-1][0], stop)
-            if number is None:
-                return
-            block, row = self.reader.locate(number)
-            only = _documents(block, row) == 1
-            end = int(block.lengths[row]) if only else int(block.doc_starts[block.doc_offsets[row] + 1])
-            document.parts.append((number, 0, end))
-            stop += end
-            if not only:
-                return
-
-    def _next(self, document: _Document, sequence: int, stop: int) -> int | None:
-        if sequence + 1 < len(self.reader):
-            block, row = self.reader.locate(sequence + 1)
-            if int(block.first_doc_offsets[row]) == stop:
-                name = block.batch.column("doc_ids")[row].values[0].as_py()
-                if name == document.id:
-                    return sequence + 1
-        at = int(np.searchsorted(self.far[:, 0], sequence))
-        return int(self.far[at, 1]) if at < len(self.far) and self.far[at, 0] == sequence else None
+    def _parts(self, piece: int) -> list[_Part]:
+        """A piece and all that follow it."""
+        parts = []
+        at: int | None = piece
+        while at is not None:
+            number = int(np.searchsorted(self.links.first, at, side="right")) - 1
+            pieces, place = self.sets.blocks[number], at - int(self.links.first[number])
+            row = int(np.searchsorted(pieces.block.doc_bounds, place, side="right")) - 1
+            parts.append(_Part(number, row, int(pieces.block.doc_starts[place]), int(pieces.ends[place])))
+            at = self.links.after(at)
+        return parts
 
     def _batch(self, documents: list[_Document]) -> Documents:
-        arrays, lengths = [], []
+        arrays: list[NDArray[Any]] = [np.zeros(0, np.uint32)]
+        lengths = []
         for document in documents:
-            ids = [self._ids(*part) for part in document.parts]
-            if len(ids[-1]) and ids[-1][-1] == self.eos:
+            ids = [self.sets.blocks[part.block].block.ids(part.row)[part.start : part.end] for part in document.parts]
+            if ids[-1][-1] == self.eos:
                 ids[-1] = ids[-1][:-1]
             arrays += ids
             lengths.append(sum(len(one) for one in ids))
@@ -263,7 +199,7 @@ class _Reading:
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         n = len(documents)
         columns = [
-            pa.array([one.id for one in documents], pa.string()), self.decoder.texts(joined, offsets),
+            pa.array([one.id for one in documents], pa.string()), self.sets.decoder.texts(joined, offsets),
             pa.nulls(n, pa.string()), pa.nulls(n, pa.string()), pa.nulls(n, pa.int64()),
             pa.array([self.piece.label] * n, pa.string()),
         ]  # fmt: skip
@@ -272,16 +208,14 @@ class _Reading:
             ids = joined[offsets[row] : offsets[row + 1]]
             return self._place(documents[row], self._token(ids, byte))
 
+        removed, self.removed = self.removed, 0
         return Documents(
             pa.Table.from_arrays(columns, schema=COLUMNS),
             tokens=sum(one.tokens for one in documents),
             fragments=sum(one.offset > 0 for one in documents),
             place=place,
+            skipped=Counter({"removed_pieces": removed} if removed else {}),
         )
-
-    def _ids(self, sequence: int, start: int, end: int) -> NDArray[Any]:
-        block, row = self.reader.locate(sequence)
-        return block.input_ids[row, start:end]
 
     def _token(self, ids: NDArray[np.uint32], byte: int) -> int:
         """The token that holds a byte of the text, as exactly as decoding a part tells."""
@@ -289,18 +223,17 @@ class _Reading:
         return min(low, max(len(ids) - 1, 0))
 
     def _bytes(self, ids: NDArray[np.uint32]) -> int:
-        return len(self.decoder.texts(ids, np.array([0, len(ids)], np.int64))[0].as_py().encode())
+        return len(self.sets.decoder.texts(ids, np.array([0, len(ids)], np.int64))[0].as_py().encode())
 
     def _place(self, document: _Document, token: int) -> str:
-        sizes = [end - start for _, start, end in document.parts]
-        part = bisect.bisect_right(list(itertools.accumulate(sizes)), token)
-        sequence, start, _ = document.parts[part]
-        token -= sum(sizes[:part])
-        at = bisect.bisect_right(self.files, sequence, key=lambda one: one[0]) - 1
+        sizes = [part.end - part.start for part in document.parts]
+        number = bisect.bisect_right(list(itertools.accumulate(sizes)), token)
+        part = document.parts[number]
+        reader, first = self.sets.places[part.block]
+        sequence = first + part.row
+        entries = reader.manifest["files"]
+        starts = list(itertools.accumulate(entry["sequences"] for entry in entries))
+        path = entries[bisect.bisect_right(starts, sequence)]["path"]
         head = f"{self.piece.label}: " if self.piece.label else ""
-        return f"{head}{self.files[at][1]} sequence {sequence} token {start + token}"
-
-
-def _documents(block: Block, row: int) -> int:
-    """How many documents have tokens in a sequence."""
-    return int(block.doc_offsets[row + 1] - block.doc_offsets[row])
+        length = f"{reader.folder.name}/" if len(self.sets.readers) > 1 else ""
+        return f"{head}{length}{path} sequence {sequence} token {part.start + token - sum(sizes[:number])}"

@@ -22,7 +22,8 @@ from decontam.methods import all_methods, method_named
 from decontam.registry import load_registry
 from pipeline.cli import main
 from pipeline.errors import ConfigError, SchemaError
-from pipeline.packs import open_packs, write_manifest
+from pipeline.packreader import open_packs
+from pipeline.packs import write_manifest
 from pipeline.progress import Progress
 from pipeline.runner import InlineRunner, RayRunner
 from pipeline.trace import trace
@@ -316,12 +317,3 @@ def test_the_first_source_that_matches_counts(tmp_path):
     assert mixture.epochs(None, "a/b.warc.gz", url="https://example.org/wikipedia.org") == 2
     assert mixture.epochs("books") == 0
     assert mixture.epochs("bookshop", url="http://[") == 0.5
-
-
-def test_epochs_that_a_pack_set_states_count(planted, items, tmp_path):
-    tok = tokenizer(tmp_path, planted.texts[:3], 300)
-    folder = make_packs(tmp_path / "set", [("d0", planted.items[0]["q"])], tok, sequence_length=32)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["extra"] = {"mixture": {"sources": {"host0.example": {"epochs": 4}}}}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    assert _audit([folder], items, tmp_path / "work").items["exposure"].to_pylist() == [4.0]

@@ -14,7 +14,7 @@ from decontam.audit.corpus import open_corpus
 from decontam.audit.decoding import Decoder
 from pipeline.bpe import load_tokenizer
 from pipeline.errors import ConfigError, SchemaError
-from pipeline.packs import open_packs
+from pipeline.packreader import open_packs
 from pipeline.trace import trace
 
 from .pack_tools import make_packs, tokenizer
@@ -83,7 +83,7 @@ def test_texts_come_back_whole(tmp_path, documents, tok, length, shuffled, monke
 def test_a_document_whose_beginning_is_missing_is_read_from_there_on(tmp_path, documents, tok):
     whole = make_packs(tmp_path / "whole", documents, tok, sequence_length=16)
     reader = open_packs(whole)
-    gone = next(n for n in range(3, len(reader)) if reader[n].first_doc_offset == 0 and len(reader[n].doc_ids) == 1)
+    gone = next(n for n in range(3, len(reader)) if reader[n].doc_offsets[0] == 0 and len(reader[n].doc_ids) == 1)
     order = [n for n in range(len(reader)) if n != gone]
     folder = make_packs(tmp_path / "part", documents, tok, sequence_length=16, order=order)
     corpus = open_corpus([str(folder)], tmp_path / "work")
