@@ -79,8 +79,8 @@ def add_commands(sub: Any) -> None:
     export.add_argument("format", choices=("megatron", "nanogpt", "datasets"))
     export.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
     export.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="folder (megatron: prefix)")
-    export.add_argument("--unit", default="sequence", help="megatron: a sample is a sequence or a document")
-    export.add_argument("--val-sequences", type=int, default=0, metavar="N", help="nanogpt: the last N go to val.bin")
+    export.add_argument("--unit", help="megatron: a sample is a sequence (default) or a document")
+    export.add_argument("--val-sequences", type=int, metavar="N", help="nanogpt: the last N go to val.bin")
     export.set_defaults(function=_export)
 
 
@@ -138,17 +138,21 @@ def _remove(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
+    from .errors import ConfigError
     from .exports.arrow import export_datasets
     from .exports.megatron import export_megatron
     from .exports.nanogpt import export_nanogpt
     from .packreader import open_packs
     from .packstep import find_packs
 
+    for option, value, format_ in (("unit", args.unit, "megatron"), ("val-sequences", args.val_sequences, "nanogpt")):
+        if value is not None and args.format != format_:
+            raise ConfigError(f"export {args.format}: --{option} is an option of {format_}")
     reader = open_packs(find_packs(args.packs))
     if args.format == "megatron":
-        made = export_megatron(reader, args.output, unit=args.unit)
+        made = export_megatron(reader, args.output, unit=args.unit or "sequence")
     elif args.format == "nanogpt":
-        made = export_nanogpt(reader, args.output, val_sequences=args.val_sequences)
+        made = export_nanogpt(reader, args.output, val_sequences=args.val_sequences or 0)
     else:
         made = export_datasets(reader, args.output)
     print(f"written: {args.output} ({', '.join(f'{value:,} {key}' for key, value in made.items())})")

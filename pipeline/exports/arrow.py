@@ -19,7 +19,8 @@ def export_datasets(reader: PackReader, target: Path) -> dict[str, int]:
     """Write `train-00000-of-00003.arrow` and so on into the folder `target`: links where possible, else copies.
 
     Files must agree in their columns, so those without `removed` get it (all false) where another file has it.
-    Returns the numbers of files and sequences.
+    Files of an earlier export that has more of them are deleted: `train-*.arrow` would take them in. Returns the
+    numbers of files and sequences.
     """
     entries = reader.manifest["files"]
     sources = [reader.folder / entry["path"] for entry in entries]
@@ -30,6 +31,9 @@ def export_datasets(reader: PackReader, target: Path) -> dict[str, int]:
             link_or_copy(source, path)
         else:
             _with_removed(source, path)
+    for old in target.glob("train-[0-9]*-of-[0-9]*.arrow"):
+        if not old.name.endswith(f"-of-{len(sources):05d}.arrow"):
+            old.unlink()
     return {"files": len(sources), "sequences": len(reader)}
 
 

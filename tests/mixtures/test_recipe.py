@@ -70,6 +70,7 @@ def test_mistakes_are_told(change, message):
 
 def test_files_and_bundled_ones(tmp_path):
     assert "natural" in bundled()
+    assert load_mixture("natural").temperature is None  # the main job loses no document but those held out
     for name in bundled():
         load_mixture(name)
     path = tmp_path / "m.yaml"

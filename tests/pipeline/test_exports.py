@@ -139,5 +139,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["export", "nanogpt", str(packs), "-o", str(tmp_path / "n")]) == 0
     assert main(["export", "datasets", str(packs), "-o", str(tmp_path / "d")]) == 0
     assert "sequences" in capsys.readouterr().out
+    stale = tmp_path / "d" / "train-00007-of-00008.arrow"  # of an earlier, larger set: the glob would read it
+    stale.write_bytes(b"")
+    assert main(["export", "datasets", str(packs), "-o", str(tmp_path / "d")]) == 0 and not stale.exists()
+    assert len(list((tmp_path / "d").glob("train-*.arrow"))) == len(open_packs(packs).manifest["files"])
+    assert main(["export", "nanogpt", str(packs), "-o", str(tmp_path / "x"), "--unit", "document"]) == 2
+    assert main(["export", "megatron", str(packs), "-o", str(tmp_path / "x"), "--val-sequences", "1"]) == 2
+    assert "--val-sequences is an option of nanogpt" in capsys.readouterr().err
     assert main(["export", "megatron", str(packs), "-o", str(tmp_path / "x"), "--unit", "word"]) == 2
     assert "sequence" in capsys.readouterr().err
