@@ -54,8 +54,8 @@ def kind_of(path: str) -> tuple[str, list[str]]:
     run without documents and for WARC files.
 
     A folder holds packs if its manifest, that of its `packset/` or those of the sets there by length say so, and is a
-    run (or a step of one) if steps lie in it; the last step that kept documents counts. What a mixture holds out
-    (`sets/` of a pack step) is read where it is named itself.
+    run (or a step of one) if steps lie in it; the last step that kept documents counts, the packs if none did. What a
+    mixture holds out (`sets/` of a pack step) is read where it is named itself.
     """
     folder = Path(path)
     if path.endswith((".warc", ".warc.gz", ".arc", ".arc.gz", ".wet.gz")):
@@ -73,6 +73,9 @@ def kind_of(path: str) -> tuple[str, list[str]]:
         files = [str(step / name) for name in manifest.get("artefact", ()) if name.endswith(".parquet")]
         if files:
             return "run", files
+    packs = [found for step in reversed(steps) for found in sets_in(step)]
+    if packs:
+        return "packs", [str(one) for one in packs]
     if steps:
         raise ConfigError(f"run '{path}' holds no finished step with documents; run it, or name files or a pack folder")
     return "documents", [path]
@@ -97,6 +100,9 @@ def open_corpus(
     together = dict.fromkeys(tuple(paths) for _, kind, paths in found if kind == "packs")
     if tokenizer and not together:
         raise ConfigError("--tokenizer is for packs, and the corpus has none")
+    sets = [folder for folders in together for folder in folders]
+    if len(set(sets)) < len(sets):
+        raise ConfigError(f"the corpus names packs twice: {', '.join(inputs)}")
     for number, folders in enumerate(together):
         readers = [open_packs(folder) for folder in folders]
         loaded = tokenizer_of(readers, tokenizer)

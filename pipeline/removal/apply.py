@@ -72,7 +72,7 @@ def remove(packs: Path, lists: Lists, *, output: Path | None = None, fill: str =
 
 def _refuse_run(packs: Path) -> None:
     """A run's own packs would be made anew, with everything in them, by the next `gristmill run`."""
-    for folder in packs.resolve().parents[:4]:  # run/08-pack/sets/held_out/512
+    for folder in packs.resolve().parents[:4]:  # run/09-pack/sets/held_out/512
         if (folder / "recipe.yaml").exists() and (folder / ".lock").exists():
             raise ConfigError(
                 f"'{packs}' belongs to the run '{folder}', which would make it anew; use -o to write a set beside it"

@@ -234,7 +234,7 @@ def test_no_word_of_a_document_is_left(tmp_path: Path, in_place: bool) -> None:
 
 
 def test_sets_beside_the_packs_are_done_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    step = tmp_path / "run" / "08-pack"
+    step = tmp_path / "run" / "09-pack"
     described_packs(step / "packset")
     described_packs(step / "sets" / "held_out")
     described_packs(step / "sets" / "fresh" / "16")
@@ -262,7 +262,7 @@ def _place(folder: Path, document: str) -> tuple[int, int]:
 
 
 def test_what_is_refused(tmp_path: Path) -> None:
-    old = described_packs(tmp_path / "run" / "08-pack" / "packset", 16)
+    old = described_packs(tmp_path / "run" / "09-pack" / "packset", 16)
     (tmp_path / "run" / "recipe.yaml").touch()
     (tmp_path / "run" / ".lock").touch()
     with pytest.raises(ConfigError, match="belongs to the run"):
