@@ -1,11 +1,13 @@
 """Tokens of a pack set by source, language, domain and quality; lengths of documents; bytes of text in a token.
 
 Reads the documents tables beside the packs. What a document has in the packs is `drawn_tokens` where a mixture drew it,
-else `n_tokens`; where documents were removed since, the packs' own columns say what is left.
+else `n_tokens`; where that is not all (of several lengths each set tells of all documents, some were removed since, or
+have control ids before them), the packs' own columns say it.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixtures.catalogue import HOST
@@ -32,23 +34,29 @@ def documents(reader: PackReader) -> pl.LazyFrame | None:
         return None
     drawn = pl.col("drawn_tokens" if "drawn_tokens" in names else "n_tokens").cast(pl.Int64)
     frame = frame.with_columns(tokens=drawn).filter(pl.col("tokens") > 0)
-    if not reader.manifest.get("removals"):
+    told = frame.select(pl.col("tokens").sum()).collect(engine="streaming").item()
+    if not reader.manifest.get("removals") and told == reader.manifest["tokens"]:
         return frame
-    left = (
-        pieces(reader)
-        .group_by("id")
-        .agg(left=pl.col("tokens").filter(~pl.col("removed")).sum(), all=pl.col("tokens").sum())
-    )
-    share = pl.col("left") / pl.col("all")
+    left = pieces(reader).filter(~pl.col("removed")).group_by("id").agg(left=pl.col("tokens").sum())
+    share = pl.col("tokens") / pl.col("tokens").sum().over("id")  # 1, but where two sources have the document
     joined = frame.join(left, on="id", how="inner")
-    return joined.with_columns(tokens=(pl.col("tokens") * share).round().cast(pl.Int64)).filter(pl.col("tokens") > 0)
+    return joined.with_columns(tokens=(pl.col("left") * share).round().cast(pl.Int64)).filter(pl.col("tokens") > 0)
 
 
 def pieces(reader: PackReader) -> pl.LazyFrame:
     """One row for each piece of a document: `id, tokens, removed`."""
     import polars as pl
 
-    frame = pl.scan_ipc([str(reader.folder / entry["path"]) for entry in reader.manifest["files"]])
+    kinds = {"id": pl.String, "removed": pl.Boolean, "tokens": pl.Int64}
+    parts = [_pieces(reader.folder / entry["path"]) for entry in reader.manifest["files"]]
+    return pl.concat([pl.LazyFrame(schema=kinds), *parts])
+
+
+def _pieces(path: Path) -> pl.LazyFrame:
+    """Those of one file; only files that `remove` wrote say what is removed."""
+    import polars as pl
+
+    frame = pl.scan_ipc(str(path), glob=False)
     ends = pl.concat_list(pl.col("doc_starts").list.slice(1), pl.col("length"))
     none = pl.col("doc_starts").list.eval(pl.element() < 0)
     removed = pl.col("removed") if "removed" in frame.collect_schema() else none
@@ -139,7 +147,7 @@ def fill(reader: PackReader) -> dict[str, Any]:
     if not files:
         return {"full_sequences": 0, "pieces": 0, "pieces_in_a_sequence": 0.0}
     row = (
-        pl.scan_ipc(files)
+        pl.scan_ipc(files, glob=False)
         .select(
             full=(pl.col("length") == reader.sequence_length).sum(),
             pieces=pl.col("doc_starts").list.len().cast(pl.Int64).sum(),

@@ -12,7 +12,7 @@ import yaml
 from pipeline.cli import main
 from pipeline.packreader import PackReader, open_packs
 from pipeline.packreport.build import page, report, sections
-from pipeline.packstep import find_packs
+from pipeline.packstep import find_pack_sets, find_packs
 from tests.mixtures.mix_tools import Doc, make_run, random_docs
 
 from .token_tools import described_packs
@@ -110,6 +110,33 @@ def test_what_was_removed_is_not_counted(mixed, tmp_path):
     wanted = recount(open_packs(target), labels(docs, "source"))
     assert {row["value"]: row["tokens"] for row in one["by"]["source"]} == dict(wanted)
     assert one["removed_tokens"] > 0 and one["documents"]["documents"] == 121 - len(gone)
+
+
+def test_sets_of_several_lengths_tell_of_their_own_tokens(mixed, tmp_path):
+    run, docs = mixed
+    folder = tmp_path / "my [1] run"  # the marks of globs are names here
+    (tmp_path / "m.yaml").write_text(
+        yaml.safe_dump(
+            {"sources": {name: {"run": str(run.parent / name)} for name in docs},
+             "control": {"edges": [0.5], "names": ["bad", "good"]}}
+        )
+    )  # fmt: skip
+    command = ["mix", "run", str(tmp_path / "m.yaml"), "-o", str(folder), "--inline", "--quiet"]
+    assert (
+        main([*command, "--sequence-length", "16", "--long-lengths", "64", "4096", "--sequences-per-file", "30"]) == 0
+    )
+    (tmp_path / "ids").write_text("\n".join([d.id for d in docs["b"][:3]]))
+    assert main(["remove", str(folder), "--ids", str(tmp_path / "ids"), "-o", str(tmp_path / "less")]) == 0
+    for where in (folder, tmp_path / "less"):
+        made = report(where)["sets"]
+        assert [one["sequence_length"] for one in made] == [16, 64, 4096] and made[2]["sequences"] == 0
+        for one, packs in zip(made, find_pack_sets(where), strict=True):
+            reader = open_packs(packs)
+            assert {r["value"]: r["tokens"] for r in one["by"]["source"]} == dict(
+                recount(reader, labels(docs, "source"))
+            )
+            left = {i for row in reader for i, gone in zip(row.doc_ids, row.removed, strict=True) if not gone}
+            assert one["documents"]["documents"] == len(left)
 
 
 def test_the_page_runs_no_script_and_escapes(mixed, tmp_path, capsys):
