@@ -9,10 +9,16 @@ from typing import Any
 
 from . import cli_mix_search
 from .cli_reports import check_targets, deliver
-from .cli_stages import make_runner, runner_options
+from .cli_stages import add_overview, make_runner, runner_options
 from .options import given_options
 
-WORDS = ("plan", "run", "search", "show")
+_COMMANDS = {
+    "plan": "what a mixture would draw, before any work",
+    "run": "several runs or files -> one pack set",
+    "search": "weights by small training runs and a regression",
+    "show": "the bundled mixtures",
+}
+WORDS = tuple(_COMMANDS)
 
 _PLAN = """Says what a mixture would draw, before any work: tokens of each source (counted where it is tokenised, else
 estimated from bytes of text), epochs, what repeated tokens are worth, what is not trained on and why, and where a model
@@ -33,6 +39,7 @@ example:
 
 def add_commands(sub: Any) -> None:
     """Add `mix plan`, `mix run`, `mix search` and `mix show` to the parsers of `gristmill`."""
+    add_overview(sub, "mix", "mixtures: which documents are trained on, how often and when", _COMMANDS)
     raw = argparse.RawDescriptionHelpFormatter
     what = "a mixture's YAML file, or a bundled one's name (see `gristmill mix show`)"
     plan = sub.add_parser(

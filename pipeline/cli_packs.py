@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .cli_stages import add_overview
+
 _REMOVE = """Takes documents out of finished packs without a rebuild, for opt-outs and takedowns. Every copy and every
 piece of a document is overwritten and masked from the loss; sequences keep their numbers. The new set's
 fingerprint names its parent, and a loader goes on with a state of the old set. The sets that a mixture held out
@@ -36,6 +38,7 @@ def joined(argv: list[str]) -> list[str]:
 
 def add_commands(sub: Any) -> None:
     """Add `packs report`, `trace`, `remove` and `export` to the parsers of `gristmill`."""
+    add_overview(sub, "packs", "what is in finished packs", {"report": "tokens by source, language, domain, quality"})
     report = sub.add_parser(
         "packs report", help="what is in packs: tokens by source, language, ...", description=_REPORT
     )

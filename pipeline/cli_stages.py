@@ -45,6 +45,28 @@ def make_runner(args: argparse.Namespace, *, default_inline: bool = False) -> An
     return RayRunner(address=args.address, workers=args.workers)
 
 
+def add_overview(sub: Any, name: str, short: str, commands: dict[str, str]) -> None:
+    """Add the command `name` alone: it lists its `commands` (words and what they do) and names the nearest one."""
+    lines = "\n".join(f"  gristmill {name} {word:<8} {what}" for word, what in commands.items())
+    parser = sub.add_parser(
+        name, help=short, description=f"{short}\n\n{lines}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("word", nargs="*", metavar="|".join(commands), help="each has its own --help")
+    parser.set_defaults(function=_overview, parser=parser, words=tuple(commands))
+
+
+def _overview(args: argparse.Namespace) -> int:
+    from .errors import ConfigError, nearest
+
+    if args.word:
+        known = ", ".join(args.words)
+        raise ConfigError(
+            f"no command is called '{args.command} {args.word[0]}'{nearest(args.word[0], args.words)}; known: {known}"
+        )
+    args.parser.print_help()
+    return 0
+
+
 def mini_run(args: argparse.Namespace, source: dict[str, Any], steps: list[dict[str, Any]]) -> Any:
     """A recipe made of a source and one or two steps, run in OUTPUT.work."""
     from .errors import ConfigError

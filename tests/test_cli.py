@@ -56,6 +56,8 @@ def test_stage_help_lists_its_options(command, capsys):
         (["filter", "language", "x.jsonl", "-o", "{tmp}/y.txt"], "ending"),
         (["dedup", "{tmp}/t.parquet", "-o", "{tmp}/y.parquet"], "--text-field"),
         (["tokenize", "{tmp}/t.parquet", "-o", "{tmp}/y.parquet"], "needs --tokenizer"),
+        (["mix", "plna", "natural"], "did you mean 'plan'"),
+        (["packs", "reprot", "{tmp}"], "did you mean 'report'"),
         (["tokenize", "{tmp}/t.parquet", "-o", "{tmp}/y.parquet", "--tokenizer", "none.json"], "none.json"),
         (["trace", "{tmp}", "--sequence", "0"], "neither a pack folder nor a run"),
         (["run", "crawl-to-shards", "--set", "pretrain.size=tinny"], "did you mean 'tiny'"),
