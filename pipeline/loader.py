@@ -120,7 +120,12 @@ class Loader:
         for key, own in (("seed", self.seed), ("batch_size", self.batch_size)):
             if state[key] != own:
                 raise ConfigError(f"the state has {key} {state[key]}, the loader {own}; give it the state's")
-        self._epoch, self._step = int(state["epoch"]), int(state["step"])
+        for key in ("epoch", "step"):
+            if type(state[key]) is not int or state[key] < 0:
+                raise ConfigError(f"a loader's state has {key} {state[key]!r}: it must be a whole number from 0 on")
+        if state["step"] > max(1, len(self)):
+            raise ConfigError(f"the state is at step {state['step']} of an epoch that has {len(self)}")
+        self._epoch, self._step = state["epoch"], state["step"]
 
     def __iter__(self) -> Iterator[Any]:
         yield from self.arrays()

@@ -107,6 +107,9 @@ def test_states_that_do_not_fit_are_refused(packs: Path, tmp_path: Path) -> None
         ({"fingerprint": "0" * 32}, "no descendant"),
         ({"seed": 12}, "seed 12"),
         ({"batch_size": 16}, "batch_size 16"),
+        ({"epoch": -1}, "epoch -1"),
+        ({"step": "3"}, "step '3'"),
+        ({"step": 10_000}, "step 10000 of an epoch"),
     ]:
         with pytest.raises(ConfigError, match=message):
             loader.restore({**state, **change})
