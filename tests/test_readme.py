@@ -35,6 +35,9 @@ def place(tmp_path_factory):
     shutil.copy(sample_warc() / "sample-00001.warc.gz", folder / "crawl")
     shutil.copy(sample_warc() / "sample-00000.warc.gz", folder / "more.warc.gz")
     shutil.copy(sample_warc() / "sample-00000.warc.gz", folder / "crawl.warc.gz")
+    (mixture,) = [block for language, block in BLOCKS if language == "yaml" and "\nsources:" in block]
+    (folder / "mixture.yaml").write_text(mixture)
+    (folder / "optout.txt").write_text("larkfieldtown.example\n")
     return folder
 
 
