@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dedup.shuffle import document_batches, entry, remove
-from pipeline.errors import ConfigError, SchemaError
+from pipeline.documents import EXTRA
+from pipeline.errors import ConfigError, SchemaError, StepFailed
 from pipeline.runner import Task
 from pipeline.stage import DROP_FILTER, DROP_REASON
 from pipeline.steps import StageCounts, Step, StepContext, add_counts
@@ -273,8 +274,8 @@ class Selection(Step):
         return ()
 
     def columns(self, have: set[str]) -> set[str]:
-        wanted = (*self.reads, *self.wanted())
-        missing = [name for name in wanted if name not in have]
+        known = (*have, *self.wanted()) if EXTRA in have else have  # of JSON lines they may be keys
+        missing = [name for name in (*self.reads, *self.wanted()) if name not in known]
         if missing:
             raise SchemaError(f"step '{self.name}' reads {missing}, which no earlier step adds; there: {sorted(have)}")
         if self.budget.unit == "tokens" and not self.tokenizer and TOKENS not in have:
@@ -349,6 +350,9 @@ class Selection(Step):
         results = context.map(split_shard, tasks, label=f"{context.step}: split")
         told = self.told(results, folder)
         remove(folder, SCORES, "cuts", "features")
+        if self.wanted() and documents.rows and not any(one["available"] for one in cuts):
+            named = ", ".join(self.wanted())
+            raise StepFailed(f"step '{context.step}': no document has a value in '{named}' that it could be chosen by")
         wanted, got = sum(budgets), sum(one["size"] for one in cuts)
         if sum(one["available"] for one in cuts) < wanted:
             context.progress.say(

@@ -9,6 +9,7 @@ They read the column named in `by`, and drop documents without a value (`no_valu
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.documents import EXTRA
 from pipeline.errors import ConfigError, SchemaError
 from pipeline.steps import register_step
 
@@ -28,15 +30,30 @@ NO_VALUE = "no_value"
 NOT_ASKED = "not_asked_for"
 
 
-def _field(docs: pa.Table, path: str) -> pa.ChunkedArray:
-    """A column, or a field of a struct column (`gopher.words`)."""
+def _field(docs: pa.Table, path: str, kind: pa.DataType) -> pa.ChunkedArray:
+    """A column, or a field of a struct column (`gopher.words`); else that key of JSON lines, where it is of `kind`."""
     name, *inner = path.split(".")
+    if name not in docs.column_names:
+        return pa.chunked_array([pa.array([_key(one, path, kind) for one in docs[EXTRA].to_pylist()], kind)])
     column = docs[name]
     for one in inner:
         if not pa.types.is_struct(column.type) or column.type.get_field_index(one) < 0:
             raise SchemaError(f"column '{name}' has no field '{one}'; it is {column.type}")
         column = pc.struct_field(column, one)
     return column
+
+
+def _key(extra: str | None, path: str, kind: pa.DataType) -> Any:
+    """The value at a path of a JSON object; None where it isn't there or not of the kind (a number, else a text)."""
+    try:
+        value = json.loads(extra or "{}")
+    except ValueError:  # a column of the user's that only has the name
+        return None
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    if pa.types.is_floating(kind):
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return value if isinstance(value, str) else None
 
 
 @register_step
@@ -62,8 +79,8 @@ class SelectTop(Selection):
     def scored(self, work: ShardWork) -> Iterator[pa.Table]:
         """See `Selection.scored`."""
         path = self.by.removeprefix("-")
-        for _, docs in work.batches(["id", "text", TOKENS, *self.wanted()]):
-            column = _field(docs, path)
+        for _, docs in work.batches(["id", "text", TOKENS, *self.wanted(), EXTRA]):
+            column = _field(docs, path, pa.float64())
             if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
                 raise SchemaError(f"step '{self.name}': column '{path}' holds {column.type}, no numbers")
             values = column.cast(pa.float64()).to_numpy()
@@ -141,8 +158,8 @@ class SelectBuckets(Selection):
     def scored(self, work: ShardWork) -> Iterator[pa.Table]:
         """See `Selection.scored`."""
         names = pa.array(list(self.parts()))
-        for _, docs in work.batches(["id", "text", TOKENS, *self.wanted()]):
-            column = _field(docs, self.by)
+        for _, docs in work.batches(["id", "text", TOKENS, *self.wanted(), EXTRA]):
+            column = _field(docs, self.by, pa.string())
             if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
                 raise SchemaError(f"step '{self.name}': column '{self.by}' holds {column.type}, no texts")
             column = column.cast(pa.string())

@@ -192,7 +192,6 @@ def test_empty_and_hostile_documents(tmp_path: Path) -> None:
         ("select_dsir", {"keep": 5, "target": ["T"], "chunk_words": -1}, "chunk_words can't be negative"),
         ("select_dsir", {"keep": 5, "target": ["T"], "min_word": 3}, "did you mean 'min_words'"),
         ("select_top", {"keep": 5}, "by must name"),
-        ("select_top", {"keep": 5, "by": "quality"}, r"reads \['quality'\]"),
         ("select_random", {"keep": "5 tokens"}, "n_tokens"),
         ("select_buckets", {"keep": 5, "shares": ["head"]}, "head=0.6"),
         ("select_buckets", {"keep": 5, "shares": ["a=1", "a=2"]}, "once"),
@@ -299,3 +298,23 @@ def test_a_changed_target_is_another_selection(raw: Path, tmp_path: Path) -> Non
     second = set(kept(run_recipe(made, tmp_path / "run"))["id"].to_pylist())
     assert all(int(key.split("-")[1]) % 4 == 0 for key in first)
     assert all(int(key.split("-")[1]) % 4 == 1 for key in second)
+
+
+def test_keys_of_json_lines_are_chosen_by(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        json.dumps({"id": str(i), "text": f"text {i}", "rank": {"best": i}, "bucket": "head" if i < 3 else "tail"})
+        for i in range(20)
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join([*lines, json.dumps({"id": "x", "text": "none", "rank": "high"})]))
+
+    def select(*how: str) -> list[str]:
+        out = tmp_path / "out.jsonl"
+        assert main(["select", how[0], str(tmp_path / "a.jsonl"), "-o", str(out), "--quiet", *how[1:]]) == 0
+        return sorted(json.loads(line)["id"] for line in out.read_text().splitlines())
+
+    assert select("top", "--keep", "3", "--by", "rank.best") == ["17", "18", "19"]
+    assert select("top", "--keep", "2", "--by", "-rank.best") == ["0", "1"]
+    assert select("buckets", "--keep", "9", "--by", "bucket") == ["0", "1", "2"]
+    words = ["select", "top", str(tmp_path / "a.jsonl"), "-o", str(tmp_path / "o.jsonl"), "--quiet", "--keep", "2"]
+    assert main([*words, "--by", "rnak"]) == 2
+    assert "no document has a value in 'rnak'" in capsys.readouterr().err
