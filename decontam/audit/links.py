@@ -7,7 +7,7 @@ several times any piece may go on in any other copy's, for they hold the same to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -68,10 +68,10 @@ class Pieces:
         return np.asarray((first >= self.control[0]) & (first < self.control[1]))
 
 
-def pieces_of(reader: PackReader) -> list[Pieces]:
-    """The pieces of each block of a set."""
+def control_of(reader: PackReader) -> tuple[int, int]:
+    """A set's first control id, and the one after the last."""
     first, count = reader.manifest["reserved_ids"].get("control", (0, 0))
-    return [Pieces(block, (first, first + count)) for block in reader.blocks]
+    return first, first + count
 
 
 @dataclass(frozen=True)
@@ -104,18 +104,18 @@ def link(readers: Sequence[PackReader], path: Path) -> None:
     Holds some 32 bytes for each place where a document is cut. Documents are told apart by 64 bits of a hash of id
     and token.
     """
-    blocks = [pieces for reader in readers for pieces in pieces_of(reader)]
-    first = np.cumsum([0, *(int(pieces.block.doc_bounds[-1]) for pieces in blocks)]).astype(np.int64)
+    sizes = [int(block.doc_bounds[-1]) for reader in readers for block in reader.blocks]
+    first = np.cumsum([0, *sizes]).astype(np.int64)
     keys: list[NDArray[np.uint64]] = []
     numbers: list[Ints] = []
-    for pieces, base in zip(blocks, first.tolist(), strict=False):
+    for pieces, base in zip(_all(readers), first.tolist(), strict=False):
         at = np.flatnonzero((pieces.block.doc_offsets > 0) & pieces.text)
         keys.append(_keys(pieces.block.doc_ids.take(pa.array(at)), pieces.block.doc_offsets[at]))
         numbers.append(at + base)
     begun, place = _sorted(keys, numbers)
     keys, numbers = [], []
     if len(begun):
-        for pieces, base in zip(blocks, first.tolist(), strict=False):
+        for pieces, base in zip(_all(readers), first.tolist(), strict=False):
             stops, ids = pieces.block.doc_offsets + pieces.tokens, _hashes(pieces.block.doc_ids)
             maybe = np.flatnonzero(_among(_mixed(ids, stops - 1), begun))
             stops[maybe] -= pieces.led(maybe)
@@ -129,6 +129,14 @@ def link(readers: Sequence[PackReader], path: Path) -> None:
     begins, goes_on = ends_at[left][order], place[right][order]
     for name, array in (("begins", begins), ("goes_on", goes_on), ("inner", np.sort(goes_on)), ("first", first)):
         np.save(f"{path}.{name}.npy", array)
+
+
+def _all(readers: Sequence[PackReader]) -> Iterator[Pieces]:
+    """The pieces of each block, of which none is held."""
+    for reader in readers:
+        control = control_of(reader)
+        for block in reader.blocks:
+            yield Pieces(block, control)
 
 
 def _hashes(ids: pa.Array) -> NDArray[np.uint64]:

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from pipeline.bpe import LoadedTokenizer, load_tokenizer
 from pipeline.errors import ConfigError, SchemaError
-from pipeline.packreader import PackReader, open_packs
+from pipeline.packreader import Block, PackReader, open_packs
 from pipeline.packs import TOKENIZER
 
 from .decoding import Decoder
 from .documents import COLUMNS, Documents
-from .links import Links, Pieces, link, pieces_of
+from .links import Links, Pieces, control_of, link
 
 PIECE_TOKENS = 4 << 20
 """Tokens that one task reads."""
@@ -113,11 +113,11 @@ class _Sets:
     def __init__(self, folders: tuple[str, ...], tokenizer: str) -> None:
         self.readers = [open_packs(folder) for folder in folders]
         self.decoder = Decoder(load_tokenizer(tokenizer, self.readers[0].manifest.get("eos")))
-        self.blocks: list[Pieces] = []
+        self.blocks: list[Block] = []
         self.places: list[tuple[PackReader, int]] = []
         """Of each block: its set, and the number of its first sequence there."""
         for reader in self.readers:
-            self.blocks += pieces_of(reader)
+            self.blocks += reader.blocks
             self.places += [(reader, int(start)) for start in reader.block_starts[:-1]]
 
 
@@ -152,22 +152,21 @@ class _Reading:
     def _beginning(self) -> Iterator[_Document]:
         """The documents whose first pieces lie in the part."""
         for number, (reader, start) in enumerate(self.sets.places):
-            pieces = self.sets.blocks[number]
-            low, high = max(self.piece.first - start, 0), min(self.piece.last - start, pieces.block.rows)
+            block = self.sets.blocks[number]
+            low, high = max(self.piece.first - start, 0), min(self.piece.last - start, block.rows)
             if reader is not self.reader or low >= high:
                 continue
-            bounds = pieces.block.doc_bounds
-            span = np.arange(bounds[low], bounds[high])
+            span = np.arange(block.doc_bounds[low], block.doc_bounds[high])
             base = int(self.links.first[number])
-            if pieces.block.removed is not None:
-                self.removed += int(pieces.block.removed[span].sum())
+            if block.removed is not None:
+                self.removed += int(block.removed[span].sum())
             a, b = np.searchsorted(self.links.inner, [span[0] + base, span[-1] + base + 1])
-            begins = pieces.text[span]
+            begins = Pieces(block, control_of(reader)).text[span]
             begins[self.links.inner[a:b] - base - span[0]] = False
             places = span[begins]
-            names = pieces.block.doc_ids.take(pa.array(places)).to_pylist()
+            names = block.doc_ids.take(pa.array(places)).to_pylist()
             for place, name in zip(places.tolist(), names, strict=True):
-                yield _Document(name, int(pieces.block.doc_offsets[place]), self._parts(base + place))
+                yield _Document(name, int(block.doc_offsets[place]), self._parts(base + place))
 
     def _parts(self, piece: int) -> list[_Part]:
         """A piece and all that follow it."""
@@ -175,9 +174,11 @@ class _Reading:
         at: int | None = piece
         while at is not None:
             number = int(np.searchsorted(self.links.first, at, side="right")) - 1
-            pieces, place = self.sets.blocks[number], at - int(self.links.first[number])
-            row = int(np.searchsorted(pieces.block.doc_bounds, place, side="right")) - 1
-            parts.append(_Part(number, row, int(pieces.block.doc_starts[place]), int(pieces.ends[place])))
+            block, place = self.sets.blocks[number], at - int(self.links.first[number])
+            row = int(np.searchsorted(block.doc_bounds, place, side="right")) - 1
+            last = place + 1 == block.doc_bounds[row + 1]
+            end = block.lengths[row] if last else block.doc_starts[place + 1]
+            parts.append(_Part(number, row, int(block.doc_starts[place]), int(end)))
             at = self.links.after(at)
         return parts
 
@@ -185,7 +186,7 @@ class _Reading:
         arrays: list[NDArray[Any]] = [np.zeros(0, np.uint32)]
         lengths = []
         for document in documents:
-            ids = [self.sets.blocks[part.block].block.ids(part.row)[part.start : part.end] for part in document.parts]
+            ids = [self.sets.blocks[part.block].ids(part.row)[part.start : part.end] for part in document.parts]
             if ids[-1][-1] == self.eos:
                 ids[-1] = ids[-1][:-1]
             arrays += ids
