@@ -90,7 +90,7 @@ class Links:
     @classmethod
     def open(cls, path: str) -> Links:
         """What `link` wrote."""
-        return cls(*(np.load(f"{path}.{name}.npy", mmap_mode="r") for name in cls.__dataclass_fields__))
+        return cls(*(np.asarray(np.load(f"{path}.{name}.npy", mmap_mode="r")) for name in cls.__dataclass_fields__))
 
     def after(self, piece: int) -> int | None:
         """Where a piece goes on."""
