@@ -5,12 +5,12 @@
 Collections: web pages (`html`, extracted; `warc`, genuine crawl files, extracted; `dclm`, `chinesewebtext`: texts of
 web pages), and other real text (`mail`, `books`, `wikipedia`, `sentences` of news and web, `posts` of social media).
 `--list FILE` writes each pair of a text and an item that any method names, with the item and the matched text beside
-it, for reading. What a person read is in benchmarks/decontam_labels.jsonl, one line a pair: `true` (who reads this text
-has read the item: its question, or what makes it one), `arguable` (a whole passage or question stands there, but from a
-common source or as a common phrase), `false` (they share words), and why. The precision of a method is the share of
-true among its pairs, arguable ones as neither. Read were all pairs in web pages, all that the default method called
-dirty elsewhere, and a sample of 60, drawn by a hash, of those that only other methods called dirty (`sample`); these
-count for the unread ones too in `estimated`.
+it, for reading. What a reader found (a language model, no person) is in benchmarks/decontam_labels.jsonl, one line a
+pair: `true` (who reads this text has read the item: its question, or what makes it one), `arguable` (a whole passage or
+question stands there, but from a common source or as a common phrase), `false` (they share words), and why. The
+precision of a method is the share of true among its pairs, arguable ones as neither. Read were all pairs in web pages,
+all that the default method called dirty elsewhere, and a sample of 60, drawn by a hash, of those that only other
+methods called dirty (`sample`); these count for the unread ones too in `estimated`.
 Writes benchmarks/results/decontam_real.json.
 """
 
@@ -132,7 +132,7 @@ def collections() -> Iterator[tuple[str, pa.Table]]:
 
 
 class Label(NamedTuple):
-    """What a person said of a pair."""
+    """What the reader, a language model, said of a pair."""
 
     label: str
     sampled: bool

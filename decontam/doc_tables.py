@@ -49,7 +49,7 @@ def scorecard(result: dict[str, Any]) -> str:
 
 
 def real(result: dict[str, Any]) -> str:
-    """What each method called dirty in web pages and in other text, as a person saw it."""
+    """What each method called dirty in web pages and in other text, as the reader of the labels saw it."""
     rows = []
     for name, levels in result["web_pages"].items():
         row: list[object] = [f"`{name}`"]

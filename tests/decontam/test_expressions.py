@@ -152,8 +152,14 @@ def test_mistakes_are_named(expression, message):
 
 @given(st.text(max_size=40))
 def test_any_text_parses_or_is_refused(text):
-    with contextlib.suppress(ConfigError, BadAnswer):
-        parse(text, "here").evaluate({"a": [1]}, ["x"])
+    try:
+        parsed = parse(text, "here")
+    except ConfigError as error:
+        assert "here" in str(error)
+        return
+    assert parsed.text == text
+    with contextlib.suppress(BadAnswer):
+        parsed.evaluate({"a": [1]}, ["x"])
 
 
 def test_marks_are_looked_for_in_linear_time():

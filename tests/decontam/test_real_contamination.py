@@ -1,5 +1,5 @@
-"""What a person found true and false in real text (benchmarks/decontam_labels.jsonl): textbooks that hold items, and
-web pages that share words with them."""
+"""What a reader (a language model) found true and false in real text (benchmarks/decontam_labels.jsonl): textbooks that
+hold items, and web pages that share words with them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEADS = {
 }
 """Pages that hold words of an item, and its benchmark."""
 FALSE_DIRTY = 18
-"""Pairs of textbooks that the default method calls dirty and a person false; 44 when the labels were made."""
+"""Pairs of textbooks that the default method calls dirty and the reader false; 44 when the labels were made."""
 
 
 @pytest.fixture(scope="module")
