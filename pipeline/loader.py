@@ -33,6 +33,7 @@ class Arrays(NamedTuple):
     input_ids: npt.NDArray[np.int64]  # (B, T); the pad id from each sequence's length on
     segment_ids: npt.NDArray[np.int32] | None  # (B, T) number of the document in its sequence, or `PADDING`
     indices: npt.NDArray[np.int64]  # (B,) numbers of the sequences in the pack set
+    epoch: int = 0  # how often the set was gone through before
 
     @property
     def loss_mask(self) -> npt.NDArray[np.bool_] | None:
@@ -140,7 +141,7 @@ class Loader:
         while last is None or self._epoch < last:
             for number, indices in self._order(self._epoch, self._step):
                 ids = (buffers[number % 2] if buffers else np.empty((part, length), np.int64))[: len(indices)]
-                made = self._fill(ids, indices)
+                made = self._fill(ids, indices)._replace(epoch=self._epoch)
                 self._step = number + 1
                 if self._step == len(self):
                     self._epoch, self._step = self._epoch + 1, 0

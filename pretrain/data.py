@@ -61,6 +61,7 @@ class Batch(NamedTuple):
     input_ids: torch.Tensor  # (B, T) int64; the pad id from each sequence's length on
     segment_ids: torch.Tensor | None  # (B, T) int32; number of the document in its sequence, -1 on padding, removals
     indices: npt.NDArray[np.int64]  # (B,) numbers of the sequences in the pack set
+    epoch: int = 0  # how often the set was gone through before: with the index it says how a sequence is corrupted
 
     @property
     def loss_mask(self) -> torch.Tensor | None:
@@ -72,5 +73,5 @@ class PackLoader(Loader):
     """`pipeline.loader.Loader` whose batches are tensors."""
 
     def __iter__(self) -> Iterator[Batch]:
-        for ids, segments, indices in self.arrays():
-            yield Batch(torch.from_numpy(ids), None if segments is None else torch.from_numpy(segments), indices)
+        for ids, segments, indices, epoch in self.arrays():
+            yield Batch(torch.from_numpy(ids), None if segments is None else torch.from_numpy(segments), indices, epoch)

@@ -120,6 +120,16 @@ def test_segments_follow_the_documents(counting_packs: Path) -> None:
     assert seen > 10 and _segments(reader, len(reader) - 1)[-1] == -1
 
 
+def test_batches_say_their_epoch(counting_packs: Path) -> None:
+    begun = PackLoader(counting_packs, 20, seed=1, epochs=2)
+    state = begun.state()
+    assert [batch.epoch for batch in begun] == [0, 0, 0, 1, 1, 1]
+    assert [batch.epoch for batch in PackLoader(counting_packs, 20, epoch=5)] == [5, 5, 5]
+    resumed = PackLoader(counting_packs, 20, seed=1, epochs=4)
+    resumed.restore({**state, "epoch": 3, "step": 2})
+    assert [batch.epoch for batch in resumed] == [3]
+
+
 def test_dataset_items_are_views_of_the_map(counting_packs: Path) -> None:
     dataset = PackDataset(counting_packs)
     for index in (0, 20, len(dataset) - 1, -1):
