@@ -70,7 +70,8 @@ def train(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
-    from .model import Transformer, model_config
+    from .model import Transformer
+    from .sizes import model_config
 
     if steps < 1 or batch_size < 1:
         raise ConfigError(f"steps ({steps}) and batch_size ({batch_size}) must be at least 1")

@@ -58,7 +58,8 @@ def run_proxy(proxy: Proxy) -> dict[str, Any]:
     """Train and measure: `weights, bits_per_byte` by domain, `loss`, `tokens`. The function that workers run."""
     import torch
 
-    from pretrain.model import Transformer, model_config
+    from pretrain.model import Transformer
+    from pretrain.sizes import model_config
     from pretrain.train import optimise
 
     how = proxy.training

@@ -15,9 +15,12 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 
 from pipeline.errors import ConfigError  # noqa: E402
-from pretrain import objective  # noqa: E402
-from pretrain.model import ModelConfig, Transformer, model_config  # noqa: E402
+from pretrain import losses  # noqa: E402
+from pretrain.config import ModelConfig  # noqa: E402
+from pretrain.inputs import Inputs  # noqa: E402
+from pretrain.model import Transformer  # noqa: E402
 from pretrain.objective import causal_loss, causal_targets  # noqa: E402
+from pretrain.sizes import model_config  # noqa: E402
 from pretrain.train import learning_rate, torch_available, train  # noqa: E402
 from tests.pipeline.token_tools import pack_set  # noqa: E402
 
@@ -38,19 +41,19 @@ SEGMENTS = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 2, 2, -1, -1], [0, 0, 0, 1, 1, 1,
 
 def test_a_document_is_read_as_if_alone(model: Transformer) -> None:
     ids = torch.randint(0, 64, SEGMENTS.shape, generator=torch.Generator().manual_seed(1))
-    logits = model(ids, SEGMENTS)
+    logits = model.logits(Inputs(ids, SEGMENTS))
     assert torch.isfinite(logits).all()
     for row, begin, end in [(0, 0, 4), (0, 4, 7), (0, 7, 9), (1, 3, 11)]:
-        alone = model(ids[row : row + 1, begin:end])
+        alone = model.logits(Inputs(ids[row : row + 1, begin:end]))
         torch.testing.assert_close(logits[row : row + 1, begin:end], alone, atol=1e-3, rtol=1e-3)
-    assert not torch.allclose(model(ids)[0, 4:7], logits[0, 4:7], atol=1e-2)
+    assert not torch.allclose(model.logits(Inputs(ids))[0, 4:7], logits[0, 4:7], atol=1e-2)
 
 
 def test_no_position_sees_a_later_one(model: Transformer) -> None:
     ids = torch.randint(0, 64, (1, 9), generator=torch.Generator().manual_seed(2))
     changed = ids.clone()
     changed[0, 5] = (ids[0, 5] + 1) % 64
-    before, after = model(ids), model(changed)
+    before, after = model.logits(Inputs(ids)), model.logits(Inputs(changed))
     torch.testing.assert_close(before[:, :5], after[:, :5])
     assert not torch.allclose(before[:, 5:], after[:, 5:], atol=1e-2)
 
@@ -69,9 +72,9 @@ def test_loss_and_gradient_are_those_of_plain_cross_entropy(
     model: Transformer, monkeypatch: pytest.MonkeyPatch, max_logits: int
 ) -> None:
     ids = torch.randint(0, 64, SEGMENTS.shape, generator=torch.Generator().manual_seed(3))
-    want = F.cross_entropy(model(ids, SEGMENTS).flatten(0, 1), causal_targets(ids, SEGMENTS).flatten())
+    want = F.cross_entropy(model.logits(Inputs(ids, SEGMENTS)).flatten(0, 1), causal_targets(ids, SEGMENTS).flatten())
     want_gradient = torch.autograd.grad(want, list(model.parameters()))
-    monkeypatch.setattr(objective, "MAX_LOGITS", max_logits)
+    monkeypatch.setattr(losses, "MAX_LOGITS", max_logits)
     loss, count = causal_loss(model, ids, SEGMENTS)
     assert count == 15
     torch.testing.assert_close(loss, want, atol=1e-4, rtol=1e-4)

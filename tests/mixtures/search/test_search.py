@@ -22,7 +22,8 @@ from mixtures.search.proxy import Domain, bits_per_byte, held_out_loss  # noqa: 
 from pipeline.cli import main  # noqa: E402
 from pipeline.packreader import open_packs  # noqa: E402
 from pipeline.store import read_json  # noqa: E402
-from pretrain.model import ModelConfig, Transformer  # noqa: E402
+from pretrain.config import ModelConfig  # noqa: E402
+from pretrain.model import Transformer  # noqa: E402
 from tests.pipeline.token_tools import pack_set  # noqa: E402
 
 from ..texts import write  # noqa: E402
