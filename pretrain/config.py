@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import ConfigError, nearest
+from pipeline.option_types import check_types
 
 FORMS = ("decoder", "encoder", "encoder_decoder")
 ACTIVATIONS = ("swiglu", "relu2")
 ROPE_SCALES = ("none", "linear", "ntk", "yarn")
+SCHEDULES = ("cosine", "wsd", "linear", "constant")
+PRECISIONS = ("fp32", "bf16")
 
 
 def _opt(default: Any, text: str) -> Any:
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata={"help": text})
     return field(default=default, metadata={"help": text})
 
 
@@ -93,3 +99,143 @@ class ModelConfig:
             raise ConfigError("model: rope_scale yarn needs rope_original, the context length before the extension")
         if self.n_experts and not 1 <= self.top_k <= self.n_experts:
             raise ConfigError(f"model: top_k must be 1 to n_experts {self.n_experts}, not {self.top_k}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """The optimiser, the learning rate's schedule and what bounds a step."""
+
+    lr: float = _opt(2e-3, "peak learning rate of AdamW, and of Muon, whose updates have AdamW's size")
+    muon: bool = _opt(False, "Muon for the matrices of the layers; AdamW for embeddings, head and norms")
+    momentum: float = _opt(0.95, "momentum of Muon (Nesterov's)")
+    betas: tuple[float, ...] = _opt((0.9, 0.95), "decay rates of AdamW's two averages")
+    eps: float = _opt(1e-8, "added to AdamW's denominator")
+    weight_decay: float = _opt(0.1, "decoupled decay of matrices; norms are not decayed")
+    max_grad_norm: float | None = _opt(1.0, "clip the gradient to this norm over all parameters; null: never")
+    z_loss: float = _opt(0.0, "weight of log(Z)^2, which keeps logits from drifting (PaLM: 1e-4)")
+    schedule: str = _opt("cosine", f"course of the learning rate: {', '.join(SCHEDULES)}")
+    warmup: float = _opt(0.1, "steps of linear warm-up; below 1: share of all steps")
+    decay: float = _opt(0.2, "steps of decay at the end of wsd; below 1: share of all steps")
+    min_lr_share: float = _opt(0.1, "the schedule ends at this share of the peak (cosine, wsd)")
+
+    def check(self) -> None:
+        """Raise ConfigError for what can't work."""
+        for name in ("lr", "eps"):
+            _need(getattr(self, name) > 0, f"optim.{name} must be above 0, not {getattr(self, name)}")
+        for name in ("weight_decay", "z_loss", "warmup", "decay"):
+            _need(getattr(self, name) >= 0, f"optim.{name} must not be negative, is {getattr(self, name)}")
+        _need(self.max_grad_norm is None or self.max_grad_norm > 0, "optim.max_grad_norm must be above 0 or null")
+        _need(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "optim.betas: two numbers from 0 below 1")
+        _need(0 <= self.momentum < 1, f"optim.momentum must be from 0 to below 1, not {self.momentum}")
+        _need(0 <= self.min_lr_share <= 1, "optim.min_lr_share must be from 0 to 1")
+        _choice("optim.schedule", self.schedule, SCHEDULES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpikeConfig:
+    """When a step's update is left out because its loss or gradient norm stands out."""
+
+    enabled: bool = _opt(True, "leave out updates whose loss or gradient norm spikes; not finite is always left out")
+    window: int = _opt(128, "accepted steps that mean and deviation are taken over")
+    min_history: int = _opt(64, "accepted steps before anything is judged")
+    sigma: float = _opt(6.0, "a spike is above the mean by this many deviations")
+    max_skips: int = _opt(8, "skips within `window` steps before the run rewinds to the last good checkpoint")
+    max_rewinds: int = _opt(3, "rewinds before the run stops")
+
+    def check(self) -> None:
+        """Raise ConfigError for what can't work."""
+        _need(self.sigma > 0, f"spike.sigma must be above 0, not {self.sigma}")
+        _need(2 <= self.min_history <= self.window, "spike.min_history must be from 2 to spike.window")
+        _need(self.max_skips >= 1 and self.max_rewinds >= 0, "spike.max_skips must be at least 1, max_rewinds 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A training run. `batch_size` counts the sequences of a step over all ranks."""
+
+    size: str = _opt("tiny", "size of the model")
+    model: dict[str, Any] = _opt({}, "fields of the model that differ from the size's")
+    objective: str = _opt("causal", "what is learned: causal, masked, spans, contrastive, distill")
+    objective_options: dict[str, Any] = _opt({}, "options of the objective")
+    optim: OptimConfig = OptimConfig()
+    spike: SpikeConfig = SpikeConfig()
+    steps: int = _opt(40, "optimiser steps")
+    batch_size: int = _opt(8, "sequences in a step, over all processes")
+    micro_batch: int | None = _opt(None, "sequences in a forward pass of a process; null: all of its share at once")
+    seed: int = _opt(0, "seed of weights, order and dropout")
+    precision: str = _opt("fp32", "fp32, or bf16: autocast with weights, gradients and loss in fp32")
+    compile: bool = _opt(False, "compile the model (torch.compile)")
+    save_every: int | None = _opt(None, "steps between checkpoints; null: one at the end")
+    keep: int = _opt(2, "newest checkpoints that are kept")
+    keep_every: int | None = _opt(None, "also keep the checkpoint of every so many steps")
+    eval_every: int | None = _opt(None, "steps between evaluations; null: at the end")
+    held_out: dict[str, str] = _opt({}, "pack sets, by name, that bits per byte are measured on")
+    stats_every: int | None = _opt(None, "steps between gradient statistics; null: never")
+    init_from: str | None = _opt(None, "checkpoint whose weights training begins with")
+    parallel: str = _opt("none", "how processes share the work: none, ddp, fsdp, tensor, pipeline")
+    threads: int | None = _opt(None, "torch's threads; null: as many as it takes by itself")
+
+    def check(self) -> None:
+        """Raise ConfigError for what can't work."""
+        for name in ("steps", "batch_size", "keep"):
+            _need(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("micro_batch", "save_every", "keep_every", "eval_every", "stats_every", "threads"):
+            value = getattr(self, name)
+            _need(value is None or value >= 1, f"{name} must be at least 1 or null, not {value}")
+        from .sizes import SIZES
+
+        if self.size not in SIZES:
+            known = ", ".join(SIZES)
+            raise ConfigError(f"no model size is called '{self.size}'{nearest(self.size, SIZES)}; there are {known}")
+        _choice("precision", self.precision, PRECISIONS)
+        self.optim.check()
+        self.spike.check()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, nested as in a recipe."""
+        return dataclasses.asdict(self)
+
+
+_PARTS: dict[str, type] = {"optim": OptimConfig, "spike": SpikeConfig}
+
+
+def train_config(values: dict[str, Any], where: str = "pretrain") -> TrainConfig:
+    """A checked configuration from a recipe's mapping; an unknown key is an error that names the nearest one."""
+    made = {}
+    for key, value in values.items():
+        if key in _PARTS and not isinstance(value, _PARTS[key]):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{where}: {key} must be a mapping of options, not {value!r}")
+            value = _filled(_PARTS[key], value, f"{where}: {key}")
+        made[key] = value
+    config = _filled(TrainConfig, made, where)
+    try:
+        config.check()
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    return config
+
+
+def _filled(cls: type, values: dict[str, Any], where: str) -> Any:
+    options = [f.name for f in dataclasses.fields(cls)]
+    for key in values:
+        if key not in options:
+            raise ConfigError(f"{where} has no option '{key}'{nearest(str(key), options)}")
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    check_types(cls, values, where)
+    return cls(**values)
+
+
+def _need(holds: bool, message: str) -> None:
+    if not holds:
+        raise ConfigError(message)
+
+
+def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} must be one of {', '.join(known)}, not '{value}'{nearest(str(value), known)}")
+
+
+def whole_steps(value: float, steps: int) -> int:
+    """Steps that an option stands for which below 1 is a share of all `steps`."""
+    return round(value * steps) if value < 1 else int(value)

@@ -63,6 +63,11 @@ class Batch(NamedTuple):
     indices: npt.NDArray[np.int64]  # (B,) numbers of the sequences in the pack set
     epoch: int = 0  # how often the set was gone through before: with the index it says how a sequence is corrupted
 
+    def rows(self, first: int, last: int) -> Batch:
+        """Its sequences from `first` to before `last`, as views."""
+        segments = None if self.segment_ids is None else self.segment_ids[first:last]
+        return Batch(self.input_ids[first:last], segments, self.indices[first:last], self.epoch)
+
     @property
     def loss_mask(self) -> torch.Tensor | None:
         """(B, T) bool: whether the token at a position may be a target; None without `segment_ids`."""

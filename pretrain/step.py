@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipeline.errors import ConfigError, nearest
 from pipeline.progress import Progress
 from pipeline.steps import Step, StepContext, register_step
 from pipeline.store import file_digest
 
-from .sizes import SIZES
+from .config import TrainConfig, train_config
+
+if TYPE_CHECKING:
+    from .loop import Event
 
 
 @register_step
@@ -30,19 +32,17 @@ class Pretrain(Step):
     lr: float = field(default=2e-3, metadata={"help": "peak learning rate"})
     seed: int = field(default=0, metadata={"help": "seed of weights and order"})
 
-    def check(self) -> None:
-        if (
-            not isinstance(self.steps, int)
-            or self.steps < 1
-            or not isinstance(self.batch_size, int)
-            or self.batch_size < 1
-        ):
-            raise ConfigError("pretrain: steps and batch_size must be whole numbers of at least 1")
+    train: dict[str, Any] = field(default_factory=dict, metadata={"help": "further options of the training run"})
 
-        if not self.lr > 0:
-            raise ConfigError(f"pretrain: lr must be above 0, not {self.lr}")
-        if self.size not in SIZES:
-            raise ConfigError(f"pretrain: no model size is called '{self.size}'{nearest(self.size, SIZES)}")
+    def check(self) -> None:
+        self.training()
+
+    def training(self) -> TrainConfig:
+        """The whole configuration; raises ConfigError."""
+        further = dict(self.train)
+        optim = {"lr": self.lr, **further.pop("optim", {})}
+        own = {"steps": self.steps, "batch_size": self.batch_size, "size": self.size, "seed": self.seed}
+        return train_config({**own, **further, "optim": optim}, "pretrain")
 
     def why_skipped(self) -> str | None:
         from .train import torch_available
@@ -57,14 +57,11 @@ class Pretrain(Step):
 
         with progress.bar("pretrain", total=self.steps, unit="tokens") as bar:
 
-            def log(event: dict[str, Any]) -> None:
-                bar.note(f"loss {event['loss']:.3f}")
-                bar.advance(1, event["tokens"])
+            def log(event: Event) -> None:
+                bar.note(f"loss {event.loss:.3f}")
+                bar.advance(1, event.tokens)
 
-            summary = train(
-                packs, output, steps=self.steps, batch_size=self.batch_size, size=self.size, lr=self.lr,
-                seed=self.seed, log=log,
-            )  # fmt: skip
+            summary = train(self.training(), packs, output, log=log)
         progress.say(f"pretrain: loss {summary['first_loss']:.3f} -> {summary['last_loss']:.3f} in {self.steps} steps")
         return summary
 

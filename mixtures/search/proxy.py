@@ -58,9 +58,11 @@ def run_proxy(proxy: Proxy) -> dict[str, Any]:
     """Train and measure: `weights, bits_per_byte` by domain, `loss`, `tokens`. The function that workers run."""
     import torch
 
+    from pretrain.config import OptimConfig, TrainConfig
+    from pretrain.loop import optimise
     from pretrain.model import Transformer
+    from pretrain.objectives import make_objective
     from pretrain.sizes import model_config
-    from pretrain.train import optimise
 
     how = proxy.training
     readers = [open_packs(path) for path in proxy.packs]
@@ -72,7 +74,11 @@ def run_proxy(proxy: Proxy) -> dict[str, Any]:
             model = Transformer(model_config(how.size, readers[0].total_ids))
         weights = np.array(proxy.weights)
         batches = mixture_batches(readers, weights, steps=how.steps, batch_size=how.batch_size, seed=how.seed)
-        events = list(optimise(model, batches, steps=how.steps, lr=how.lr))
+        config = TrainConfig(
+            steps=how.steps, batch_size=how.batch_size, size=how.size, seed=how.seed, optim=OptimConfig(lr=how.lr)
+        )
+        objective = make_objective(config.objective, {}, readers[0])
+        events = list(optimise(model, objective, batches, config))
         found = {one.name: bits_per_byte(model, one) for one in proxy.domains}
     finally:
         torch.set_num_threads(before)
@@ -82,8 +88,8 @@ def run_proxy(proxy: Proxy) -> dict[str, Any]:
         "name": proxy.name,
         "weights": list(proxy.weights),
         "bits_per_byte": found,
-        "loss": events[-1]["loss"],
-        "tokens": sum(event["tokens"] for event in events),
+        "loss": events[-1].loss,
+        "tokens": sum(event.tokens for event in events),
     }
 
 
@@ -101,13 +107,13 @@ def held_out_loss(model: Transformer, reader: PackReader) -> tuple[float, int]:
     import torch
 
     from pretrain.data import PackLoader
-    from pretrain.objective import causal_loss
+    from pretrain.objectives.causal import Causal
 
+    objective = Causal()
     nats, tokens = 0.0, 0
     with torch.no_grad():
         for batch in PackLoader(reader, min(MAX_EVAL_BATCH, len(reader)), segments=True, shuffle=False):
-            assert batch.segment_ids is not None
-            loss, count = causal_loss(model, batch.input_ids, batch.segment_ids)
-            nats += loss.item() * count
-            tokens += count
+            inputs = objective.prepare(batch, 0)
+            nats += objective.loss(model, inputs).loss_sum.item()
+            tokens += inputs.n_valid
     return nats, tokens

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from pipeline.errors import ConfigError  # noqa: E402
 from pretrain import losses  # noqa: E402
 from pretrain.config import ModelConfig  # noqa: E402
+from pretrain.data import Batch  # noqa: E402
 from pretrain.inputs import Inputs  # noqa: E402
 from pretrain.model import Transformer  # noqa: E402
-from pretrain.objective import causal_loss, causal_targets  # noqa: E402
+from pretrain.objectives.causal import Causal, causal_targets  # noqa: E402
 from pretrain.sizes import model_config  # noqa: E402
-from pretrain.train import learning_rate, torch_available, train  # noqa: E402
-from tests.pipeline.token_tools import pack_set  # noqa: E402
+from pretrain.train import torch_available  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +33,11 @@ def model() -> Transformer:
             if parameter.dim() > 1:
                 parameter.mul_(8)  # far from uniform, so that a leak between positions shows
     return made
+
+
+def causal_loss(model: Transformer, ids: torch.Tensor, segments: torch.Tensor) -> tuple[torch.Tensor, int]:
+    inputs = Causal().prepare(Batch(ids, segments, np.arange(len(ids))), 0)
+    return Causal().loss(model, inputs).loss_sum / max(1, inputs.n_valid), inputs.n_valid
 
 
 SEGMENTS = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 2, 2, -1, -1], [0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]])
@@ -94,50 +98,6 @@ def test_untrained_model_guesses_uniformly() -> None:
     ids = torch.randint(0, 1000, (2, 64))
     loss, _ = causal_loss(made, ids, torch.zeros_like(ids))
     assert abs(loss.item() - math.log(1024)) < 0.1
-
-
-def test_loss_falls_and_runs_repeat(counting_packs: Path, tmp_path: Path) -> None:
-    events: list[dict[str, object]] = []
-    first = train(counting_packs, tmp_path / "a", steps=60, batch_size=8, threads=1, log=events.append)
-    second = train(counting_packs, tmp_path / "b", steps=60, batch_size=8, threads=1)
-    assert abs(first["first_loss"] - first["untrained_loss"]) < 0.3
-    # A model that knows only how often each id comes ends near ln 64 = 4.16; counting on takes it to nearly 0.
-    assert first["last_loss"] < 1.5
-    for name in ("metrics.jsonl", "summary.json"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    lines = [json.loads(line) for line in (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()]
-    assert lines == events and [line["step"] for line in lines] == list(range(1, 61))
-    assert lines[-1]["epoch"] == 9 and first["epochs"] == 10  # 53 sequences: 6 full batches an epoch
-    assert sum(line["tokens"] for line in lines) == first["tokens"] == second["tokens"]
-    assert first["tokens_per_s"] > 0 and "tokens_per_s" not in json.loads((tmp_path / "a" / "summary.json").read_text())
-
-
-def test_another_seed_is_another_run(counting_packs: Path, tmp_path: Path) -> None:
-    runs = [train(counting_packs, tmp_path / str(s), steps=2, batch_size=4, seed=s, threads=1) for s in (0, 1)]
-    assert runs[0]["last_loss"] != runs[1]["last_loss"]
-
-
-def test_fewer_sequences_than_a_batch(tmp_path: Path) -> None:
-    packs = pack_set(tmp_path / "p", [[("a" * 32, list(range(40)))]], 16, 4)
-    summary = train(packs, tmp_path / "m", steps=3, batch_size=64, threads=1)
-    assert summary["tokens"] == 3 * 40 and summary["epochs"] == 3
-
-
-def test_what_cannot_be_trained(counting_packs: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="did you mean 'tiny'"):
-        train(counting_packs, tmp_path, size="tinny")
-    with pytest.raises(ConfigError, match="steps"):
-        train(counting_packs, tmp_path, steps=0)
-    with pytest.raises(ConfigError, match="empty"):
-        train(pack_set(tmp_path / "none", [[]], 8, 2), tmp_path)
-
-
-def test_learning_rate_warms_up_and_decays() -> None:
-    rates = [learning_rate(step, 100, 1.0) for step in range(100)]
-    assert rates[:10] == pytest.approx([0.1 * k for k in range(1, 11)])
-    assert max(rates) == 1.0 and rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[-1] == pytest.approx(0.1, abs=0.001)
-    assert learning_rate(0, 1, 1.0) == 1.0
 
 
 def test_asking_for_torch_does_not_import_it() -> None:
