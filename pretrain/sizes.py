@@ -1,7 +1,17 @@
-"""The named sizes of the model; kept apart from it so that they can be checked without torch."""
+"""Sizes of the model: named ones, and one dial from a parameter count to width, depth and heads; needs no torch.
+
+The rule of the dial. Depth grows as the 0.6th power of width, 4 layers at 128: between the constant ratio of width and
+depth that Kaplan et al. (2020) found harmless over a wide range and the depths in use (12 at 768, about 20 at 2048).
+A head is 16 wide below a width of 96, then 32, from 256 on 64, from 2048 on 128. The feed-forward width is near 8/3 of
+the width with a gate and near 4 times without. Depth and feed-forward width leave the rule, as little as possible, to
+meet the count within 1 %.
+"""
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from pipeline.errors import ConfigError, nearest
@@ -14,14 +24,133 @@ SIZES: dict[str, dict[str, int]] = {
     "base": {"d_model": 768, "n_layers": 12, "n_heads": 12, "d_ff": 2048},
 }
 
+MOST_ERROR = 0.05
+"""How far from the asked count a configuration may be."""
+
+_CLOSE = 0.01
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmb]?)", re.IGNORECASE)
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
+
 
 def padded(vocab_size: int) -> int:
     """Rows of the embedding for a number of ids: the next multiple of 64."""
     return -(-vocab_size // 64) * 64
 
 
-def model_config(size: str, vocab_size: int, **changes: Any) -> ModelConfig:
-    """The configuration of a named size; `vocab_size` is rounded up to a multiple of 64."""
-    if size not in SIZES:
-        raise ConfigError(f"no model size is called '{size}'{nearest(size, SIZES)}; there are {', '.join(SIZES)}")
-    return ModelConfig(vocab_size=padded(vocab_size), **{**SIZES[size], **changes})
+def parse_count(text: str | int) -> int | None:
+    """`20M`, `0.5m`, `1B`, `5000000` or a number as a count; None for anything else."""
+    match = _COUNT.fullmatch(str(text).strip())
+    return round(float(match[1]) * _UNITS[match[2].lower()]) if match else None
+
+
+def check_size(size: str | int) -> None:
+    """Raise ConfigError unless `size` is a named size or a parameter count from 0.5M to 1B and a little over."""
+    if size in SIZES:
+        return
+    count = parse_count(size)
+    if count is None:
+        raise ConfigError(
+            f"no model size is called '{size}'{nearest(str(size), SIZES)}; there are {', '.join(SIZES)},"
+            " or a number of parameters such as 20M"
+        )
+    if count < 100_000:
+        raise ConfigError(f"a model of {count:,} parameters is too small: the dial begins at 0.5M")
+
+
+def model_config(size: str | int, vocab_size: int, **changes: Any) -> ModelConfig:
+    """The configuration of a named size or a parameter count; `vocab_size` is rounded up to a multiple of 64.
+
+    `changes` are other fields of the configuration. Raises ConfigError.
+    """
+    check_size(size)
+    if size in SIZES:
+        return ModelConfig(vocab_size=padded(vocab_size), **{**SIZES[str(size)], **changes})
+    count = parse_count(size)
+    assert count is not None
+    return config_for(count, vocab_size, **changes)
+
+
+def config_for(count: int, vocab_size: int, **changes: Any) -> ModelConfig:
+    """The configuration whose parameters, embeddings included, come nearest to `count` by this module's rule.
+
+    `changes` are fields other than the sizes (form, activation, tied, n_experts, ...); a feed-forward block is then
+    sized by what they leave. Raises ConfigError if no configuration is within 5 %, as for a large vocabulary.
+    """
+    best: tuple[tuple[float, float], ModelConfig] | None = None
+    for config, penalty in _candidates(count, padded(vocab_size), changes):
+        error = abs(parameters(config) / count - 1)
+        rank = (0.0, penalty) if error <= _CLOSE else (error, penalty)
+        if best is None or rank < best[0]:
+            best = rank, config
+    if best is None or abs(parameters(best[1]) / count - 1) > MOST_ERROR:
+        raise ConfigError(
+            f"no model of about {count:,} parameters has a vocabulary of {vocab_size:,}: its embedding takes"
+            f" {padded(vocab_size):,} a unit of width; ask for another number or train a smaller tokenizer"
+        )
+    return best[1]
+
+
+def _candidates(count: int, vocab_size: int, changes: dict[str, Any]) -> Iterator[tuple[ModelConfig, float]]:
+    """Configurations near a count, each with how far its shape is from the rule."""
+    for width in _widths():
+        if width * vocab_size > count:
+            return
+        head = 16 if width < 96 else 32 if width < 256 else 64 if width < 2048 else 128
+        depth = 4 * (width / 128) ** 0.6
+        for layers in range(max(1, round(depth / 2)), round(2 * depth) + 1):
+            base = {"d_model": width, "n_layers": layers, "n_heads": width // head, "vocab_size": vocab_size, **changes}
+            step = 8 if width < 256 else 32 if width < 1024 else 128
+            none, one = (parameters(ModelConfig(**base, d_ff=step * k)) for k in (1, 2))
+            usual = width * (8 / 3 if changes.get("activation", "swiglu") == "swiglu" else 4)
+            least, most = math.ceil(0.7 * usual / step), math.floor(1.4 * usual / step)
+            k = min(max(round((count - none) / (one - none)) + 1, least), most)
+            yield (
+                ModelConfig(**base, d_ff=k * step),
+                abs(math.log(k * step / usual)) + abs(math.log(layers / depth)),
+            )
+
+
+def _widths() -> Iterator[int]:
+    yield from range(32, 96, 16)
+    yield from range(96, 256, 32)
+    yield from range(256, 768, 64)
+    yield from range(768, 4096 + 1, 128)
+
+
+def parameters(config: ModelConfig) -> int:
+    """Trainable parameters, embeddings included; tied ones once."""
+    embeddings = config.vocab_size * config.d_model * (1 if config.tied else 2)
+    return embeddings + _stacks(config, config.n_experts)
+
+
+def active_parameters(config: ModelConfig) -> int:
+    """Parameters that one token meets in matrix products: the output layer and each layer, with `top_k` experts.
+
+    The look-up in the embedding is none. Of an encoder-decoder: of one token on each side.
+    """
+    return config.vocab_size * config.d_model + _stacks(config, config.top_k)
+
+
+def flops_per_token(config: ModelConfig, sequence_length: int) -> float:
+    """Floating-point operations of training on a token: 6 N + 12 layers width T (Chowdhery et al. 2022, appendix B).
+
+    N are the active parameters. The second term is attention over the whole sequence; that causal attention and masks
+    leave out half and more is not subtracted, as is usual.
+    """
+    stacks = 2 if config.form == "encoder_decoder" else 1
+    return 6.0 * active_parameters(config) + 12.0 * stacks * config.n_layers * config.d_model * sequence_length
+
+
+def _stacks(config: ModelConfig, experts: int) -> int:
+    """Parameters of all layers and last norms, with so many experts of each mixture."""
+    width = config.d_model
+    attention = 2 * width * width + 2 * width * config.kv_heads * config.head_dim
+    attention += 2 * config.head_dim if config.qk_norm else 0
+    block = (3 if config.activation == "swiglu" else 2) * width * config.d_ff
+    if config.n_experts:
+        block = experts * block + width * config.n_experts
+    layer = attention + block + 2 * width
+    stack = config.n_layers * layer + width
+    if config.form != "encoder_decoder":
+        return stack
+    return 2 * stack + config.n_layers * (attention + width)
