@@ -1,0 +1,145 @@
+"""Loss and bits per byte of a model on held-out sets.
+
+Bits per byte: the sum of -log2 p over the predicted tokens, divided by the UTF-8 bytes of the text that these tokens
+stand for (`held_out` says which are predicted). The end-of-document tokens' bits are in the sum. It compares models
+with different tokenizers, which loss a token does not.
+
+Objectives that predict a document from left to right (causal, distill) are measured so. Of the others a set's loss is
+measured on its own sequences, corrupted by the objective with a fixed seed; they have no bits per byte.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.packreader import PackReader
+
+from .inputs import Inputs, Output
+
+if TYPE_CHECKING:
+    from .data import Batch
+    from .held_out import HeldOut
+
+LEFT_TO_RIGHT = ("causal", "distill")
+"""Objectives whose model gives each token's probability after the tokens before it."""
+EVALUATION_SEED = 0
+
+Reduce = Callable[[Tensor], Tensor]
+
+
+def evaluate(
+    model: nn.Module,
+    sets: Mapping[str, HeldOut],
+    *,
+    batch_size: int = 8,
+    device: torch.device | str = "cpu",
+    precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    rank: int = 0,
+    world_size: int = 1,
+    reduce: Reduce | None = None,
+) -> dict[str, dict[str, Any]]:
+    """`loss` (nats a predicted token), `bits_per_byte`, `tokens` (predicted), `bytes`, `documents` of each set.
+
+    For a model that reads from left to right. `precision` makes the context of a forward pass (autocast). Of several
+    ranks each measures its share; `reduce` adds a tensor up over them, so that all return the same.
+    """
+    found = {}
+    for name, one in sets.items():
+        batches = (
+            Inputs(
+                torch.from_numpy(rows.input_ids), torch.from_numpy(rows.segment_ids), torch.from_numpy(rows.targets),
+                n_valid=rows.n_valid,
+            )
+            for rows in one.batches(batch_size, rank, world_size)
+        )  # fmt: skip
+        nats, targets = summed(model, batches, lambda m, inputs: m(inputs), device, precision, reduce)
+        found[name] = {
+            "loss": nats / max(1, targets),
+            "bits_per_byte": nats / math.log(2) / max(1.0, one.n_bytes),
+            "tokens": targets,
+            "bytes": round(one.n_bytes),
+            "documents": one.documents,
+        }
+    return found
+
+
+def evaluate_objective(
+    model: nn.Module,
+    objective: Any,
+    sets: Mapping[str, Sequence[PackReader]],
+    *,
+    batch_size: int = 8,
+    max_sequences: int | None = None,
+    device: torch.device | str = "cpu",
+    precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    rank: int = 0,
+    world_size: int = 1,
+    reduce: Reduce | None = None,
+) -> dict[str, dict[str, Any]]:
+    """`loss` (nats a target, or a pair) and `targets` of each set under any objective, always corrupted alike.
+
+    The sequences come in the order of the sets, the first `max_sequences` of each pack set.
+    """
+    found = {}
+    for name, readers in sets.items():
+        batches = (
+            objective.prepare(batch, EVALUATION_SEED)._replace(**({} if mine else {"n_valid": 0}))
+            for reader in readers
+            for batch, mine in _sequences(reader, batch_size, max_sequences, rank, world_size)
+        )
+        nats, targets = summed(model, batches, objective.loss, device, precision, reduce)
+        found[name] = {"loss": nats / max(1, targets), "targets": targets}
+    return found
+
+
+def summed(
+    model: nn.Module,
+    batches: Iterator[Inputs],
+    loss: Callable[[nn.Module, Inputs], Output],
+    device: torch.device | str = "cpu",
+    precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    reduce: Reduce | None = None,
+) -> tuple[float, int]:
+    """(sum of the loss in nats, number of targets) over batches, without gradients and dropout.
+
+    The sum is kept in float64. A batch whose `n_valid` is 0 is run, for the sake of other ranks, and not counted. The
+    model comes back in the mode that it was in.
+    """
+    total = torch.zeros(2, dtype=torch.float64, device=device)
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            for inputs in batches:
+                with precision():
+                    output = loss(model, inputs.to(device))
+                if inputs.n_valid:
+                    total[0] += output.loss_sum.double()
+                    total[1] += inputs.n_valid
+    finally:
+        model.train(training)
+    if reduce is not None:
+        total = reduce(total)
+    nats, targets = total.tolist()
+    return nats, int(targets)
+
+
+def _sequences(
+    reader: PackReader, batch_size: int, limit: int | None, rank: int, world_size: int
+) -> Iterator[tuple[Batch, bool]]:
+    """This rank's batches of a set in its own order, and whether each counts: all ranks get equally many."""
+    from .data import PackLoader
+
+    loader = PackLoader(reader, batch_size, segments=True, shuffle=False)
+    count = len(loader) if limit is None else min(len(loader), -(-limit // batch_size))
+    for number, batch in zip(range(count), loader, strict=False):
+        if number % world_size == rank:
+            yield batch, True
+    if 0 < count % world_size <= rank:
+        yield batch, False
