@@ -9,6 +9,8 @@ from typing import Any
 from pipeline.errors import ConfigError, nearest
 from pipeline.option_types import check_types
 
+from .parallel.spec import parse as parse_parallel
+
 FORMS = ("decoder", "encoder", "encoder_decoder")
 ACTIVATIONS = ("swiglu", "relu2")
 ROPE_SCALES = ("none", "linear", "ntk", "yarn")
@@ -172,7 +174,7 @@ class TrainConfig:
     held_out: dict[str, str] = _opt({}, "pack sets, by name, that bits per byte are measured on")
     stats_every: int | None = _opt(None, "steps between gradient statistics; null: never")
     init_from: str | None = _opt(None, "checkpoint whose weights training begins with")
-    parallel: str = _opt("none", "how processes share the work: none, ddp, fsdp, tensor, pipeline")
+    parallel: str = _opt("none", "how processes share the work: none, ddp, fsdp, tensor[=N], pipeline[=1f1b|gpipe]")
     threads: int | None = _opt(None, "torch's threads; null: as many as it takes by itself")
 
     def check(self) -> None:
@@ -188,6 +190,7 @@ class TrainConfig:
             known = ", ".join(SIZES)
             raise ConfigError(f"no model size is called '{self.size}'{nearest(self.size, SIZES)}; there are {known}")
         _choice("precision", self.precision, PRECISIONS)
+        parse_parallel(self.parallel)
         self.optim.check()
         self.spike.check()
 

@@ -39,7 +39,7 @@ def cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tens
     flat = targets.flatten()
     picked = (flat != IGNORED).nonzero().squeeze(1)
     sums = in_slices(_summed, weight, hidden.flatten(0, 1)[picked], flat[picked])
-    return sums[0], sums[1]
+    return sums[0].clone(), sums[1].clone()  # no views: FSDP2 hooks a backward to what a module returns
 
 
 def _summed(weight: Tensor, hidden: Tensor, targets: Tensor) -> Tensor:

@@ -1,17 +1,27 @@
-"""How processes share a training run; the loop talks to one object of this kind."""
+"""Training on several processes: data parallel (DDP, FSDP2), tensor parallel and pipeline parallel.
+
+The loop talks to one object, `Parallel` (base.py), that `plan(config)` makes. Importing this package doesn't
+import torch.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .spec import KINDS, Spec, parse
+
 if TYPE_CHECKING:
     from .base import Parallel
 
+__all__ = ["KINDS", "Spec", "parse", "plan"]
+
 
 def plan(config: Any) -> Parallel:
-    """The parallelism of a `TrainConfig`."""
-    import torch
+    """The parallelism of a `TrainConfig`: reads `parallel` (see `parse`) and `precision`, and torchrun's variables.
 
-    from .base import Parallel
+    One process without torchrun gives `Single`. Joins the process group; leave it with `close()`, or use the object
+    as a context manager. Raises ConfigError where the processes that torchrun started don't fit the configuration.
+    """
+    from .launch import make
 
-    return Parallel(torch.device("cuda" if torch.cuda.is_available() else "cpu"), config.precision)
+    return make(parse(config.parallel), config.precision)

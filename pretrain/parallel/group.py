@@ -1,0 +1,104 @@
+"""What every kind of parallelism over a process group shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from pipeline.errors import GristmillError, StepFailed
+
+from ..inputs import IGNORED, Inputs, Teacher
+from . import state
+from .base import Forward, Loss, Output, Parallel
+from .spec import Spec
+
+_FAILED = "failed"
+
+
+class Group(Parallel):
+    """A rank of a process group. `store`: where ranks leave word of a failure, if they can."""
+
+    def __init__(self, spec: Spec, device: torch.device, precision: str, store: dist.Store | None = None) -> None:
+        super().__init__(device, precision)
+        self.spec, self.store = spec, store
+        self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
+        self.data_rank, self.data_size = self.rank, self.world_size
+        self.data_group: dist.ProcessGroup | None = None
+        """Ranks with different data (None: all)."""
+        self._template: Inputs | None = None
+
+    def reduce(self, value: Tensor, op: str = "sum") -> Tensor:
+        return state.all_reduced(value, op, self.data_group)
+
+    def agree(self, flag: bool) -> bool:
+        return bool(state.all_reduced(torch.tensor(int(flag), device=self.device), "max", None).item())
+
+    def barrier(self) -> None:
+        self.agree(False)  # dist.barrier of NCCL guesses the device
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """A rank that failed leaves its message for the others and doesn't wait for them: when it has ended, their
+        collectives fail too, and their error is that message."""
+        if error is None:
+            self.close()
+        elif isinstance(error, Exception) and self.store is not None:
+            said = f"rank {self.rank}: {type(error).__name__}: {error}"
+            first = self.store.compare_set(_FAILED, "", said).decode()
+            if first != said and not isinstance(error, GristmillError):
+                raise StepFailed(f"another process failed, so this one (rank {self.rank}) ends. {first}") from error
+
+    def close(self) -> None:
+        if self.store is not None:
+            dist.destroy_process_group()
+
+
+class DataParallel(Group):
+    """Each rank has its own sequences; all run the same number of micro-batches, with blank ones where one has less."""
+
+    def accumulate(self, model: nn.Module, forward: Forward, micros: Sequence[Inputs], loss: Loss) -> list[Output]:
+        padded = self._padded(model, micros)
+        outputs = super().accumulate(model, forward, padded, loss)
+        return outputs[: len(micros)]
+
+    def evaluate(self, model: nn.Module, forward: Forward, micros: Sequence[Inputs]) -> list[Output]:
+        return super().evaluate(model, forward, self._padded(model, micros))[: len(micros)]
+
+    def _padded(self, model: nn.Module, micros: Sequence[Inputs]) -> list[Inputs]:
+        number = int(self.reduce(torch.tensor(len(micros), device=self.device), "max"))
+        micros = [inputs if len(inputs.input_ids) else blank(inputs) for inputs in micros]
+        if micros:
+            self._template = micros[0]
+        if len(micros) < number:
+            micros += [blank(self._template or _smallest(self.plain(model)))] * (number - len(micros))
+        return micros
+
+
+def blank(template: Inputs) -> Inputs:
+    """A row of padding without targets, of the template's form and lengths: its loss and gradients are 0."""
+
+    def row(tensor: Tensor | None, value: int | float) -> Any:
+        return None if tensor is None else tensor.new_full((1, *tensor.shape[1:]), value)
+
+    teacher = template.teacher
+    if teacher is not None:
+        teacher = Teacher(row(teacher.log_probs, 0.0), row(teacher.ids, 0), *teacher[2:])
+    return Inputs(
+        row(template.input_ids, 0), row(template.segment_ids, -1), row(template.targets, IGNORED),
+        row(template.decoder_ids, 0), row(template.decoder_segments, -1), teacher, row(template.pairs, -1), 0,
+    )  # fmt: skip
+
+
+def _smallest(model: nn.Module) -> Inputs:
+    """What a rank that has never had a sequence takes as template."""
+    ids = torch.zeros((1, 8), dtype=torch.int64)
+    segments = ids.to(torch.int32)
+    if model.config.form == "encoder_decoder":
+        return Inputs(ids, segments, ids, ids, segments)
+    return Inputs(ids, segments, ids)
