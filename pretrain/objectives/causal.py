@@ -1,48 +1,33 @@
-"""Predict the next token of the same document."""
+"""Causal language modelling: predict the next token of the same document."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from pipeline.packreader import PackReader
+from pretrain.inputs import Inputs
 
-from ..inputs import IGNORED, Inputs, Output
+from .base import O, Objective
+from .kernels import next_tokens
 
 if TYPE_CHECKING:
-    from ..data import Batch
-    from ..model import Transformer
+    from pretrain.data import Batch
 
 
-class Causal:
-    """Causal language modelling."""
+class Causal(Objective[O]):
+    """Targets are the next ids within each document; its first token has no position that predicts it.
 
-    extra_ids = 0
+    So a document's control token, which comes first, is read and not predicted; with `predict_controls` the last
+    position of the document before predicts it.
+    """
 
-    def __init__(self, reader: PackReader | None = None) -> None:
-        self.reader = reader
+    name = "causal"
 
     def prepare(self, batch: Batch, seed: int) -> Inputs:
-        """Targets are the next ids within each document."""
-        assert batch.segment_ids is not None
-        targets = causal_targets(batch.input_ids, batch.segment_ids)
-        return Inputs(batch.input_ids, batch.segment_ids, targets, n_valid=int((targets != IGNORED).sum()))
-
-    def loss(self, model: Transformer, inputs: Inputs) -> Output:
-        """Cross-entropy summed over the targets."""
-        return model(inputs)
-
-
-def causal_targets(input_ids: Tensor, segment_ids: Tensor) -> Tensor:
-    """What each position is to predict, (B, T) -> (B, T): the next id, or IGNORED.
-
-    There is none where the next position is padding or belongs to another document: nothing that the
-    position may see says which document comes next. The end-of-document id itself is predicted. The
-    last position has none either, since its successor lies in another sequence.
-    """
-    targets = torch.full_like(input_ids, IGNORED)
-    same = segment_ids[:, 1:] == segment_ids[:, :-1]
-    targets[:, :-1] = torch.where(same & (segment_ids[:, 1:] >= 0), input_ids[:, 1:], IGNORED)
-    return targets
+        """The sequences as they are; nothing is drawn."""
+        ids, segments = self.arrays(batch)
+        targets = np.empty_like(ids)
+        count = next_tokens(ids, segments, self.vocabulary.kinds, self.options.predict_controls, targets)
+        return Inputs(batch.input_ids, batch.segment_ids, torch.from_numpy(targets), n_valid=int(count))
