@@ -107,9 +107,9 @@ def held_out_loss(model: Transformer, reader: PackReader) -> tuple[float, int]:
     import torch
 
     from pretrain.data import PackLoader
-    from pretrain.objectives.causal import Causal
+    from pretrain.objectives import make_objective
 
-    objective = Causal()
+    objective = make_objective("causal", {}, reader)
     nats, tokens = 0.0, 0
     with torch.no_grad():
         for batch in PackLoader(reader, min(MAX_EVAL_BATCH, len(reader)), segments=True, shuffle=False):

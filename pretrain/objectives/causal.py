@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from pretrain.inputs import Inputs
+from pretrain.inputs import IGNORED, Inputs
 
 from .base import O, Objective
-from .kernels import next_tokens
 
 if TYPE_CHECKING:
     from pretrain.data import Batch
@@ -27,7 +26,26 @@ class Causal(Objective[O]):
 
     def prepare(self, batch: Batch, seed: int) -> Inputs:
         """The sequences as they are; nothing is drawn."""
-        ids, segments = self.arrays(batch)
-        targets = np.empty_like(ids)
-        count = next_tokens(ids, segments, self.vocabulary.kinds, self.options.predict_controls, targets)
-        return Inputs(batch.input_ids, batch.segment_ids, torch.from_numpy(targets), n_valid=int(count))
+        self.arrays(batch)
+        ids, segments = batch.input_ids, batch.segment_ids
+        assert segments is not None
+        targets = causal_targets(ids, segments)
+        if self.options.predict_controls:
+            following, control = ids[:, 1:], self.vocabulary.control
+            begins = (segments[:, 1:] != segments[:, :-1]) & (segments[:, 1:] >= 0) & (segments[:, :-1] >= 0)
+            begins &= (following >= control.start) & (following < control.stop)
+            targets[:, :-1][begins] = following[begins]
+        return Inputs(ids, segments, targets, n_valid=int((targets != IGNORED).sum()))
+
+
+def causal_targets(input_ids: Tensor, segment_ids: Tensor) -> Tensor:
+    """What each position is to predict, (B, T) -> (B, T): the next id, or IGNORED.
+
+    There is none where the next position is padding or belongs to another document: nothing that the
+    position may see says which document comes next. The end-of-document id itself is predicted. The
+    last position has none either, since its successor lies in another sequence.
+    """
+    targets = torch.full_like(input_ids, IGNORED)
+    same = segment_ids[:, 1:] == segment_ids[:, :-1]
+    targets[:, :-1] = torch.where(same & (segment_ids[:, 1:] >= 0), input_ids[:, 1:], IGNORED)
+    return targets

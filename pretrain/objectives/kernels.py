@@ -52,25 +52,6 @@ def unit(key, counter):  # type: ignore[no-untyped-def]
 
 
 @plain_kernel
-def next_tokens(ids, segments, kinds, controls, targets):  # type: ignore[no-untyped-def]
-    """Causal targets: the next id of the same document, else -100.
-
-    With `controls` a document's last position predicts the control id that the next document begins with.
-    """
-    rows, length = ids.shape
-    count = 0
-    for b in range(rows):
-        for t in range(length):
-            targets[b, t] = IGNORED
-            if t + 1 < length and segments[b, t] >= 0 and segments[b, t + 1] >= 0:
-                following = ids[b, t + 1]
-                if segments[b, t] == segments[b, t + 1] or (controls and kinds[following] == _CONTROL):
-                    targets[b, t] = following
-                    count += 1
-    return count
-
-
-@plain_kernel
 def mask_tokens(  # type: ignore[no-untyped-def]
     ids, segments, indices, seed, epoch, kinds, controls, ordinary, mask_id, chosen, masked, replaced, inputs, targets
 ):

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -16,10 +15,9 @@ import torch.nn.functional as F  # noqa: E402
 
 from pretrain import losses  # noqa: E402
 from pretrain.config import ModelConfig  # noqa: E402
-from pretrain.data import Batch  # noqa: E402
-from pretrain.inputs import Inputs  # noqa: E402
+from pretrain.inputs import IGNORED, Inputs  # noqa: E402
 from pretrain.model import Transformer  # noqa: E402
-from pretrain.objectives.causal import Causal, causal_targets  # noqa: E402
+from pretrain.objectives.causal import causal_targets  # noqa: E402
 from pretrain.sizes import model_config  # noqa: E402
 from pretrain.train import torch_available  # noqa: E402
 
@@ -36,8 +34,9 @@ def model() -> Transformer:
 
 
 def causal_loss(model: Transformer, ids: torch.Tensor, segments: torch.Tensor) -> tuple[torch.Tensor, int]:
-    inputs = Causal().prepare(Batch(ids, segments, np.arange(len(ids))), 0)
-    return Causal().loss(model, inputs).loss_sum / max(1, inputs.n_valid), inputs.n_valid
+    targets = causal_targets(ids, segments)
+    count = int((targets != IGNORED).sum())
+    return model(Inputs(ids, segments, targets)).loss_sum / max(1, count), count
 
 
 SEGMENTS = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 2, 2, -1, -1], [0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1]])
