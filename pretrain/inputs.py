@@ -44,6 +44,7 @@ class Inputs(NamedTuple):
     decoder_segments: Tensor | None = None  # (B, S) int32
     teacher: Teacher | None = None
     pairs: Tensor | None = None  # (B, T) int64
+    groups: Tensor | None = None  # (P,) int64; pairs of one group (the same title) are no negatives of each other
     n_valid: int = 0  # targets, or pairs, that count: what the loss is divided by
 
     def to(self, device: torch.device | str) -> Inputs:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from .inputs import IGNORED
+from .inputs import IGNORED, Teacher
 
 MAX_LOGITS = 1 << 25
 """Logits held at a time (128 MB of float32): a vocabulary of 128 000 would else take gigabytes."""
@@ -47,3 +48,44 @@ def _summed(weight: Tensor, hidden: Tensor, targets: Tensor) -> Tensor:
     log_z = logits.logsumexp(-1)
     picked = logits.gather(1, targets[:, None]).squeeze(1)
     return torch.stack(((log_z - picked).sum(), log_z.square().sum()))
+
+
+def distillation(
+    hidden: Tensor, weight: Tensor, targets: Tensor, teacher: Teacher
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """(sum of the mixed loss, sum of log(Z)^2, its two parts a target) of a student (Hinton et al. 2015), float32.
+
+    The loss of a target is (1 - w) * cross-entropy + w * t^2 * KL(teacher || student), the divergence between both
+    models' distributions at temperature t over the ids that the teacher has. Of a teacher's K likeliest ids only, it is that between the distributions
+    over these and one outcome for all others, which is never above the whole one.
+    """
+    flat = targets.flatten()
+    picked = (flat != IGNORED).nonzero().squeeze(1)
+    rows = [hidden.flatten(0, 1)[picked], flat[picked], teacher.log_probs.flatten(0, 1)[picked]]
+    if teacher.ids is not None:
+        rows.append(teacher.ids.flatten(0, 1)[picked])
+    sums = in_slices(partial(_distilled, teacher.temperature), weight, *rows)
+    mixed = (1 - teacher.weight) * sums[0] + teacher.weight * teacher.temperature**2 * sums[2]
+    means = sums.detach() / max(1, len(picked))
+    return mixed, sums[1], {"cross_entropy": means[0], "divergence": means[2]}
+
+
+def _distilled(
+    temperature: float, weight: Tensor, hidden: Tensor, targets: Tensor, log_probs: Tensor, ids: Tensor | None = None
+) -> Tensor:
+    logits = F.linear(hidden, weight).float()
+    log_z = logits.logsumexp(-1)
+    cross = (log_z - logits.gather(1, targets[:, None]).squeeze(1)).sum()
+    wanted = log_probs.float()
+    if ids is None:
+        student = (logits[:, : wanted.shape[1]] / temperature).log_softmax(-1)
+    else:
+        student = (logits / temperature).log_softmax(-1).gather(1, ids)
+        wanted, student = (torch.cat((one, _rest(one)), 1) for one in (wanted, student))
+    divergence = F.kl_div(student, wanted, reduction="sum", log_target=True)
+    return torch.stack((cross, log_z.square().sum(), divergence))
+
+
+def _rest(log_probs: Tensor) -> Tensor:
+    """Logarithm of what probabilities (N, K) leave to others, (N, 1); at least that of 1e-7."""
+    return torch.log((1 - log_probs.exp().sum(1, keepdim=True)).clamp(min=1e-7))

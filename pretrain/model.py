@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from .attention import Attention, Context, document_mask, one_document_a_row
 from .config import ModelConfig
 from .inputs import Inputs, Output
-from .losses import cross_entropy
+from .losses import cross_entropy, distillation
 from .rope import rotary_table
 
 
@@ -101,7 +101,11 @@ class Transformer(nn.Module):
         """The loss of a micro-batch; everything that training needs of the model is in this one call."""
         hidden = self.hidden(inputs)
         zero = hidden.new_zeros((), dtype=torch.float32)
-        assert inputs.targets is not None
+        if inputs.targets is None:  # the objective makes its loss of the hidden states
+            return Output(zero, zero, zero, hidden if want_hidden else None)
+        if inputs.teacher is not None:
+            loss_sum, z_sum, parts = distillation(hidden, self.output_weight, inputs.targets, inputs.teacher)
+            return Output(loss_sum, z_sum, zero, hidden if want_hidden else None, parts)
         loss_sum, z_sum = cross_entropy(hidden, self.output_weight, inputs.targets)
         return Output(loss_sum, z_sum, zero, hidden if want_hidden else None)
 
