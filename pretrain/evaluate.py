@@ -11,16 +11,16 @@ measured on its own sequences, corrupted by the objective with a fixed seed; the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.packreader import PackReader
 
-from .inputs import Inputs, Output
+from .inputs import Inputs
+from .parallel.base import Forward, Parallel
 
 if TYPE_CHECKING:
     from .data import Batch
@@ -30,25 +30,15 @@ LEFT_TO_RIGHT = ("causal", "distill")
 """Objectives whose model gives each token's probability after the tokens before it."""
 EVALUATION_SEED = 0
 
-Reduce = Callable[[Tensor], Tensor]
-
 
 def evaluate(
-    model: nn.Module,
-    sets: Mapping[str, HeldOut],
-    *,
-    batch_size: int = 8,
-    device: torch.device | str = "cpu",
-    precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
-    rank: int = 0,
-    world_size: int = 1,
-    reduce: Reduce | None = None,
+    model: nn.Module, sets: Mapping[str, HeldOut], *, batch_size: int = 8, parallel: Parallel | None = None
 ) -> dict[str, dict[str, Any]]:
     """`loss` (nats a predicted token), `bits_per_byte`, `tokens` (predicted), `bytes`, `documents` of each set.
 
-    For a model that reads from left to right. `precision` makes the context of a forward pass (autocast). Of several
-    ranks each measures its share; `reduce` adds a tensor up over them, so that all return the same.
+    For a model that reads from left to right. Of several ranks each measures its share, and all return the same.
     """
+    parallel = parallel or Parallel(torch.device("cpu"))
     found = {}
     for name, one in sets.items():
         batches = (
@@ -56,9 +46,9 @@ def evaluate(
                 torch.from_numpy(rows.input_ids), torch.from_numpy(rows.segment_ids), torch.from_numpy(rows.targets),
                 n_valid=rows.n_valid,
             )
-            for rows in one.batches(batch_size, rank, world_size)
+            for rows in one.batches(batch_size, parallel.data_rank, parallel.data_size)
         )  # fmt: skip
-        nats, targets = summed(model, batches, lambda m, inputs: m(inputs), device, precision, reduce)
+        nats, targets = summed(model, batches, lambda m, inputs: m(inputs), parallel)
         found[name] = {
             "loss": nats / max(1, targets),
             "bits_per_byte": nats / math.log(2) / max(1.0, one.n_bytes),
@@ -76,57 +66,43 @@ def evaluate_objective(
     *,
     batch_size: int = 8,
     max_sequences: int | None = None,
-    device: torch.device | str = "cpu",
-    precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
-    rank: int = 0,
-    world_size: int = 1,
-    reduce: Reduce | None = None,
+    parallel: Parallel | None = None,
 ) -> dict[str, dict[str, Any]]:
     """`loss` (nats a target, or a pair) and `targets` of each set under any objective, always corrupted alike.
 
-    The sequences come in the order of the sets, the first `max_sequences` of each pack set.
+    The sequences come in the order of the sets, of each pack set about the first `max_sequences` (whole batches).
     """
+    parallel = parallel or Parallel(torch.device("cpu"))
     found = {}
     for name, readers in sets.items():
         batches = (
             objective.prepare(batch, EVALUATION_SEED)._replace(**({} if mine else {"n_valid": 0}))
             for reader in readers
-            for batch, mine in _sequences(reader, batch_size, max_sequences, rank, world_size)
+            for batch, mine in _sequences(reader, batch_size, max_sequences, parallel.data_rank, parallel.data_size)
         )
-        nats, targets = summed(model, batches, objective.loss, device, precision, reduce)
+        nats, targets = summed(model, batches, objective.loss, parallel)
         found[name] = {"loss": nats / max(1, targets), "targets": targets}
     return found
 
 
-def summed(
-    model: nn.Module,
-    batches: Iterator[Inputs],
-    loss: Callable[[nn.Module, Inputs], Output],
-    device: torch.device | str = "cpu",
-    precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
-    reduce: Reduce | None = None,
-) -> tuple[float, int]:
-    """(sum of the loss in nats, number of targets) over batches, without gradients and dropout.
+def summed(model: nn.Module, batches: Iterator[Inputs], forward: Forward, parallel: Parallel) -> tuple[float, int]:
+    """(sum of the loss in nats, number of targets) over all ranks' batches, without gradients and dropout.
 
     The sum is kept in float64. A batch whose `n_valid` is 0 is run, for the sake of other ranks, and not counted. The
     model comes back in the mode that it was in.
     """
-    total = torch.zeros(2, dtype=torch.float64, device=device)
+    total = torch.zeros(2, dtype=torch.float64, device=parallel.device)
     training = model.training
     model.eval()
     try:
-        with torch.no_grad():
-            for inputs in batches:
-                with precision():
-                    output = loss(model, inputs.to(device))
+        for inputs in batches:
+            for output in parallel.evaluate(model, forward, [inputs]):
                 if inputs.n_valid:
                     total[0] += output.loss_sum.double()
                     total[1] += inputs.n_valid
     finally:
         model.train(training)
-    if reduce is not None:
-        total = reduce(total)
-    nats, targets = total.tolist()
+    nats, targets = parallel.reduce(total).tolist()
     return nats, int(targets)
 
 

@@ -99,12 +99,14 @@ def held_out(
     length: int | None = None,
     stride: int | None = None,
     max_bytes: int | None = None,
+    ends: bool = True,
 ) -> HeldOut:
     """Prepare a set that lies in one or several local pack sets (one for each sequence length).
 
     `length` is the window (default: the longest of the sets'), `stride` how far it moves on (default: `length`, no
     token is read twice). With `max_bytes` documents are taken in the order of a hash of their ids, which is the same
-    for any tokenizer and packing, until they have that many bytes; the last is cut. Raises ConfigError for an empty
+    for any tokenizer and packing, until they have that many bytes; the last is cut. Without `ends` the
+    end-of-document tokens are not predicted. Raises ConfigError for an empty
     set, different tokenizers, a stride outside 1..length.
     """
     first = readers[0]
@@ -117,7 +119,8 @@ def held_out(
         raise ConfigError(f"held-out set '{name}': stride must lie in 1..{length}, the window's length, not {stride}")
     table = token_bytes(load_tokenizer(first.folder / TOKENIZER, first.manifest.get("eos")), first.total_ids)
     runs = _Runs(readers)
-    ids, bounds, said, counted = _gathered(readers, runs, table, max_bytes)
+    eos = None if ends else int(first.manifest["eos_id"])
+    ids, bounds, said, counted = _gathered(readers, runs, table, max_bytes, eos)
     windows = [w for a, b in zip(bounds[:-1], bounds[1:], strict=True) for w in _windows(a, b, length, stride)]
     if not windows:
         raise ConfigError(f"held-out set '{name}' has no document of two tokens: nothing can be predicted")
@@ -217,7 +220,7 @@ def _pieces(number: int, first: int, block) -> list[npt.NDArray[np.int64]]:  # t
 
 
 def _gathered(
-    readers: Sequence[PackReader], runs: _Runs, table: Ints, max_bytes: int | None
+    readers: Sequence[PackReader], runs: _Runs, table: Ints, max_bytes: int | None, eos: int | None
 ) -> tuple[npt.NDArray[np.generic], list[int], int, int]:
     """(tokens of the runs, their bounds, bytes of their text, bytes of their tokens).
 
@@ -235,6 +238,8 @@ def _gathered(
         if tokens == len(ids):
             said, counted = said + text_bytes, counted + int(sizes.sum())
             loses = loses or int(sizes.sum()) - text_bytes not in (0, 1)  # 1: a space put before the first word
+        if eos is not None and ids[-1] == eos:
+            ids, sizes = ids[:-1], sizes[:-1]
         full = total + int(sizes.sum()) >= limit
         if full:
             ids = ids[: np.searchsorted(np.cumsum(sizes), limit - total, side="right")]

@@ -18,10 +18,13 @@ from pipeline.errors import ConfigError  # noqa: E402
 from pipeline.packreader import open_packs  # noqa: E402
 from pipeline.removal.apply import remove  # noqa: E402
 from pipeline.removal.lists import read_lists  # noqa: E402
-from pretrain.evaluate import evaluate  # noqa: E402
+from pretrain.data import PackLoader  # noqa: E402
+from pretrain.evaluate import evaluate, evaluate_objective  # noqa: E402
 from pretrain.held_out import held_out, held_out_sets  # noqa: E402
 from pretrain.inputs import Inputs  # noqa: E402
 from pretrain.model import Transformer  # noqa: E402
+from pretrain.objectives import make_objective  # noqa: E402
+from pretrain.parallel.base import Parallel  # noqa: E402
 from pretrain.sizes import model_config  # noqa: E402
 from pretrain.token_bytes import token_bytes  # noqa: E402
 from tests.pretrain.text_packs import bpe, text_packs  # noqa: E402
@@ -120,6 +123,18 @@ def test_packing_changes_nothing(
     assert a["bits_per_byte"] == pytest.approx(b["bits_per_byte"], rel=1e-5)
 
 
+class _Rank(Parallel):
+    """One rank of several, whose sums are looked at instead of added up."""
+
+    def __init__(self, rank: int, world: int, shares: list[torch.Tensor]) -> None:
+        super().__init__(torch.device("cpu"))
+        self.data_rank, self.data_size, self.shares = rank, world, shares
+
+    def reduce(self, value: torch.Tensor, op: str = "sum") -> torch.Tensor:
+        self.shares.append(value)
+        return value
+
+
 def test_ranks_and_batches_change_nothing(model: Transformer, packs: Path) -> None:
     one = held_out("s", [open_packs(packs)])
     whole = evaluate(model, {"s": one}, batch_size=5)["s"]
@@ -128,14 +143,35 @@ def test_ranks_and_batches_change_nothing(model: Transformer, packs: Path) -> No
         calls = []
         for rank in range(world):
             calls.append(len(list(one.batches(2, rank, world))))
-            evaluate(
-                model, {"s": one}, batch_size=2, rank=rank, world_size=world,
-                reduce=lambda t: (shares.append(t), t)[1],  # noqa: B023
-            )  # fmt: skip
+            evaluate(model, {"s": one}, batch_size=2, parallel=_Rank(rank, world, shares))
         assert len(set(calls)) == 1  # else a rank would wait for ever
         nats, targets = sum(shares).tolist()  # type: ignore[union-attr]
         assert targets == whole["tokens"]
         assert nats / targets == pytest.approx(whole["loss"], rel=1e-6)
+
+
+def test_other_objectives_have_a_loss_of_their_own_targets(packs: Path) -> None:
+    reader = open_packs(packs)
+    objective = make_objective("masked", {}, reader)
+    torch.manual_seed(0)
+    config = model_config(
+        "tiny", reader.total_ids + objective.extra_ids, d_model=16, n_layers=1, n_heads=1, d_ff=16, form="encoder"
+    )
+    model = Transformer(config)
+    whole = evaluate_objective(model, objective, {"s": [reader]}, batch_size=4)["s"]
+    assert whole == evaluate_objective(model, objective, {"s": [reader]}, batch_size=4)["s"]
+    nats = targets = 0.0
+    for batch in PackLoader(reader, 1, segments=True, shuffle=False):
+        inputs = objective.prepare(batch, 0)
+        log_p = torch.log_softmax(model.logits(inputs).double(), -1)
+        hidden = inputs.targets != -100
+        nats -= log_p[hidden].gather(1, inputs.targets[hidden][:, None]).sum().item()
+        targets += int(hidden.sum())
+    assert whole["targets"] == targets and whole["loss"] == pytest.approx(nats / targets, rel=1e-5)
+    shares: list[torch.Tensor] = []
+    for rank in range(3):
+        evaluate_objective(model, objective, {"s": [reader]}, batch_size=4, parallel=_Rank(rank, 3, shares))
+    assert sum(shares)[1] == targets and sum(shares)[0].item() == pytest.approx(nats, rel=1e-5)  # type: ignore[index]
 
 
 def test_the_model_is_left_in_its_mode_and_dropout_is_off(packs: Path) -> None:
@@ -174,6 +210,12 @@ def test_a_limit_takes_the_same_documents_from_any_tokenizer(
     assert held_out("s", [open_packs(packs)], max_bytes=1 << 40).n_targets == held_out(
         "s", [open_packs(packs)]
     ).n_targets  # fmt: skip
+
+
+def test_the_end_of_documents_may_be_left_out(model: Transformer, tokenizer: LoadedTokenizer, packs: Path) -> None:
+    with_ends, without = (held_out("s", [open_packs(packs)], ends=ends) for ends in (True, False))
+    assert without.n_targets == with_ends.n_targets - with_ends.documents
+    assert without.n_bytes == with_ends.n_bytes and tokenizer.eos_id not in without.ids
 
 
 def test_removed_documents_are_not_measured(
