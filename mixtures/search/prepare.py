@@ -19,17 +19,13 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import ConfigError
 from pipeline.packreader import open_packs
 from pipeline.progress import Progress
-from pipeline.recipe import build
-from pipeline.run import RunResult, execute
 from pipeline.runner import Runner
+from pretrain.ablation.samples import Sample, Workshop
 
 from .proxy import Domain
 
 if TYPE_CHECKING:
     from mixtures.recipe import SourceSpec
-
-BYTES_PER_TOKEN = 8
-"""Of the samples: so many bytes for each token that a proxy takes, which is enough for any tokenizer and padding."""
 
 
 @dataclass(frozen=True)
@@ -55,35 +51,31 @@ class Ready:
     tokens: float
 
 
-@dataclass(frozen=True)
-class _Sample:
-    files: str
-    text_bytes: int
-    available_bytes: int
-
-
 class Preparation:
     """Runs the steps above, in `folder`."""
 
     def __init__(self, folder: Path, how: Sampling, runner: Runner, progress: Progress) -> None:
-        self.folder, self.how, self._runner, self._progress = folder, how, runner, progress
-        self._quiet = Progress(quiet=True)
+        self.how = how
+        self._shop = Workshop(folder, runner, progress, "mix search")
 
     def ready(
         self, sources: Mapping[str, SourceSpec], held_out: Mapping[str, Sequence[str]]
     ) -> tuple[list[Ready], list[Domain]]:
         """The sources and the held-out domains; without `held_out` a share of each source is its domain."""
-        train: dict[str, _Sample] = {}
-        held: dict[str, _Sample] = {}
+        shop, how = self._shop, self.how
+        train: dict[str, Sample] = {}
+        held: dict[str, Sample] = {}
         for i, (name, spec) in enumerate(sources.items()):
             source = {"inputs": list(source_inputs(name, spec)), "text_field": spec.text_field}
             if not held_out:
                 source, apart = self._split(f"split-{i:02d}", source)
-                held[name] = self._sample(f"held-{i:02d}", apart, self.how.held_bytes, name)
-            train[name] = self._sample(f"train-{i:02d}", source, self.how.train_bytes, name)
+                held[name] = shop.sample(f"held-{i:02d}", apart, how.held_bytes, how.seed + 1, name)
+            train[name] = shop.sample(f"train-{i:02d}", source, how.train_bytes, how.seed + 1, name)
         for i, (name, inputs) in enumerate(held_out.items()):
-            held[name] = self._sample(f"held-{i:02d}", {"inputs": list(inputs)}, self.how.held_bytes, name)
-        tokenizer = self.how.tokenizer or self._train_tokenizer()
+            source = {"inputs": list(inputs)}
+            held[name] = shop.sample(f"held-{i:02d}", source, how.held_bytes, how.seed + 1, name)
+        samples = str(shop.folder / "train-*" / "*-select_random" / "kept" / "*.parquet")
+        tokenizer = how.tokenizer or shop.train_tokenizer("tokenizer", [samples], how.vocab_size)
         made = []
         for i, (name, sample) in enumerate(train.items()):
             packs, tokens = self._pack(f"packs-train-{i:02d}", sample, tokenizer)
@@ -95,42 +87,15 @@ class Preparation:
             domains.append(Domain(name, packs, tokens / sample.text_bytes))
         return made, domains
 
-    def _run(self, name: str, source: dict[str, Any], steps: list[dict[str, Any]]) -> RunResult:
-        self._progress.say(f"mix search: {name}: {', '.join(next(iter(step)) for step in steps)}")
-        recipe = build({"name": name, "source": {"documents": source}, "steps": steps}, f"mix search: {name}")
-        return execute(recipe, self.folder / name, self._runner, self._quiet)
-
     def _split(self, name: str, source: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         options = {"keep": f"{self.how.held_share * 100:.6f}%", "seed": self.how.seed}
-        folder = self._run(name, source, [{"select_random": options}]).steps[-1].folder
+        folder = self._shop.run(name, source, [{"select_random": options}]).steps[-1].folder
         return {"inputs": [str(folder / "dropped")]}, {"inputs": [str(folder / "kept")]}
 
-    def _sample(self, name: str, source: dict[str, Any], size: int, whose: str) -> _Sample:
-        options = {"keep": f"{size} bytes", "seed": self.how.seed + 1}
-        last = self._run(name, source, [{"select_random": options}]).steps[-1]
-        assert last.manifest is not None
-        told = last.manifest["selection"]
-        if not told["kept"]:
-            raise ConfigError(
-                f"mix search: no text of '{whose}' is left for a sample of {size:,} bytes: it has"
-                f" {told['groups'][0]['documents']:,} documents; give more text, or held-out files of your own"
-            )
-        return _Sample(str(last.folder / "kept"), told["kept"], told["groups"][0]["available"])
-
-    def _train_tokenizer(self) -> str:
-        source = {"inputs": [str(self.folder / "train-*" / "*-select_random" / "kept" / "*.parquet")]}
-        result = self._run("tokenizer", source, [{"train_tokenizer": {"vocab_size": self.how.vocab_size}}])
-        return str(result.steps[-1].folder / "tokenizer.json")
-
-    def _pack(self, name: str, sample: _Sample, tokenizer: str) -> tuple[str, int]:
-        steps: list[dict[str, Any]] = [
-            {"tokenize": {"tokenizer": tokenizer}},
-            {"pack": {"sequence_length": self.how.sequence_length, "seed": self.how.seed}},
-        ]
-        last = self._run(name, {"inputs": [sample.files]}, steps).steps[-1]
-        assert last.manifest is not None
-        packs = last.folder / last.manifest["artefact"][0]
-        return str(packs), int(open_packs(packs).manifest["tokens"])
+    def _pack(self, name: str, sample: Sample, tokenizer: str) -> tuple[str, int]:
+        return self._shop.pack(
+            name, [sample.files], tokenizer, sequence_length=self.how.sequence_length, seed=self.how.seed
+        )
 
 
 def source_inputs(name: str, spec: SourceSpec) -> Sequence[str]:

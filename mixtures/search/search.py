@@ -22,9 +22,10 @@ from pipeline.progress import Progress
 from pipeline.runner import Runner, Task
 from pipeline.steps import StepContext
 from pipeline.store import StepFolder, digest
+from pretrain.ablation.samples import BYTES_PER_TOKEN
 
 from . import regression
-from .prepare import BYTES_PER_TOKEN, Preparation, Ready, Sampling
+from .prepare import Preparation, Ready, Sampling
 from .proxy import Domain, Proxy, Training, run_proxy
 from .weights import MINIMUM, caps, natural, samples, temperature, unimax
 
