@@ -7,9 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from pretrain.config import TrainConfig
 
 WHERE = "ablate"
 READINGS = ("tokens", "bytes")
@@ -17,6 +20,11 @@ COMPARE = ("all", "first")
 ON_OVERLAP = ("drop", "keep", "raise")
 GROUPS = ("held_out", "gold")
 MAX_SEEDS = 1000
+OWN = {
+    "size": "size", "steps": "steps", "batch_size": "batch_size", "seed": "first_seed", "threads": "threads",
+    "objective": "nothing: arms are compared by causal models", "held_out": "held_out", "eval_every": "evaluations",
+}  # fmt: skip
+"""Options of training that a design has of its own."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 
 
@@ -38,11 +46,10 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut:
-    """Texts that bits per byte are measured on: files of documents; of a `.txt` file each is one document."""
+    """Texts that bits per byte are measured on: files of documents, or plain text (`.txt`), which is cut up."""
 
     name: str
     inputs: tuple[str, ...]
-    text_field: str = "text"
 
     def __post_init__(self) -> None:
         _check_named("held-out set", self.name, self.inputs)
@@ -71,12 +78,15 @@ class Design:
 
     seeds: int = field(default=5, metadata={"help": "runs of each arm; a seed gives all arms the same first weights"})
     first_seed: int = field(default=0, metadata={"help": "the first of the seeds; the others follow it"})
-    size: str = field(default="tiny", metadata={"help": "size of the models (see `gristmill pretrain --help`)"})
+    size: str = field(default="tiny", metadata={"help": "size of the models: tiny, small, base, or a number as 20M"})
     steps: int = field(default=200, metadata={"help": "optimiser steps of a run"})
     tokens: int = field(default=0, metadata={"help": "tokens of a run, in place of steps (0: steps counts)"})
     batch_size: int = field(default=8, metadata={"help": "sequences in a step"})
     sequence_length: int = field(default=256, metadata={"help": "tokens in a sequence"})
     lr: float = field(default=2e-3, metadata={"help": "peak learning rate"})
+    training: Mapping[str, Any] = field(
+        default_factory=dict, metadata={"help": "other options of training, as in a recipe's: {optim: {schedule: wsd}}"}
+    )
     tokenizer: str = field(
         default="", metadata={"help": "a tokenizer.json for all arms (default: one trained on equal bytes of each arm)"}
     )
@@ -143,6 +153,7 @@ class Design:
             raise ConfigError(f"{WHERE}: name a tokenizer or a text to train one on, not both")
         if not self.held_out and not self.gold:
             raise ConfigError(f"{WHERE}: nothing to measure on: name --held-out NAME=FILE (or --gold, or a preset)")
+        self.train_config(self.first_seed, self.run_steps)
         if not self.judge:
             raise ConfigError(f"{WHERE}: judge names no figure")
         for one in self.judge:
@@ -157,6 +168,22 @@ class Design:
             HeldOut(name=name, inputs=(files,) if isinstance(files, str) else tuple(files))
             for name, files in self.held_out.items()
         ]
+
+    def train_config(self, seed: int, steps: int) -> TrainConfig:
+        """The configuration of one run. Raises ConfigError."""
+        from pretrain.config import train_config
+
+        if not isinstance(self.training, Mapping):
+            raise ConfigError(f"{WHERE}: training must be a mapping of options, not {self.training!r}")
+        for key in self.training:
+            if key in OWN:
+                raise ConfigError(f"{WHERE}: say {OWN[key]} in place of training.{key}")
+        optim = self.training.get("optim", {})
+        values = {
+            **self.training, "size": self.size, "steps": steps, "batch_size": self.batch_size, "seed": seed,
+            "threads": self.threads, "optim": {"lr": self.lr, **optim} if isinstance(optim, dict) else optim,
+        }  # fmt: skip
+        return train_config(values, f"{WHERE}: training")
 
     @property
     def step_tokens(self) -> int:
@@ -177,6 +204,7 @@ class Design:
         """JSON values."""
         found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         found["held_out"] = {one.name: list(one.inputs) for one in self.held_out_sets()}
+        found["training"] = dict(self.training)
         return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.store import atomic_path, read_json, write_json
+from pipeline.store import atomic_path, read_json
 
 N = 13
 _BASE = np.uint64(0x9E3779B97F4A7C15)
@@ -137,8 +137,3 @@ def look_for(task: OverlapTask) -> dict[str, Any]:
         "documents": overlap.documents,
         "text_bytes": overlap.text_bytes,
     }
-
-
-def write_probe(path: Path, texts: Sequence[str]) -> None:
-    """Write the texts that arms are searched for."""
-    write_json(path, list(texts))
