@@ -159,8 +159,8 @@ class Design:
         for one in self.judge:
             group, _, name = one.partition("/")
             if group not in GROUPS or (name and group == "held_out" and name not in self.held_out):
-                known = [*GROUPS, *(f"held_out/{name}" for name in self.held_out)]
-                raise ConfigError(f"{WHERE}: no figure is called '{one}'{nearest(one, known)}; {', '.join(known)}")
+                figures = [*GROUPS, *(f"held_out/{name}" for name in self.held_out)]
+                raise ConfigError(f"{WHERE}: no figure is called '{one}'{nearest(one, figures)}; {', '.join(figures)}")
 
     def held_out_sets(self) -> list[HeldOut]:
         """The held-out sets, in order. Raises ConfigError."""

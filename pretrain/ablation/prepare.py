@@ -252,7 +252,9 @@ def _measured(
         found = np.array([share[first:last] >= design.max_overlap for share in shares])
         first = last
         copies = {arm: int(row.sum()) for arm, row in zip(arms, found, strict=True)}
-        keep = ~found.any(axis=0) if design.on_overlap == "drop" else np.ones(len(one.ids), bool)
+        keep = np.ones(len(one.ids), bool)
+        if design.on_overlap == "drop":
+            keep[found.any(axis=0)] = False
         if any(copies.values()):
             told = f"{one.group} {one.name}: " + ", ".join(f"arm '{arm}' has {n}" for arm, n in copies.items() if n)
             told += f" of its {len(one.ids)} texts"

@@ -175,7 +175,8 @@ def compare(
     nats: Mapping[tuple[str, str], Mapping[str, NDArray[np.float64]]],
 ) -> tuple[tuple[Comparison, ...], tuple[Comparison, ...]]:
     """(judged comparisons, all others). `nats`: by (arm, reading) and set, the mean over seeds of each document's."""
-    judged, others = [], []
+    judged: list[Comparison] = []
+    others: list[Comparison] = []
     pairs = list(combinations(arms, 2)) if design.compare == "all" else [(arms[0], arm) for arm in arms[1:]]
     known = list(runs[0].values)
     for reading in design.readings:
@@ -212,10 +213,10 @@ def _compared(
         )
         for one in sets
     ]  # fmt: skip
-    spread = [float(x.std(ddof=1)) if len(x) > 1 else math.nan for x in (a, b)]
+    spread_a, spread_b = (float(x.std(ddof=1)) if len(x) > 1 else math.nan for x in (a, b))
     by_seed = paired_t(a - b)
     return Comparison(
-        figure, reading, first, second, float(a.mean()), float(b.mean()), *spread, by_seed,
+        figure, reading, first, second, float(a.mean()), float(b.mean()), spread_a, spread_b, by_seed,
         paired_bootstrap(documents, design.resamples, design.seed), by_seed.p, "",
     )  # fmt: skip
 
