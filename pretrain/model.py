@@ -77,6 +77,7 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.cross_entropy = cross_entropy  # tensor parallel replaces it
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.dropout = nn.Dropout(config.dropout)
         self.encoder = Stack(config) if config.form != "decoder" else None
@@ -106,7 +107,7 @@ class Transformer(nn.Module):
         if inputs.teacher is not None:
             loss_sum, z_sum, parts = distillation(hidden, self.output_weight, inputs.targets, inputs.teacher)
             return Output(loss_sum, z_sum, zero, hidden if want_hidden else None, parts)
-        loss_sum, z_sum = cross_entropy(hidden, self.output_weight, inputs.targets)
+        loss_sum, z_sum = self.cross_entropy(hidden, self.output_weight, inputs.targets)
         return Output(loss_sum, z_sum, zero, hidden if want_hidden else None)
 
     def hidden(self, inputs: Inputs) -> Tensor:

@@ -36,6 +36,8 @@ class Parallel:
     def __init__(self, device: torch.device, precision: str = "fp32") -> None:
         self.device, self.precision = device, precision
         self.rank, self.world_size, self.data_rank, self.data_size = 0, 1, 0, 1
+        self.shard_ranks = 1
+        """Ranks that the parameters' parts are spread over."""
 
     @property
     def main(self) -> bool:
@@ -112,7 +114,7 @@ class Parallel:
 
     def _square_sum(self, tensors: Iterable[Tensor]) -> Tensor:
         """This rank's share of a sum of squares: over all ranks the shares make the whole."""
-        return state.square_sum(tensors, self.device)
+        return state.square_sum(tensors, self.device, self.shard_ranks)
 
     def _over_shards(self, value: Tensor) -> Tensor:
         """Shares of all ranks added up."""

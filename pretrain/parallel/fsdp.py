@@ -6,12 +6,13 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+import torch.distributed as dist
+from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-from . import state
 from .group import DataParallel
+from .spec import Spec
 
 
 class FSDP(DataParallel):
@@ -25,6 +26,10 @@ class FSDP(DataParallel):
 
     kind = "fsdp"
 
+    def __init__(self, spec: Spec, device: torch.device, precision: str, store: dist.Store | None = None) -> None:
+        super().__init__(spec, device, precision, store)
+        self.shard_ranks = self.world_size
+
     def wrap(self, model: nn.Module, *, compile: bool = False) -> nn.Module:
         model = model.to(self.device)
         return shard(model, init_device_mesh(self.device.type, (self.world_size,)), self.precision, compile)
@@ -36,9 +41,6 @@ class FSDP(DataParallel):
         assert isinstance(model, FSDPModule)
         model.set_requires_gradient_sync(last)
         return nullcontext()
-
-    def _over_shards(self, value: Tensor) -> Tensor:
-        return state.all_reduced(value, "sum", None)
 
 
 def shard(model: nn.Module, mesh: DeviceMesh, precision: str, compile: bool) -> nn.Module:

@@ -38,6 +38,9 @@ class Group(Parallel):
     def agree(self, flag: bool) -> bool:
         return bool(state.all_reduced(torch.tensor(int(flag), device=self.device), "max", None).item())
 
+    def _over_shards(self, value: Tensor) -> Tensor:
+        return value if self.shard_ranks == 1 else state.all_reduced(value, "sum", None)
+
     def barrier(self) -> None:
         self.agree(False)  # dist.barrier of NCCL guesses the device
 

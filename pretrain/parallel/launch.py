@@ -105,4 +105,8 @@ def _kind(name: str) -> type[Group]:
         from .fsdp import FSDP
 
         return FSDP
-    raise ConfigError(f"parallel: {name} can't be used yet; take ddp or fsdp")
+    if name == "tensor":
+        from .tensor import TensorParallel
+
+        return TensorParallel
+    raise ConfigError(f"parallel: {name} can't be used yet; take ddp, fsdp or tensor")

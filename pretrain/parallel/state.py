@@ -6,7 +6,7 @@ parameters, so that any number of processes and any kind of parallelism reads wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -36,23 +36,25 @@ def part_of(full: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(full, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def copies(tensor: Tensor) -> int:
-    """How many ranks of a sharded tensor's mesh hold the same part."""
-    if not isinstance(tensor, DTensor):
-        return 1
-    number = 1
-    for size, placement in zip(tensor.device_mesh.shape, tensor.placements, strict=True):
-        number *= size if isinstance(placement, Replicate) else 1
-    return number
+def copies(tensor: Tensor, ranks: int) -> int:
+    """How many of `ranks` ranks hold the same part of a tensor."""
+    parts = 1
+    if isinstance(tensor, DTensor):
+        for size, placement in zip(tensor.device_mesh.shape, tensor.placements, strict=True):
+            parts *= 1 if isinstance(placement, Replicate) else size
+    return ranks // parts
 
 
-def square_sum(tensors: Iterable[Tensor], device: torch.device, copies_of: Callable[[Tensor], int] = copies) -> Tensor:
-    """This rank's share of the sum of squares, fp32: a part that n ranks hold counts 1/n on each."""
+def square_sum(tensors: Iterable[Tensor], device: torch.device, ranks: int) -> Tensor:
+    """This rank's share, () fp32, of a sum of squares that is added up over `ranks` ranks.
+
+    A part that n ranks hold counts 1/n on each.
+    """
     by_copies: dict[int, list[Tensor]] = {}
     for tensor in tensors:
         if isinstance(tensor, DTensor) and any(isinstance(p, Partial) for p in tensor.placements):
             tensor = tensor.redistribute(placements=[Replicate()] * tensor.device_mesh.ndim)
-        by_copies.setdefault(copies_of(tensor), []).append(local(tensor))
+        by_copies.setdefault(copies(tensor, ranks), []).append(local(tensor))
     total = torch.zeros((), device=device)
     for number, parts in by_copies.items():
         norms = torch._foreach_norm([part.float() for part in parts])
