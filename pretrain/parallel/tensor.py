@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import Replicate
@@ -88,14 +88,9 @@ class TensorParallel(DataParallel):
         if gradients:
             flat = torch.cat([gradient.flatten() for gradient in gradients])
             dist.all_reduce(flat, group=self.mesh["tensor"].get_group())
-            torch._foreach_copy_(
-                gradients, [x.view_as(g) for x, g in zip(_cut(flat, gradients), gradients, strict=True)]
-            )
+            for gradient, total in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+                gradient.copy_(total.view_as(gradient))
         return outputs
-
-
-def _cut(flat: Tensor, like: list[Tensor]) -> tuple[Tensor, ...]:
-    return flat.split([tensor.numel() for tensor in like])
 
 
 def check(config: ModelConfig, size: int) -> None:

@@ -28,9 +28,7 @@ def first_row(vocab_size: int, rank: int, ranks: int) -> int:
 def check_vocabulary(vocab_size: int, ranks: int) -> None:
     """Raise ConfigError where a rank would hold no row."""
     if first_row(vocab_size, ranks - 1, ranks) >= vocab_size:
-        raise ConfigError(
-            f"parallel: a vocabulary of {vocab_size} can't be split over {ranks} tensor ranks; take fewer"
-        )
+        raise ConfigError(f"parallel: a vocabulary of {vocab_size} can't be split over {ranks} tensor ranks")
 
 
 def cross_entropy(mesh: DeviceMesh, hidden: Tensor, weight: DTensor, targets: Tensor) -> tuple[Tensor, Tensor]:
