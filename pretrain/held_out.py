@@ -65,6 +65,9 @@ class HeldOut:
     n_targets: int
     n_bytes: float  # that the targets stand for
     exact: bool  # False: the tokenizer changes text, and bytes are scaled
+    names: list[str] = field(repr=False)  # the documents' ids
+    bounds: Ints = field(repr=False)  # (documents + 1,) where each begins in `ids`, and where the last ends
+    doc_bytes: npt.NDArray[np.float64] = field(repr=False)  # (documents,) that each one's targets stand for
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -83,6 +86,12 @@ class HeldOut:
                 segments[i, at:to] = segment
                 at = to
         return Rows(ids, segments, targets, int((targets != IGNORED).sum()))
+
+    def documents_of(self, numbers: Sequence[int]) -> Ints:
+        """The document of each target that counts in `batch(numbers)`, row by row: its place in `names`."""
+        spans = [np.arange(w.start + w.fresh, w.end) + 1 for number in numbers for w in self.rows[number]]
+        places = np.concatenate(spans) if spans else np.zeros(0, np.int64)
+        return np.searchsorted(self.bounds, places, side="right") - 1
 
     def batches(self, batch_size: int, rank: int = 0, world_size: int = 1) -> Iterator[Rows]:
         """All rows, `batch_size` at a time. Of several ranks each gets as many batches, if need be of padding."""
@@ -120,12 +129,13 @@ def held_out(
     table = token_bytes(load_tokenizer(first.folder / TOKENIZER, first.manifest.get("eos")), first.total_ids)
     runs = _Runs(readers)
     eos = None if ends else int(first.manifest["eos_id"])
-    ids, bounds, said, counted = _gathered(readers, runs, table, max_bytes, eos)
+    ids, bounds, names, said, counted = _gathered(readers, runs, table, max_bytes, eos)
     windows = [w for a, b in zip(bounds[:-1], bounds[1:], strict=True) for w in _windows(a, b, length, stride)]
     if not windows:
         raise ConfigError(f"held-out set '{name}' has no document of two tokens: nothing can be predicted")
     predicted = np.ones(len(ids), bool)
     predicted[bounds[:-1]] = False
+    sizes = np.where(predicted, table[ids.astype(np.int64)], 0) * (said / counted if counted else 1.0)
     return HeldOut(
         name=name,
         ids=ids,
@@ -135,8 +145,11 @@ def held_out(
         pad_id=first.pad_id,
         documents=len(bounds) - 1,
         n_targets=int(predicted.sum()),
-        n_bytes=float(table[ids[predicted].astype(np.int64)].sum()) * (said / counted if counted else 1.0),
+        n_bytes=float(sizes.sum()),
         exact=not counted,
+        names=names,
+        bounds=np.array(bounds, np.int64),
+        doc_bytes=np.add.reduceat(sizes, bounds[:-1]),
     )
 
 
@@ -221,13 +234,13 @@ def _pieces(number: int, first: int, block) -> list[npt.NDArray[np.int64]]:  # t
 
 def _gathered(
     readers: Sequence[PackReader], runs: _Runs, table: Ints, max_bytes: int | None, eos: int | None
-) -> tuple[npt.NDArray[np.generic], list[int], int, int]:
-    """(tokens of the runs, their bounds, bytes of their text, bytes of their tokens).
+) -> tuple[npt.NDArray[np.generic], list[int], list[str], int, int]:
+    """(tokens of the runs, their bounds, their documents' ids, bytes of their text, bytes of their tokens).
 
     The bytes are those of documents that are there whole, or 0 where they agree in each.
     """
     known = _known(readers)
-    parts, bounds, total = [], [0], 0
+    parts, bounds, names, total = [], [0], [], 0
     said = counted = 0
     loses = False
     limit = float("inf") if max_bytes is None else max_bytes
@@ -247,10 +260,11 @@ def _gathered(
         if len(ids):
             parts.append(ids)
             bounds.append(bounds[-1] + len(ids))
+            names.append(runs.names[run])
         if full:
             break
     joined = np.concatenate(parts) if parts else np.zeros(0, np.uint16)
-    return joined, bounds, *((said, counted) if loses else (0, 0))
+    return joined, bounds, names, *((said, counted) if loses else (0, 0))
 
 
 def _ids(reader: PackReader, index: int) -> npt.NDArray[np.generic]:

@@ -11,69 +11,31 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.loader import fill_segments
-from pipeline.packreader import PackReader
 from pretrain.inputs import IGNORED, Inputs
 from pretrain.losses import MAX_LOGITS
 
 from .gold import GoldItem
 
 if TYPE_CHECKING:
+    from pretrain.held_out import HeldOut
     from pretrain.model import Transformer
 
 MAX_BATCH_TOKENS = 1 << 13
 """Positions that are evaluated at once."""
 
 
-class Pieces:
-    """Which document each position of a held-out pack set belongs to."""
-
-    def __init__(self, reader: PackReader) -> None:
-        import pyarrow.parquet as pq
-
-        self.reader = reader
-        self.ids: list[str] = []
-        self.text_bytes: list[int] = []
-        for path in reader.document_files():
-            rows = pq.read_table(path, columns=["id", "n_tokens", "text_bytes"]).to_pylist()
-            self.ids += [row["id"] for row in rows if row["n_tokens"]]
-            self.text_bytes += [row["text_bytes"] for row in rows if row["n_tokens"]]
-        self._number = {name: number for number, name in enumerate(self.ids)}
-
-    def batch(self, indices: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
-        """(ids, segments, numbers of the documents), each (B, T), of some sequences."""
-        length = self.reader.sequence_length
-        rows = [self.reader.locate(index) for index in indices]
-        ids = np.stack([block.ids(row) for block, row in rows]).astype(np.int64)
-        segments = np.empty((len(rows), length), np.int32)
-        fill_segments(rows, segments)
-        documents = np.zeros((len(rows), length), np.int64)
-        for i, (block, row) in enumerate(rows):
-            sequence = block.sequence(row)
-            counts = np.diff(sequence.doc_starts, append=length)
-            documents[i] = np.repeat([self._number[name] for name in sequence.doc_ids], counts)
-        return ids, segments, documents
-
-
-def document_nats(model: Transformer, pieces: Pieces, every: int = 1) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(nats, predicted tokens) of each document, (D,), over every `every`-th sequence.
-
-    A document's first token, and the first one of a piece that goes on in another sequence, is not predicted; its end
-    is. So a document's bits per byte leave a token out, the same one for all models.
-    """
-    nats = np.zeros(len(pieces.ids))
-    tokens = np.zeros(len(pieces.ids), np.int64)
-    chosen = range(0, len(pieces.reader), every)
-    size = max(1, MAX_BATCH_TOKENS // pieces.reader.sequence_length)
+def document_nats(model: Transformer, held: HeldOut, every: int = 1) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(nats, predicted tokens) of each document of a set, (documents,), over every `every`-th of its rows."""
+    nats = np.zeros(held.documents)
+    tokens = np.zeros(held.documents, np.int64)
+    chosen = range(0, len(held), every)
+    size = max(1, MAX_BATCH_TOKENS // held.length)
     for first in range(0, len(chosen), size):
-        ids, segments, documents = pieces.batch(chosen[first : first + size])
-        targets = np.full_like(ids, IGNORED)
-        same = (segments[:, 1:] == segments[:, :-1]) & (segments[:, 1:] >= 0)
-        targets[:, :-1][same] = ids[:, 1:][same]
-        of_document = documents[targets != IGNORED]
-        found = token_nats(model, Inputs(*map(torch.from_numpy, (ids, segments, targets))))
-        nats += np.bincount(of_document, found, len(nats))
-        tokens += np.bincount(of_document, minlength=len(nats))
+        numbers = chosen[first : first + size]
+        rows, of_document = held.batch(numbers), held.documents_of(numbers)
+        found = token_nats(model, _inputs(rows.input_ids, rows.segment_ids, rows.targets))
+        nats += np.bincount(of_document, found, held.documents)
+        tokens += np.bincount(of_document, minlength=held.documents)
     return nats, tokens
 
 
@@ -90,7 +52,7 @@ def answer_nats(model: Transformer, items: Sequence[GoldItem]) -> NDArray[np.flo
             ids[row, : len(whole)] = whole
             segments[row, : len(whole)] = 0
             targets[row, begin - 1 : len(whole) - 1] = items[i].answer
-        found = token_nats(model, Inputs(*map(torch.from_numpy, (ids, segments, targets))))
+        found = token_nats(model, _inputs(ids, segments, targets))
         of_item = np.repeat(numbers, [len(items[i].answer) for i in numbers])
         nats += np.bincount(of_item, found, len(nats))
     return nats
@@ -108,6 +70,10 @@ def _batches(items: Sequence[GoldItem]) -> Iterator[list[int]]:
         batch.append(i)
     if batch:
         yield batch
+
+
+def _inputs(ids: NDArray[np.int64], segments: NDArray[np.int32], targets: NDArray[np.int64]) -> Inputs:
+    return Inputs(torch.from_numpy(ids), torch.from_numpy(segments), torch.from_numpy(targets))
 
 
 @torch.no_grad()

@@ -28,7 +28,7 @@ from pipeline.store import StepFolder, digest, write_json
 
 from .arms import Corpus, decoded, resolve, trained_as_they_are
 from .design import WHERE, Arm, Design
-from .gold import GoldItem, encode, read_gold
+from .gold import encode, read_gold
 from .overlap import OverlapTask, look_for
 from .samples import BYTES_PER_TOKEN, Sample, Workshop
 from .task import items_json, read_items
@@ -66,7 +66,7 @@ class Measured:
     name: str
     packs: str
     ids: tuple[str, ...]
-    text_bytes: NDArray[np.float64]
+    text_bytes: NDArray[np.float64]  # that the predicted tokens stand for
     keep: NDArray[np.bool_]
     copies: dict[str, int]  # by arm
 
@@ -116,8 +116,7 @@ def prepare(arms: Sequence[Arm], design: Design, out: Path, runner: Runner, prog
         texts = [(sample.files,) for sample in samples]
     held = _held_out(design, shop, told["path"])
     gold_file, items = _gold(design, folder, told["path"])
-    held += [Held("gold", name, "", tuple(one.name for one in rows), tuple(one.answer_bytes for one in rows), texts_of)
-             for name, (rows, texts_of) in items.items()]  # fmt: skip
+    held += items
     found = _overlap(arms, packs, texts, held, folder / "overlap", runner, progress)
     made = [
         _ready_arm(corpus, path, counted, design)
@@ -137,7 +136,7 @@ class Held:
     name: str
     packs: str
     ids: tuple[str, ...]
-    text_bytes: tuple[int, ...]
+    text_bytes: NDArray[np.float64]
     texts: tuple[str, ...]
 
 
@@ -171,7 +170,7 @@ def _choose_tokenizer(
 def _held_out(design: Design, shop: Workshop, tokenizer: str) -> list[Held]:
     import pyarrow.parquet as pq
 
-    from .measure import Pieces
+    from pretrain.held_out import held_out
 
     made = []
     for one in design.held_out_sets():
@@ -181,32 +180,32 @@ def _held_out(design: Design, shop: Workshop, tokenizer: str) -> list[Held]:
         packs, tokens = shop.pack(f"packs-held-{one.name}", [sample.files], tokenizer, **packing)
         if not tokens:
             raise ConfigError(f"{WHERE}: held-out set '{one.name}' has no token")
-        pieces = Pieces(open_packs(packs))
+        held = held_out(one.name, [open_packs(packs)])
         table = pq.read_table(sample.files, columns=["id", "text"])
         texts = dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
-        if len(set(pieces.ids)) < len(pieces.ids):
+        if len(set(held.names)) < len(held.names):
             raise ConfigError(f"{WHERE}: held-out set '{one.name}' has documents of the same id: give each its own")
-        found = tuple(texts[name] for name in pieces.ids)
-        made.append(Held("held_out", one.name, packs, tuple(pieces.ids), tuple(pieces.text_bytes), found))
+        found = tuple(texts[name] for name in held.names)
+        made.append(Held("held_out", one.name, packs, tuple(held.names), held.doc_bytes, found))
     return made
 
 
-def _gold(
-    design: Design, folder: Path, tokenizer: str
-) -> tuple[str, dict[str, tuple[list[GoldItem], tuple[str, ...]]]]:
-    """(file of the items, items and their texts by benchmark)."""
+def _gold(design: Design, folder: Path, tokenizer: str) -> tuple[str, list[Held]]:
+    """(file of the items, the benchmarks)."""
     from pipeline.bpe import load_tokenizer
 
     if not design.gold:
-        return "", {}
+        return "", []
     texts = read_gold(design.gold, design.gold_items, design.seed)
-    items = encode(texts, load_tokenizer(tokenizer), design.sequence_length)
     path = folder / "gold.json"
-    write_json(path, items_json(items))
+    write_json(path, items_json(encode(texts, load_tokenizer(tokenizer), design.sequence_length)))
     whole = {text.item: f"{text.prompt} {text.answer}" for text in texts}
-    return str(path), {
-        name: (rows, tuple(whole[one.name] for one in rows)) for name, rows in read_items(str(path)).items()
-    }
+    made = []
+    for name, items in read_items(str(path)).items():
+        sizes = np.array([one.answer_bytes for one in items], np.float64)
+        names = tuple(one.name for one in items)
+        made.append(Held("gold", name, "", names, sizes, tuple(whole[one] for one in names)))
+    return str(path), made
 
 
 def _overlap(
@@ -266,9 +265,7 @@ def _measured(
         if keep.sum() < min(LEAST_DOCUMENTS, len(one.ids)):
             notes.append(f"{one.group} {one.name} is left out: {int(keep.sum())} of its texts are in no arm")
             keep = np.zeros(len(one.ids), bool)
-        made.append(
-            Measured(one.group, one.name, one.packs, one.ids, np.array(one.text_bytes, np.float64), keep, copies)
-        )
+        made.append(Measured(one.group, one.name, one.packs, one.ids, one.text_bytes, keep, copies))
     if not any(one.keep.any() for one in made):
         raise ConfigError(f"{WHERE}: no text is left to measure on: the arms hold them all; take other texts")
     return tuple(made), tuple(notes)

@@ -12,7 +12,7 @@ from pipeline.store import atomic_path, read_json
 from .gold import GoldItem
 
 CURVE_SHARE = 8
-"""Points of a curve before the end are measured on every so many-th sequence of the held-out sets."""
+"""Points of a curve before the end are measured on every so many-th row of the held-out sets."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ def train_and_measure(task: RunTask) -> dict[str, Any]:
 
     from pipeline.packreader import open_packs
     from pretrain.config import train_config
+    from pretrain.held_out import held_out
     from pretrain.loop import optimise
     from pretrain.model import Transformer
     from pretrain.objectives import make_objective
@@ -51,11 +52,11 @@ def train_and_measure(task: RunTask) -> dict[str, Any]:
     from pretrain.sizes import model_config
     from pretrain.sources import PackSource
 
-    from .measure import Pieces, answer_nats, document_nats
+    from .measure import answer_nats, document_nats
 
     config = train_config(task.training)
     reader = open_packs(task.packs)
-    pieces = {name: Pieces(open_packs(path)) for name, path in task.held_out}
+    sets = {name: held_out(name, [open_packs(path)]) for name, path in task.held_out}
     items = read_items(task.gold)
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or before)
@@ -71,10 +72,10 @@ def train_and_measure(task: RunTask) -> dict[str, Any]:
         for event in optimise(model, objective, source, config, parallel=parallel):
             tokens += event.tokens
             if event.step in task.points:
-                few = {name: document_nats(model, one, CURVE_SHARE) for name, one in pieces.items()}
+                few = {name: document_nats(model, one, CURVE_SHARE) for name, one in sets.items()}
                 bits = {name: bits_a_token(*found) for name, found in few.items()}
                 curve.append({"step": event.step, "tokens": tokens, "loss": event.loss, "bits_per_token": bits})
-        whole = {name: document_nats(model, one) for name, one in pieces.items()}
+        whole = {name: document_nats(model, one) for name, one in sets.items()}
         rows = [*(nats for nats, _ in whole.values()), *(answer_nats(model, some) for some in items.values())]
     finally:
         torch.set_num_threads(before)
@@ -87,7 +88,7 @@ def train_and_measure(task: RunTask) -> dict[str, Any]:
         "curve": curve,
         "loss": event.loss,
         "tokens": tokens,
-        "predicted": {name: int(counts.sum()) for name, (_, counts) in whole.items()},
+        "predicted": {name: one.n_targets for name, one in sets.items()},
     }
 
 
