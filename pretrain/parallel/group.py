@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -12,9 +11,10 @@ from torch import Tensor, nn
 
 from pipeline.errors import GristmillError, StepFailed
 
-from ..inputs import IGNORED, Inputs, Teacher
+from ..inputs import Inputs
 from . import state
 from .base import Forward, Loss, Output, Parallel
+from .padding import blank
 from .spec import Spec
 
 _FAILED = "failed"
@@ -81,21 +81,6 @@ class DataParallel(Group):
         if len(micros) < number:
             micros += [blank(self._template or _smallest(self.plain(model)))] * (number - len(micros))
         return micros
-
-
-def blank(template: Inputs) -> Inputs:
-    """A row of padding without targets, of the template's form and lengths: its loss and gradients are 0."""
-
-    def row(tensor: Tensor | None, value: int | float) -> Any:
-        return None if tensor is None else tensor.new_full((1, *tensor.shape[1:]), value)
-
-    teacher = template.teacher
-    if teacher is not None:
-        teacher = Teacher(row(teacher.log_probs, 0.0), row(teacher.ids, 0), *teacher[2:])
-    return Inputs(
-        row(template.input_ids, 0), row(template.segment_ids, -1), row(template.targets, IGNORED),
-        row(template.decoder_ids, 0), row(template.decoder_segments, -1), teacher, row(template.pairs, -1), 0,
-    )  # fmt: skip
 
 
 def _smallest(model: nn.Module) -> Inputs:

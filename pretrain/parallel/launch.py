@@ -97,6 +97,7 @@ def _join(device: torch.device) -> dist.Store:
 
 
 def _kind(name: str) -> type[Group]:
+    """A kind's class; its part of torch is imported when it is used."""
     if name == "ddp":
         from .ddp import DDP
 
@@ -109,4 +110,6 @@ def _kind(name: str) -> type[Group]:
         from .tensor import TensorParallel
 
         return TensorParallel
-    raise ConfigError(f"parallel: {name} can't be used yet; take ddp, fsdp or tensor")
+    from .pipeline import Pipeline
+
+    return Pipeline

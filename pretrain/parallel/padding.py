@@ -1,0 +1,50 @@
+"""Micro-batches of padding, or filled up with it, where ranks or stages need the same number or shape of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..inputs import IGNORED, Inputs, Teacher
+
+FILL: dict[str, int] = {
+    "input_ids": 0, "segment_ids": -1, "targets": IGNORED, "decoder_ids": 0, "decoder_segments": -1, "pairs": -1,
+}  # fmt: skip
+"""What padding is made of, of each field that has a row for each sequence."""
+
+
+def blank(template: Inputs) -> Inputs:
+    """A row of padding without targets, of the template's form and lengths: its loss and gradients are 0."""
+    made = {
+        name: tensor.new_full((1, *tensor.shape[1:]), value)
+        for name, value in FILL.items()
+        if (tensor := getattr(template, name)) is not None
+    }
+    teacher = template.teacher
+    if teacher is not None:
+        rows = [None if x is None else x.new_zeros((1, *x.shape[1:])) for x in teacher[:2]]
+        teacher = Teacher(*rows, *teacher[2:])  # type: ignore[arg-type]
+    groups = None if template.groups is None else template.groups[:0]
+    return template._replace(**made, teacher=teacher, groups=groups, n_valid=0)
+
+
+def filled(inputs: Inputs, rows: int, length: int) -> Inputs:
+    """A decoder's or an encoder's micro-batch with rows and positions of padding added, to (rows, length).
+
+    They have no targets, so sums and gradients stay as they are.
+    """
+    if inputs.input_ids.shape == (rows, length):
+        return inputs
+    if inputs.segment_ids is None:
+        inputs = inputs._replace(segment_ids=torch.zeros_like(inputs.input_ids, dtype=torch.int32))
+
+    def larger(tensor: Tensor, value: float) -> Tensor:
+        made = tensor.new_full((rows, length, *tensor.shape[2:]), value)
+        made[: tensor.shape[0], : tensor.shape[1]] = tensor
+        return made
+
+    made = {name: larger(x, value) for name, value in FILL.items() if (x := getattr(inputs, name)) is not None}
+    teacher = inputs.teacher
+    if teacher is not None:
+        teacher = Teacher(*(None if x is None else larger(x, 0) for x in teacher[:2]), *teacher[2:])  # type: ignore[arg-type]
+    return inputs._replace(**made, teacher=teacher)
