@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..inputs import IGNORED, Inputs, Teacher
+from ..inputs import IGNORED, Inputs
 
 FILL: dict[str, int] = {
     "input_ids": 0, "segment_ids": -1, "targets": IGNORED, "decoder_ids": 0, "decoder_segments": -1, "pairs": -1,
@@ -22,8 +22,9 @@ def blank(template: Inputs) -> Inputs:
     }
     teacher = template.teacher
     if teacher is not None:
-        rows = [None if x is None else x.new_zeros((1, *x.shape[1:])) for x in teacher[:2]]
-        teacher = Teacher(*rows, *teacher[2:])  # type: ignore[arg-type]
+        ids, log_probs = teacher.ids, teacher.log_probs
+        ids = None if ids is None else ids.new_zeros((1, *ids.shape[1:]))
+        teacher = teacher._replace(log_probs=log_probs.new_zeros((1, *log_probs.shape[1:])), ids=ids)
     groups = None if template.groups is None else template.groups[:0]
     return template._replace(**made, teacher=teacher, groups=groups, n_valid=0)
 
@@ -46,5 +47,6 @@ def filled(inputs: Inputs, rows: int, length: int) -> Inputs:
     made = {name: larger(x, value) for name, value in FILL.items() if (x := getattr(inputs, name)) is not None}
     teacher = inputs.teacher
     if teacher is not None:
-        teacher = Teacher(*(None if x is None else larger(x, 0) for x in teacher[:2]), *teacher[2:])  # type: ignore[arg-type]
+        ids = None if teacher.ids is None else larger(teacher.ids, 0)
+        teacher = teacher._replace(log_probs=larger(teacher.log_probs, 0), ids=ids)
     return inputs._replace(**made, teacher=teacher)

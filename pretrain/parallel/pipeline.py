@@ -83,6 +83,8 @@ class Pipeline(Group):
         parts = [filled(inputs, rows, length).to(self.device) for inputs in micros]
         parts += [filled(blank(parts[0]), rows, length)] * (self.world_size - len(parts))
         outputs: list[Output] = []
+        stage = self._stage
+        assert stage is not None
 
         def end(hidden: Tensor, number: Tensor) -> Tensor:
             inputs = parts[int(number)]
@@ -91,8 +93,6 @@ class Pipeline(Group):
             outputs.append(detached(output))
             return output.loss_sum if loss is None else loss(output, inputs)
 
-        stage = self._stage
-        assert stage is not None
         stage.inputs, stage.end = parts, end
         numbers = torch.arange(len(parts))
         schedule = self._schedule((len(parts), rows, length), loss is not None)
@@ -126,7 +126,7 @@ class Pipeline(Group):
     def _told(self, outputs: list[Output]) -> list[Output]:
         """The last rank's outputs, on every rank."""
         said = [[[float(value) for value in o[:3]], {k: float(v) for k, v in o.parts.items()}] for o in outputs]
-        told = [said]
+        told: list[Any] = [said]
         dist.broadcast_object_list(told, self.world_size - 1)
         made = []
         for sums, parts in told[0]:
