@@ -56,8 +56,8 @@ def distillation(
     """(sum of the mixed loss, sum of log(Z)^2, its two parts a target) of a student (Hinton et al. 2015), float32.
 
     The loss of a target is (1 - w) * cross-entropy + w * t^2 * KL(teacher || student), the divergence between both
-    models' distributions at temperature t over the ids that the teacher has. Of a teacher's K likeliest ids only, it is that between the distributions
-    over these and one outcome for all others, which is never above the whole one.
+    models' distributions at temperature t over the ids that the teacher has. Of a teacher's K likeliest ids only, it
+    is that between the distributions over these and one outcome for all others, which is never above the whole one.
     """
     flat = targets.flatten()
     picked = (flat != IGNORED).nonzero().squeeze(1)

@@ -214,3 +214,21 @@ def join_targets(inputs, input_segments, targets, target_segments, ids, segments
                 wanted[b, at - 1] = targets[b, target]
                 first = False
                 target += 1
+
+
+@plain_kernel
+def lead_with(ids, segments, begins, control, first, stop, new_ids, new_segments):  # type: ignore[no-untyped-def]
+    """Rows with `control` where a document begins, in place of an id from `first` to before `stop` there."""
+    rows, length = ids.shape
+    for b in range(rows):
+        at = 0
+        for t in range(length):
+            if begins[b, t]:
+                new_ids[b, at] = control
+                new_segments[b, at] = segments[b, t]
+                at += 1
+                if first <= ids[b, t] < stop:
+                    continue
+            new_ids[b, at] = ids[b, t]
+            new_segments[b, at] = segments[b, t]
+            at += 1
