@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from pipeline.errors import ConfigError, SchemaError
+from pipeline.errors import ConfigError
 from pipeline.packreader import PackReader
 from pretrain.inputs import Inputs, Output, Teacher
 
@@ -26,7 +25,7 @@ class Distill(Causal[DistillOptions]):
     `temperature`; `top_k` keeps only the teacher's likeliest ids, and with them most of the memory free. The teacher is
     a decoder whose checkpoint was trained with the pack set's tokenizer, or a model that the caller vouches for.
 
-    Raises ConfigError for a teacher of another tokenizer or form, SchemaError for a damaged checkpoint.
+    Raises ConfigError for a teacher of another tokenizer or form.
     """
 
     name = "distill"
@@ -64,25 +63,15 @@ class Distill(Causal[DistillOptions]):
             return Teacher(best.values, best.indices, options.temperature, options.weight)
 
 
-def load_teacher(path: str | Path, tokenizer: str) -> Transformer:
+def load_teacher(path: str, tokenizer: str) -> Transformer:
     """The model of a checkpoint, on the CPU. Raises ConfigError unless it was trained with that tokenizer."""
-    from pretrain.checkpoint import META, Checkpoint, Checkpoints
-    from pretrain.config import ModelConfig
-    from pretrain.model import Transformer
+    from pretrain.checkpoint import find_checkpoint, load_model  # type: ignore[import-untyped,unused-ignore]
 
-    folder = Path(path)
-    checkpoint = Checkpoint(folder) if (folder / META).is_file() else Checkpoints(folder).newest()
-    if checkpoint is None:
-        raise ConfigError(f"distill: teacher {path} is neither a checkpoint nor a run that has one")
-    meta: dict[str, Any] = checkpoint.meta
-    missing = [key for key in ("model", "tokenizer") if key not in meta]
-    if missing:
-        raise SchemaError(f"checkpoint {checkpoint.path} doesn't say its {missing}; train the teacher again")
-    if meta["tokenizer"] != tokenizer:
+    found = find_checkpoint(path).meta["tokenizer"]
+    if found != tokenizer:
         raise ConfigError(
-            f"distill: teacher {checkpoint.path} was trained with tokenizer {meta['tokenizer']}, the packs were made"
-            f" with {tokenizer}: their ids don't mean the same"
+            f"distill: teacher {path} was trained with tokenizer {found}, the packs were made with {tokenizer}:"
+            " their ids don't mean the same"
         )
-    model = Transformer(ModelConfig(**meta["model"]))
-    model.load_state_dict(checkpoint.weights())
+    model: Transformer = load_model(path)
     return model
