@@ -330,7 +330,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         print(f"gristmill: {error}", file=sys.stderr)
-        return 2
+        return error.status
     except BrokenPipeError:  # `gristmill ... | head`
         _close_stdout()
         return 141

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 
 class GristmillError(Exception):
-    """Base of every error that Gristmill raises on purpose."""
+    """Base of every error that Gristmill raises on purpose. `status` is the command's exit status."""
+
+    status = 2
 
 
 class ConfigError(GristmillError):
@@ -30,6 +32,14 @@ class CorruptRecord(GristmillError):
 
 class StepFailed(GristmillError):
     """A step could not be completed after its retries."""
+
+
+class Stopped(GristmillError):
+    """A signal asked for an end, and the work was left so that the same command goes on from here."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.status = 128 + signal
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

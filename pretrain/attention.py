@@ -55,18 +55,23 @@ class Attention(nn.Module):
         self.key_norm = nn.RMSNorm(config.head_dim, eps=config.norm_eps) if config.qk_norm else None
 
     def forward(self, x: Tensor, context: Context, memory: Tensor | None = None) -> Tensor:
-        source = x if memory is None else memory
-        q, k, v = self._heads(self.query(x)), self._heads(self.key(source)), self._heads(self.value(source))
-        if self.query_norm is not None and self.key_norm is not None:
-            q, k = self.query_norm(q), self.key_norm(k)
-        if context.cos is not None and context.sin is not None:
-            q, k = rotate(q, context.cos, context.sin), rotate(k, context.cos, context.sin)
+        q, k = self.queries_keys(x, context, memory)
+        v = self._heads(self.value(x if memory is None else memory))
         y = F.scaled_dot_product_attention(
             q, k, v, attn_mask=context.mask, is_causal=context.causal and context.mask is None,
             dropout_p=self.dropout if self.training else 0.0, enable_gqa=self.grouped,
         )  # fmt: skip
         y = y.transpose(1, 2).flatten(2)
         return self.out(y if context.seen is None else y * context.seen)
+
+    def queries_keys(self, x: Tensor, context: Context, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Normalised and turned queries (B, H, T, head_dim) and keys (B, G, K, head_dim)."""
+        q, k = self._heads(self.query(x)), self._heads(self.key(x if memory is None else memory))
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k = self.query_norm(q), self.key_norm(k)
+        if context.cos is not None and context.sin is not None:
+            q, k = rotate(q, context.cos, context.sin), rotate(k, context.cos, context.sin)
+        return q, k
 
     def _heads(self, x: Tensor) -> Tensor:
         """(B, T, heads * head_dim) -> (B, heads, T, head_dim)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,14 +142,18 @@ class SpikeConfig:
     window: int = _opt(128, "accepted steps that mean and deviation are taken over")
     min_history: int = _opt(64, "accepted steps before anything is judged")
     sigma: float = _opt(6.0, "a spike is above the mean by this many deviations")
+    min_rise: float = _opt(0.02, "a spike is above the mean by this share of it, too")
     max_skips: int = _opt(8, "skips within `window` steps before the run rewinds to the last good checkpoint")
+    max_nonfinite: int = _opt(8, "steps in a row with a loss or gradient that is not finite before the run rewinds")
     max_rewinds: int = _opt(3, "rewinds before the run stops")
 
     def check(self) -> None:
         """Raise ConfigError for what can't work."""
         _need(self.sigma > 0, f"spike.sigma must be above 0, not {self.sigma}")
+        _need(self.min_rise >= 0, f"spike.min_rise must not be negative, is {self.min_rise}")
         _need(2 <= self.min_history <= self.window, "spike.min_history must be from 2 to spike.window")
-        _need(self.max_skips >= 1 and self.max_rewinds >= 0, "spike.max_skips must be at least 1, max_rewinds 0")
+        _need(self.max_skips >= 1 and self.max_nonfinite >= 1, "spike.max_skips and max_nonfinite must be at least 1")
+        _need(self.max_rewinds >= 0, f"spike.max_rewinds must not be negative, is {self.max_rewinds}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +166,11 @@ class TrainConfig:
     objective_options: dict[str, Any] = _opt({}, "options of the objective")
     optim: OptimConfig = OptimConfig()
     spike: SpikeConfig = SpikeConfig()
+    replay: str | None = _opt(None, "pack set of earlier training, for a share of the sequences, against forgetting")
+    replay_share: float = _opt(0.05, "share of the sequences that come from `replay`")
+    long_packs: str | None = _opt(None, "pack set of longer sequences that the last `long_steps` steps train on")
+    long_steps: int = _opt(0, "steps of the context extension, part of `steps`")
+    rope_scale: str = _opt("yarn", f"rotary positions of the context extension: one of {', '.join(ROPE_SCALES)}")
     steps: int = _opt(40, "optimiser steps")
     batch_size: int = _opt(8, "sequences in a step, over all processes")
     micro_batch: int | None = _opt(None, "sequences in a forward pass of a process; null: all of its share at once")
@@ -174,21 +184,30 @@ class TrainConfig:
     held_out: dict[str, str] = _opt({}, "pack sets, by name, that bits per byte are measured on")
     stats_every: int | None = _opt(None, "steps between gradient statistics; null: never")
     init_from: str | None = _opt(None, "checkpoint whose weights training begins with")
+    eval_batch: int = _opt(8, "sequences in a forward pass of an evaluation")
+    tensorboard: bool = _opt(True, "write files for TensorBoard, if it is installed")
     parallel: str = _opt("none", "how processes share the work: none, ddp, fsdp, tensor[=N], pipeline[=1f1b|gpipe]")
     threads: int | None = _opt(None, "torch's threads; null: as many as it takes by itself")
 
     def check(self) -> None:
         """Raise ConfigError for what can't work."""
-        for name in ("steps", "batch_size", "keep"):
+        for name in ("steps", "batch_size", "keep", "eval_batch"):
             _need(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("micro_batch", "save_every", "keep_every", "eval_every", "stats_every", "threads"):
             value = getattr(self, name)
             _need(value is None or value >= 1, f"{name} must be at least 1 or null, not {value}")
-        from .sizes import SIZES
+        from .objectives import objective_options
+        from .sizes import check_size
 
-        if self.size not in SIZES:
-            known = ", ".join(SIZES)
-            raise ConfigError(f"no model size is called '{self.size}'{nearest(self.size, SIZES)}; there are {known}")
+        check_size(self.size)
+        known = [f.name for f in dataclasses.fields(ModelConfig) if f.name != "vocab_size"]
+        for key in self.model:
+            _need(key in known, f"model has no option '{key}'{nearest(str(key), known)}")
+        objective_options(self.objective, self.objective_options)
+        if self.long_packs is not None and not 1 <= self.long_steps < self.steps:
+            raise ConfigError(f"long_steps must be from 1 to below steps ({self.steps}), not {self.long_steps}")
+        _need(not (self.replay and self.long_packs), "replay and long_packs can't be used together")
+        _choice("rope_scale", self.rope_scale, ROPE_SCALES)
         _choice("precision", self.precision, PRECISIONS)
         parse_parallel(self.parallel)
         self.optim.check()
@@ -196,7 +215,8 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, nested as in a recipe."""
-        return dataclasses.asdict(self)
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))  # tuples become lists, as when read
+        return plain
 
 
 _PARTS: dict[str, type] = {"optim": OptimConfig, "spike": SpikeConfig}

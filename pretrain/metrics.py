@@ -2,6 +2,7 @@
 
     metrics.jsonl        a line a step: `step, epoch, loss, lr, grad_norm, tokens, ...`; the same from run to run
     held_out.jsonl       a line for each evaluation of a held-out set: `step, set, loss, bits_per_byte, tokens, bytes`
+    spikes.jsonl         a line for each update that was left out as a spike, with the batch's documents (`culprits`)
     timing/steps.jsonl   a line a step: `step, seconds, tokens_per_s, mfu`; nothing compares it
     tensorboard/         the same for TensorBoard, if the package `tensorboard` is installed
 
@@ -17,13 +18,15 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from pipeline.errors import SchemaError
 from pipeline.store import atomic_path
 
-METRICS, HELD_OUT, STEPS, TENSORBOARD = "metrics.jsonl", "held_out.jsonl", "timing/steps.jsonl", "tensorboard"
+METRICS, HELD_OUT, SPIKES = "metrics.jsonl", "held_out.jsonl", "spikes.jsonl"
+STEPS, TENSORBOARD = "timing/steps.jsonl", "tensorboard"
 NOT_INSTALLED = (
     "no files for TensorBoard are written: the package tensorboard is not installed (pip install 'gristmill[pretrain]')"
 )
@@ -32,17 +35,25 @@ NOT_INSTALLED = (
 class MetricsWriter:
     """Writes the metrics of a run into its folder; a context manager.
 
-    `after` is the step of the checkpoint that the run goes on from, 0 for a new run, which begins its files anew. `say`
-    gets a note if `tensorboard` is wanted and the package is not there.
+    `after` is the step of the checkpoint that the run goes on from, 0 for a new run, which begins its files anew;
+    `lines`, the files' lines as `lines()` counted them then: a run that went back has lines of later steps before them.
+    `say` gets a note if `tensorboard` is wanted and the package is not there.
     """
 
     def __init__(
-        self, folder: Path, *, after: int = 0, tensorboard: bool = True, say: Callable[[str], None] | None = None
+        self,
+        folder: Path,
+        *,
+        after: int = 0,
+        lines: Mapping[str, int] | None = None,
+        tensorboard: bool = True,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self._files: dict[str, TextIO] = {}
-        for name in (METRICS, HELD_OUT, STEPS):
+        self._lines: dict[str, int] = {}
+        for name in (METRICS, HELD_OUT, SPIKES, STEPS):
             path = folder / name
-            _keep(path, after)
+            self._lines[name] = _keep(path, after, None if lines is None else lines[name])
             self._files[name] = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115  closed by close()
         if not after:
             shutil.rmtree(folder / TENSORBOARD, ignore_errors=True)
@@ -68,6 +79,14 @@ class MetricsWriter:
             self._write(HELD_OUT, {"step": step, "set": name, **values})
             self._show(f"held_out/{name}", {"step": step, **values})
 
+    def spike(self, record: Mapping[str, Any]) -> None:
+        """A step whose update was left out, and its documents."""
+        self._write(SPIKES, record)
+
+    def lines(self) -> dict[str, int]:
+        """Lines of each file so far."""
+        return dict(self._lines)
+
     def flush(self) -> None:
         """Give all lines to the system: before a checkpoint, which a resumed run's files must reach to."""
         for file in self._files.values():
@@ -90,6 +109,7 @@ class MetricsWriter:
 
     def _write(self, name: str, values: Mapping[str, Any]) -> None:
         self._files[name].write(json.dumps(_finite(values), ensure_ascii=False, allow_nan=False) + "\n")
+        self._lines[name] += 1
 
     def _show(self, prefix: str, values: Mapping[str, Any]) -> None:
         if self._board is not None:
@@ -124,11 +144,13 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield value
 
 
-def _keep(path: Path, after: int) -> None:
-    """Leave only the lines up to step `after` in a file."""
-    lines = [line for line in read_lines(path) if line["step"] <= after] if after else []
+def _keep(path: Path, after: int, count: int | None) -> int:
+    """Leave only the first `count` lines in a file, or those up to step `after`; returns how many it has."""
+    kept = [line for line in islice(read_lines(path), count) if count is not None or line["step"] <= after]
+    lines = kept if after else []
     with atomic_path(path) as temporary:
         temporary.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    return len(lines)
 
 
 class _Board:

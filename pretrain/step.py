@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pipeline.progress import Progress
 from pipeline.steps import Step, StepContext, register_step
 from pipeline.store import file_digest
 
 from .config import TrainConfig, train_config
-
-if TYPE_CHECKING:
-    from .loop import Event
 
 
 @register_step
@@ -55,13 +52,7 @@ class Pretrain(Step):
         """Train, showing the loss on a progress bar; returns the summary."""
         from .train import train
 
-        with progress.bar("pretrain", total=self.steps, unit="tokens") as bar:
-
-            def log(event: Event) -> None:
-                bar.note(f"loss {event.loss:.3f}")
-                bar.advance(1, event.tokens)
-
-            summary = train(self.training(), packs, output, log=log)
+        summary = train(self.training(), packs, output, progress=progress)
         progress.say(f"pretrain: loss {summary['first_loss']:.3f} -> {summary['last_loss']:.3f} in {self.steps} steps")
         return summary
 

@@ -1,25 +1,44 @@
-"""A training run with its files: metrics and summary, which hold nothing that differs between two runs on the same
-machine and number of threads, and `timing/run.json` with what does.
+"""A training run with its files.
+
+    metrics.jsonl, held_out.jsonl, spikes.jsonl   see `metrics`
+    checkpoints/      see `checkpoint`; the last one is the trained model
+    summary.json      the run in a few numbers
+    timing/           what differs between two runs: seconds, tokens a second, MFU, memory
+    tensorboard/      the metrics for TensorBoard
+
+But for the last two a run writes the same bytes each time on the same kind of machine and number of threads, also if it
+was stopped or killed on the way: the same command goes on from its newest checkpoint.
 """
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import math
 import os
-import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.packreader import open_packs
-from pipeline.store import atomic_path, write_json
+from pipeline.errors import ConfigError, Stopped
+from pipeline.packreader import PackReader, open_packs
+from pipeline.progress import Progress
+from pipeline.store import read_json, write_json
 
-from .config import TrainConfig
+from .checkpoint import FOLDER, Checkpoint, Checkpoints, changes, take_weights
+from .config import ModelConfig, TrainConfig
+from .metrics import MetricsWriter
+from .signals import Asked, listening
 
 if TYPE_CHECKING:
     from .loop import Event
+    from .parallel.base import Parallel
+
+FREE = (
+    "save_every", "keep", "keep_every", "eval_every", "eval_batch", "held_out", "stats_every", "tensorboard",
+    "compile", "parallel", "threads",
+)  # fmt: skip
+"""Options that may change when a run goes on: they change nothing, or no more than the order of additions."""
 
 
 def torch_available() -> bool:
@@ -32,70 +51,282 @@ def train(
     pack_dir: str | Path,
     out_dir: str | Path,
     *,
+    progress: Progress | None = None,
     log: Callable[[Event], None] | None = None,
 ) -> dict[str, Any]:
-    """Train a model on the pack set and return the summary; `log` gets each step's event.
+    """Train a model on the pack set, or go on with it, and return the summary; `log` gets each step's event.
 
     The summary has `first_loss, last_loss, untrained_loss` (ln of the number of ids: a uniform guess), `parameters,
-    tokens`, and, outside `summary.json`, `seconds` and `tokens_per_s`. A pack set that is smaller than the steps need
-    is gone through again in another order. Raises ConfigError for a bad size or an empty pack set.
+    tokens, skipped` (updates that were left out, by reason), and, outside `summary.json`, `seconds` and `tokens_per_s`.
+    A pack set that is smaller than the steps need is gone through again in another order.
+
+    Raises ConfigError for options that don't fit the packs or the run in `out_dir`, StepFailed where training is beyond
+    repair, Stopped after SIGTERM or SIGINT, once a checkpoint is written.
     """
     # Threads that spin at barriers stall each other where cores are shared: a step took 1.5 s with
     # spinning and 0.7 s without on two busy cores. Read once, when torch loads its OpenMP.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
-    from .loop import optimise
-    from .model import Transformer
-    from .objectives import make_objective
     from .parallel import plan
-    from .sizes import model_config
-    from .sources import PackSource
 
     config.check()
     reader = open_packs(pack_dir)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    parallel = plan(config)
-    objective = make_objective(config.objective, config.objective_options, reader)
-    source = PackSource(
-        reader, config.batch_size, config.seed, rank=parallel.data_rank, world_size=parallel.data_size
-    )  # fmt: skip
-    sizes = model_config(config.size, reader.total_ids + objective.extra_ids)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        model = Transformer(sizes)
+    with plan(config) as parallel, listening() as asked:
+        quiet = Progress(quiet=True)
+        return _Run(config, reader, Path(out_dir), parallel, (progress or quiet) if parallel.main else quiet).run(
+            asked, log
+        )
 
-    out_dir = Path(out_dir)
-    events: list[dict[str, Any]] = []
-    started = time.perf_counter()
-    for event in optimise(model, objective, source, config, parallel=parallel):
-        events.append(event.to_json())
-        if log is not None:
-            log(event)
-    seconds = time.perf_counter() - started
 
-    tokens = sum(event["tokens"] for event in events)
-    summary = {
-        "size": config.size,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "steps": config.steps,
-        "batch_size": config.batch_size,
-        "sequence_length": reader.sequence_length,
-        "tokens": tokens,
-        "epochs": events[-1]["epoch"] + 1,
-        "seed": config.seed,
-        "lr": config.optim.lr,
-        "first_loss": events[0]["loss"],
-        "last_loss": events[-1]["loss"],
-        "untrained_loss": math.log(sizes.vocab_size),
-    }
-    timing = {"seconds": seconds, "tokens_per_s": tokens / seconds}
-    with atomic_path(out_dir / "metrics.jsonl") as temporary:
-        temporary.write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
-    write_json(out_dir / "summary.json", summary)
-    write_json(
-        out_dir / "timing" / "run.json",
-        {**timing, "threads": torch.get_num_threads(), "torch": str(torch.__version__)},
-    )
-    return {**summary, **timing}
+class _Run:
+    """A run of one process of maybe several; only the main one writes."""
+
+    def __init__(
+        self, config: TrainConfig, reader: PackReader, folder: Path, parallel: Parallel, progress: Progress
+    ) -> None:
+        import torch
+
+        from .loop import Loop
+        from .model import Transformer
+        from .objectives import make_objective
+        from .sizes import model_config
+
+        self.config, self.reader, self.folder, self.parallel, self.progress = config, reader, folder, parallel, progress
+        objective = make_objective(config.objective, config.objective_options, reader)
+        chosen = {"form": objective.forms[0], **config.model}
+        self.sizes: ModelConfig = model_config(config.size, reader.total_ids + objective.extra_ids, **chosen)
+        objective.check_form(self.sizes.form)
+        self.readers, source = self._source()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            model = Transformer(self.sizes)
+        self.parameters = sum(p.numel() for p in model.parameters())
+        self.checkpoints = Checkpoints(folder, config.keep, config.keep_every, progress.say)
+        if parallel.main:
+            self.checkpoints.clean()
+        parallel.barrier()
+        begun = self.checkpoints.newest()
+        if begun is None and config.init_from is not None:
+            take_weights(model, config.init_from, reader.manifest["tokenizer"]["fingerprint"])
+        self.loop = Loop(model, objective, source, config, parallel, [self._report])
+        self.loop.rewind = self._rewind
+        self.held_out = self._held_out()
+        self.told: dict[str, Any] = {}
+        """First and last loss, and epochs begun."""
+        if begun is not None:
+            self._resume(begun)
+        self.writer = None
+        if parallel.main:
+            self.writer = MetricsWriter(
+                folder, after=self.loop.drawn, lines=None if begun is None else begun.meta["lines"],
+                tensorboard=config.tensorboard, say=progress.say,
+            )  # fmt: skip
+
+    def _source(self) -> tuple[list[PackReader], Any]:
+        """The pack sets that are read, and what draws from them."""
+        from . import sources
+
+        config, parallel, reader = self.config, self.parallel, self.reader
+        ranks = {"rank": parallel.data_rank, "world_size": parallel.data_size}
+        if config.replay is not None:
+            old = open_packs(config.replay)
+            share = config.replay_share
+            return [reader, old], sources.ReplaySource(
+                reader, old, config.batch_size, config.seed, share=share, **ranks
+            )
+        if config.long_packs is not None:
+            long = open_packs(config.long_packs)
+            phases = sources.extension(
+                reader, long, steps=config.steps - config.long_steps, long_steps=config.long_steps,
+                batch_size=config.batch_size, rope_scale=config.rope_scale,
+            )  # fmt: skip
+            source = sources.PhaseSource(phases, config.seed, on_phase=self._rescale, **ranks)
+            return [reader, long], source
+        return [reader], sources.PackSource(reader, config.batch_size, config.seed, **ranks)
+
+    def _rescale(self, phase: Any) -> None:
+        from .sources import rescale
+
+        model: Any = self.parallel.plain(self.loop.model)
+        rescale(model, phase)
+
+    def _held_out(self) -> dict[str, Any]:
+        """The held-out sets, ready to be measured under the objective."""
+        from .evaluate import LEFT_TO_RIGHT
+        from .held_out import held_out
+
+        readers = {name: [open_packs(path)] for name, path in self.config.held_out.items()}
+        if self.config.objective not in LEFT_TO_RIGHT:
+            return readers
+        return {name: held_out(name, found) for name, found in readers.items()}
+
+    def _resume(self, begun: Checkpoint) -> None:
+        meta = begun.meta
+        changed = changes(meta["config"], self.config.to_json(), FREE)
+        changed += changes(meta["model"], dataclasses.asdict(self.sizes), (), "model.")
+        if changed:
+            raise ConfigError(
+                f"{self.folder} holds a run with other options, at step {begun.step} ({'; '.join(changed)}): change"
+                " them back, name another output folder, or begin there with its weights (init_from)"
+            )
+        try:
+            self.loop.restore(meta["state"])
+        except ConfigError as error:
+            raise ConfigError(f"{self.folder} holds a run on other packs: {error}") from error
+        self.parallel.load_full(self.loop.model, self.loop.optimiser, begun.full())
+        self.told = dict(meta["told"])
+        if self.loop.step < self.config.steps:
+            self.progress.say(f"pretrain: goes on from step {begun.step}")
+
+    def run(self, asked: Asked, log: Callable[[Event], None] | None) -> dict[str, Any]:
+        """Train to the end and write what is left to write."""
+        from .sizes import flops_per_token
+        from .throughput import Throughput, device_accelerator
+
+        config, loop = self.config, self.loop
+        speed = Throughput(
+            flops_per_token(self.sizes, self.reader.sequence_length),
+            device_accelerator(self.parallel.device),
+            self.parallel.world_size,
+        )
+        with self.progress.bar("pretrain", total=config.steps, done=loop.step, unit="tokens") as bar:
+            for event in loop:
+                self._count(event)
+                if self.writer is not None:
+                    self.writer.step(event.to_json())
+                    self.writer.timing({"step": event.step, **speed.lap(event.tokens)})
+                if log is not None:
+                    log(event)
+                bar.note(f"loss {event.loss:.3f}" + (f", {self._skipped()} left out" if self._skipped() else ""))
+                bar.advance(1 if event.rewound is None else event.rewound - event.step + 1, event.tokens)
+                stop = self.parallel.agree(asked.signal is not None)
+                if event.rewound is None:
+                    if config.eval_every is not None and loop.step % config.eval_every == 0:
+                        self._evaluate()
+                    if stop or (config.save_every is not None and loop.step % config.save_every == 0):
+                        self._save()
+                if stop:
+                    raise Stopped(
+                        f"pretrain: stopped by {asked.name or 'a signal to another process'} at step {loop.step} of"
+                        f" {config.steps}; the same command goes on from {self.folder / FOLDER}",
+                        asked.signal or 15,
+                    )
+                speed.restart()
+        if speed.tokens and not (config.eval_every is not None and loop.step % config.eval_every == 0):
+            self._evaluate()
+        self._save()
+        if self.writer is not None:
+            self.writer.close()
+        return self._summary(speed)
+
+    def _count(self, event: Event) -> None:
+        self.told.setdefault("first_loss", event.loss if math.isfinite(event.loss) else None)
+        if math.isfinite(event.loss):
+            self.told["last_loss"] = event.loss
+        self.told["epochs"] = event.epoch + 1
+
+    def _skipped(self) -> int:
+        return sum(n for name, n in self.loop.counts.items() if name.startswith("skipped_"))
+
+    def _evaluate(self) -> None:
+        from .evaluate import LEFT_TO_RIGHT, evaluate, evaluate_objective
+
+        if not self.held_out:
+            return
+        loop, how = self.loop, {"batch_size": self.config.eval_batch, "parallel": self.parallel}
+        if self.config.objective in LEFT_TO_RIGHT:
+            found = evaluate(loop.model, self.held_out, **how)  # type: ignore[arg-type]
+        else:
+            found = evaluate_objective(loop.model, loop.objective, self.held_out, **how)  # type: ignore[arg-type]
+        if self.writer is not None:
+            self.writer.held_out(loop.step, found)
+        for name, values in found.items():
+            kind = "bits_per_byte" if "bits_per_byte" in values else "loss"
+            self.progress.say(f"pretrain: step {loop.step}, {name}: {kind.replace('_', ' ')} {values[kind]:.4f}")
+        self.told["held_out"] = found
+
+    def _save(self) -> None:
+        """Write a checkpoint; every process comes here."""
+        full = self.parallel.full_state(self.loop.model, self.loop.optimiser)
+        if self.writer is not None:
+            self.writer.flush()
+            meta = {
+                "step": self.loop.step,
+                "good": self.loop.guard.calm,
+                "config": self.config.to_json(),
+                "model": dataclasses.asdict(self.sizes),
+                "tokenizer": self.reader.manifest["tokenizer"]["fingerprint"],
+                "source": self.loop.source.fingerprint,
+                "state": self.loop.state(),
+                "lines": self.writer.lines(),
+                "told": self.told,
+            }
+            self.checkpoints.save(meta, full)
+        self.parallel.barrier()
+
+    def _report(self, event: Event) -> None:
+        """Write down a spike and its documents; every process comes here."""
+        if event.skipped is None or event.skipped == "no_targets":
+            return
+        from .culprits import add_urls, culprits
+
+        record = culprits(self.loop, event)
+        if self.writer is None:
+            return
+        add_urls(record, self.readers)
+        self.writer.spike(record)
+        worst: dict[str, Any] = next((one for row in record["sequences"] for one in row["documents"]), {})
+        self.progress.say(
+            f"pretrain: step {event.step}: update left out ({event.skipped}: loss {event.loss:.3f}, gradient norm"
+            f" {event.grad_norm:.3f}); worst document {worst.get('id')} {worst.get('url') or ''}, all in spikes.jsonl"
+        )
+
+    def _rewind(self) -> bool:
+        """Take up the last good checkpoint's weights; the batches drawn since are not drawn again."""
+        self.parallel.barrier()
+        found = self.checkpoints.newest(good=True)
+        if found is None or found.step >= self.loop.step:
+            return False
+        self.progress.say(f"pretrain: too many updates left out by step {self.loop.step}: back to step {found.step}")
+        self.parallel.load_full(self.loop.model, self.loop.optimiser, found.full())
+        self.loop.go_back(found.meta["state"])
+        self.parallel.barrier()
+        if self.parallel.main:
+            self.checkpoints.drop_after(found.step)
+        self.parallel.barrier()
+        return True
+
+    def _summary(self, speed: Any) -> dict[str, Any]:
+        import torch
+
+        from .throughput import memory
+
+        config, loop = self.config, self.loop
+        summary = {
+            "size": config.size,
+            "objective": config.objective,
+            "parameters": self.parameters,
+            "steps": loop.step,
+            "batch_size": config.batch_size,
+            "sequence_length": self.reader.sequence_length,
+            "tokens": loop.counts["tokens"],
+            "targets": loop.counts["targets"],
+            "seed": config.seed,
+            "lr": config.optim.lr,
+            **self.told,
+            "untrained_loss": math.log(self.sizes.vocab_size),
+            "skipped": {name[8:]: n for name, n in sorted(loop.counts.items()) if name.startswith("skipped_")},
+            "rewinds": loop.rewinds,
+        }
+        timing_file = self.folder / "timing" / "run.json"
+        timing = speed.total()
+        if not speed.tokens:  # all was done before
+            timing = read_json(timing_file) or timing
+        if self.parallel.main:
+            write_json(self.folder / "summary.json", summary)
+            more = {**memory(self.parallel.device), "threads": torch.get_num_threads(), "torch": str(torch.__version__)}
+            write_json(timing_file, {**more, **timing, "processes": self.parallel.world_size})
+        return {**summary, "seconds": timing["seconds"], "tokens_per_s": timing["tokens_per_s"]}

@@ -94,6 +94,10 @@ class Parallel:
         """`value` summed (or "max") over the data ranks; the same on every rank. Doesn't change `value`."""
         return value
 
+    def gather(self, value: Any) -> list[Any]:
+        """A plain value (JSON) of each data rank, in order; the same on every rank."""
+        return [value]
+
     def agree(self, flag: bool) -> bool:
         """Whether any rank says so, the same on all: SIGTERM reaches the ranks at different steps."""
         return flag

@@ -35,6 +35,11 @@ class Group(Parallel):
     def reduce(self, value: Tensor, op: str = "sum") -> Tensor:
         return state.all_reduced(value, op, self.data_group)
 
+    def gather(self, value: Any) -> list[Any]:
+        found: list[Any] = [None] * self.data_size
+        dist.all_gather_object(found, value, group=self.data_group)
+        return found
+
     def agree(self, flag: bool) -> bool:
         return bool(state.all_reduced(torch.tensor(int(flag), device=self.device), "max", None).item())
 
