@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import (
+    cli_ablate,
     cli_classifier,
     cli_cutoffs,
     cli_decontam,
@@ -46,6 +47,7 @@ examples:
   gristmill classifier train labelled.jsonl --positive-label good -o good.ftz
   gristmill mix plan mixture.yaml --model-params 1.5e9         what a mixture would draw, before any work
   gristmill mix run mixture.yaml -o runs/mixed                 several runs or files -> one pack set
+  gristmill ablate raw.jsonl mine.jsonl -o ablation --held-out wiki=wiki.jsonl   which data is better?
   gristmill packs report runs/mine --html packs.html           what is in the packs
   gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
   gristmill remove packs --domains optout.txt --in-place       opt-outs and takedowns, without a rebuild
@@ -115,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--quiet", action="store_true", help="print errors only")
     pretrain.set_defaults(function=_pretrain)
 
+    cli_ablate.add_command(sub)
     cli_mix.add_commands(sub)
     cli_packs.add_commands(sub)
     cli_inspect.add_commands(sub)

@@ -27,6 +27,10 @@ def option_classes(argv: Sequence[str]) -> list[type]:
         return _dedup_options(command)
     if command == "mix run":
         return _options_of({"mix": ("mixture",), "pack": ("order", "seed", "drawn")})
+    if command == "ablate":
+        from pretrain.ablation.design import Design
+
+        return [Design]
     if command == "mix search":
         from mixtures.search.search import SearchOptions
 

@@ -20,6 +20,8 @@ COMPARE = ("all", "first")
 ON_OVERLAP = ("drop", "keep", "raise")
 GROUPS = ("held_out", "gold")
 MAX_SEEDS = 1000
+PRESET_SETS = ("wikitext", "openstax", "brown", "web", "news", "dclm")
+"""Held-out sets of the preset (see `texts.preset`)."""
 OWN = {
     "size": "size", "steps": "steps", "batch_size": "batch_size", "seed": "first_seed", "threads": "threads",
     "objective": "nothing: arms are compared by causal models", "held_out": "held_out", "eval_every": "evaluations",
@@ -62,12 +64,12 @@ def _check_named(what: str, name: str, inputs: Sequence[str]) -> None:
         raise ConfigError(f"{WHERE}: {what} '{name}' needs files: a list of texts, not {inputs!r}")
 
 
-def named_inputs(cls: type[Any], words: Sequence[str]) -> Any:
-    """An `Arm` or `HeldOut` of `NAME=FILE FILE ...`; raises ConfigError."""
+def named_inputs(cls: type[Any], words: Sequence[str], **options: Any) -> Any:
+    """An `Arm` or `HeldOut` of the words `NAME=FILE FILE ...`, with other fields; raises ConfigError."""
     name, sign, first = words[0].partition("=")
     if not sign or not first:
         raise ConfigError(f"{WHERE}: write NAME=FILE [FILE ...], not '{' '.join(words)}'")
-    return cls(name=name, inputs=(first, *words[1:]))
+    return cls(name=name, inputs=(first, *words[1:]), **options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,9 @@ class Design:
     vocab_size: int = field(default=4096, metadata={"help": "size of a tokenizer that is trained"})
     held_out: Mapping[str, Sequence[str]] = field(
         default_factory=dict, metadata={"help": "held-out sets: files by name"}
+    )
+    preset: str = field(
+        default="", metadata={"help": "folder of the project's development data: its held-out sets and benchmarks too"}
     )
     held_out_bytes: int = field(default=300_000, metadata={"help": "text of each held-out set, at most"})
     gold: tuple[str, ...] = field(
@@ -151,15 +156,16 @@ class Design:
         self.held_out_sets()
         if self.tokenizer and self.tokenizer_text:
             raise ConfigError(f"{WHERE}: name a tokenizer or a text to train one on, not both")
-        if not self.held_out and not self.gold:
-            raise ConfigError(f"{WHERE}: nothing to measure on: name --held-out NAME=FILE (or --gold, or a preset)")
+        if not self.held_out and not self.gold and not self.preset:
+            raise ConfigError(f"{WHERE}: nothing to measure on: name --held-out NAME=FILE (or --gold, or --preset)")
         self.train_config(self.first_seed, self.run_steps)
         if not self.judge:
             raise ConfigError(f"{WHERE}: judge names no figure")
         for one in self.judge:
             group, _, name = one.partition("/")
-            if group not in GROUPS or (name and group == "held_out" and name not in self.held_out):
-                figures = [*GROUPS, *(f"held_out/{name}" for name in self.held_out)]
+            sets = (*self.held_out, *(PRESET_SETS if self.preset else ()))
+            if group not in GROUPS or (name and group == "held_out" and name not in sets):
+                figures = [*GROUPS, *(f"held_out/{name}" for name in sets)]
                 raise ConfigError(f"{WHERE}: no figure is called '{one}'{nearest(one, figures)}; {', '.join(figures)}")
 
     def held_out_sets(self) -> list[HeldOut]:
@@ -209,7 +215,10 @@ class Design:
 
 
 def load_design(path: str | Path, **changes: Any) -> Design:
-    """The design in a YAML file, with changes; raises ConfigError, for an unknown key with the nearest one's name."""
+    """The design in a YAML file (options, or the `design.yaml` of an ablation), with changes.
+
+    Raises ConfigError, for an unknown key with the nearest one's name.
+    """
     from pipeline.yaml_input import load_yaml
 
     path = Path(path)
@@ -218,6 +227,8 @@ def load_design(path: str | Path, **changes: Any) -> Design:
     plain = load_yaml(path.read_bytes(), f"design '{path}'") or {}
     if not isinstance(plain, dict) or any(not isinstance(key, str) for key in plain):
         raise ConfigError(f"design '{path}' must be a mapping of options")
+    if isinstance(plain.get("design"), dict):
+        plain = plain["design"]
     return make_design({**plain, **changes}, f"design '{path}'")
 
 

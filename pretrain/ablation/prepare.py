@@ -32,7 +32,7 @@ from .gold import encode, read_gold
 from .overlap import OverlapTask, look_for
 from .samples import BYTES_PER_TOKEN, Sample, Workshop
 from .task import items_json, read_items
-from .texts import as_documents
+from .texts import as_documents, preset
 
 TOKENIZER_BYTES = 4 << 20
 """Text of each arm that a tokenizer is trained on, at most."""
@@ -96,6 +96,9 @@ class Ready:
 def prepare(arms: Sequence[Arm], design: Design, out: Path, runner: Runner, progress: Progress) -> Ready:
     """Make everything ready in `out`/prepare. What is there and fits is not made again. Raises ConfigError."""
     folder = out / "prepare"
+    if design.preset:
+        sets, benchmarks = preset(design.preset, folder / "preset")
+        design = replace(design, held_out={**sets, **design.held_out}, gold=(*benchmarks, *design.gold))
     shop = Workshop(folder, runner, progress, WHERE)
     corpora = [resolve(arm, folder / f"arm-{arm.name}", runner, progress) for arm in arms]
     if trained_as_they_are(corpora, design.tokenizer):

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.errors import ConfigError
 from pipeline.store import atomic_path
 
-from .design import WHERE, HeldOut
+from .design import PRESET_SETS, WHERE, HeldOut
 
 TEXT_ENDINGS = (".txt", ".txt.gz")
 PIECE_CHARACTERS = 4000
@@ -78,7 +78,7 @@ def preset(data: str | Path, folder: Path) -> tuple[dict[str, list[str]], list[s
     }  # fmt: skip
     found = {
         name: [_write(folder / f"{name}.jsonl", documents)]
-        for name, (path, documents) in readers.items()
+        for name, (path, documents) in ((one, readers[one]) for one in PRESET_SETS)
         if path.is_file()
     }
     sets = [data / "evals" / f"{name}.jsonl.gz" for name in PRESET_GOLD]
