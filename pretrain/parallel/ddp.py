@@ -24,7 +24,7 @@ class DDP(DataParallel):
             model,
             device_ids=None if self.device.type == "cpu" else [self.device.index],
             gradient_as_bucket_view=True,
-            find_unused_parameters=model.config.n_experts > 0,  # an expert may get no token
+            find_unused_parameters=self.objective == "contrastive" and model.head is not None,
         )
         wrapped.register_comm_hook(None, _sum)
         return wrapped

@@ -27,6 +27,7 @@ class Group(Parallel):
     def __init__(self, spec: Spec, device: torch.device, precision: str, store: dist.Store | None = None) -> None:
         super().__init__(device, precision)
         self.spec, self.store = spec, store
+        self.objective = ""
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self.data_rank, self.data_size = self.rank, self.world_size
         self.data_group: dist.ProcessGroup | None = None

@@ -46,7 +46,7 @@ def ranks(environment: Mapping[str, str] = os.environ) -> tuple[int, int, int] |
     return rank, size, local_rank
 
 
-def make(spec: Spec, precision: str) -> Parallel:
+def make(spec: Spec, precision: str, objective: str = "causal") -> Parallel:
     """The object for a spec; joins the process group unless the caller's own code has done so."""
     found = ranks()
     if dist.is_available() and dist.is_initialized():
@@ -63,9 +63,13 @@ def make(spec: Spec, precision: str) -> Parallel:
             f"parallel {spec.kind} needs several processes; start them with torchrun --nproc-per-node N -m pipeline.cli"
             " pretrain ..., or leave parallel at none"
         )
+    if spec.kind == "tensor" and objective == "distill":
+        raise ConfigError("parallel: tensor can't be used with distill, which needs whole logits; choose ddp or fsdp")
     device = _device(found[2])
     store = None if dist.is_initialized() else _join(device)
-    return _kind(spec.kind)(spec, device, precision, store)
+    group = _kind(spec.kind)(spec, device, precision, store)
+    group.objective = objective
+    return group
 
 
 def _device(local_rank: int) -> torch.device:

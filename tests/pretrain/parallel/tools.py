@@ -12,8 +12,8 @@ from pretrain.inputs import IGNORED, Inputs, Output
 from pretrain.model import Transformer
 from pretrain.parallel.base import Parallel
 
-STEPS, BATCH, MICRO, LENGTH, VOCAB = 3, 6, 2, 16, 67
-"""Vocabulary and layers don't divide by two ranks."""
+STEPS, BATCH, MICRO, LENGTH, VOCAB = 3, 5, 2, 16, 67
+"""Neither batch nor vocabulary nor layers divide by two: one rank has a micro-batch more than the other."""
 Z_WEIGHT = 1e-3
 
 
@@ -96,7 +96,7 @@ def train(
             return (output.loss_sum + Z_WEIGHT * output.z_sum + output.aux) / total
 
         outputs = parallel.accumulate(model, forward, micros, loss)
-        sums = torch.tensor([sum(float(o[i]) for o in outputs) for i in range(3)], device=parallel.device)
+        sums = torch.tensor([sum((float(o[i]) for o in outputs), 0.0) for i in range(3)], device=parallel.device)
         sums = parallel.reduce(sums) / total
         norm = parallel.clip(model.parameters(), max_norm)
         optimiser.step()
