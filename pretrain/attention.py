@@ -5,23 +5,27 @@ Shapes: B sequences, T query positions, K key positions, D width, H heads, G key
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
 from .config import ModelConfig
+from .norm import RMSNorm
 from .rope import rotate
 
 
 class Context(NamedTuple):
     """What all layers of a stack share: angles, and which key positions a query position sees."""
 
-    cos: Tensor | None  # (T, head_dim / 2); None: positions are not turned (cross attention)
-    sin: Tensor | None
+    table: Tensor | None  # of rope.rotary_table; None: positions are not turned (cross attention)
     mask: Any  # (B, 1, T, K) bool, True: seen; or a BlockMask; None: all, or all up to itself if `causal`
     causal: bool
     seen: Tensor | None = None  # (B, T, 1) bool: whether the position sees any key; None: all do
+    valid: Tensor | None = None  # (B, T) bool: no padding; for routers. None: all are
 
 
 def one_document_a_row(segment_ids: Tensor) -> bool:
@@ -39,6 +43,54 @@ def document_mask(queries: Tensor, keys: Tensor, causal: bool) -> Tensor:
     return (same.tril() if causal else same).unsqueeze(1)
 
 
+def block_mask(queries: Tensor, keys: Tensor, causal: bool) -> BlockMask:
+    """The same as `document_mask` for FlexAttention: whole blocks that see nothing are left out."""
+
+    def seen(b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        same = queries[b, i] == keys[b, j]
+        return same & (i >= j) if causal else same
+
+    b, t = queries.shape
+    return create_block_mask(seen, b, None, t, keys.shape[1], device=queries.device)
+
+
+def self_context(segment_ids: Tensor | None, table: Tensor, config: ModelConfig, causal: bool) -> Context:
+    """The context of self-attention in rows with these segment ids (B, T); None: each row is one document.
+
+    On a CPU a batch with one document a row needs no mask; elsewhere to find out would wait for the device, so
+    give None there.
+    """
+    if segment_ids is None:
+        return Context(table, None, causal)
+    valid = segment_ids >= 0 if config.n_experts else None
+    eager_cpu = segment_ids.device.type == "cpu" and not torch.compiler.is_compiling()
+    if causal and eager_cpu and one_document_a_row(segment_ids):
+        return Context(table, None, causal, valid=valid)
+    made = block_mask if _by_blocks(config, segment_ids) else document_mask
+    return Context(table, made(segment_ids, segment_ids, causal), causal, valid=valid)
+
+
+def cross_context(queries: Tensor | None, keys: Tensor | None, config: ModelConfig) -> Context:
+    """The context of attention from a decoder's positions (B, T) to an encoder's (B, K), within documents."""
+    if queries is None or keys is None:
+        return Context(None, None, False)
+    if _by_blocks(config, queries):
+        return Context(None, block_mask(queries, keys, causal=False), False)
+    mask = document_mask(queries, keys, causal=False)
+    seen = mask.any(-1, keepdim=True)  # a row without keys would be NaN: it sees all, and its result is made 0
+    return Context(None, mask | ~seen, False, seen.squeeze(1))
+
+
+def _by_blocks(config: ModelConfig, segment_ids: Tensor) -> bool:
+    """Whether to take FlexAttention, which has no dropout of its weights."""
+    return config.attention == "flex" or (config.attention == "auto" and segment_ids.is_cuda and not config.dropout)
+
+
+@cache
+def _compiled_flex() -> Any:
+    return torch.compile(flex_attention)
+
+
 class Attention(nn.Module):
     """Multi-head attention, (B, T, D) -> (B, T, D); to `memory` (B, K, D), if given, instead of itself."""
 
@@ -51,16 +103,20 @@ class Attention(nn.Module):
         self.key = nn.Linear(config.d_model, width, bias=False)
         self.value = nn.Linear(config.d_model, width, bias=False)
         self.out = nn.Linear(config.d_model, config.d_model, bias=False)
-        self.query_norm = nn.RMSNorm(config.head_dim, eps=config.norm_eps) if config.qk_norm else None
-        self.key_norm = nn.RMSNorm(config.head_dim, eps=config.norm_eps) if config.qk_norm else None
+        self.query_norm = RMSNorm(config.head_dim, eps=config.norm_eps) if config.qk_norm else None
+        self.key_norm = RMSNorm(config.head_dim, eps=config.norm_eps) if config.qk_norm else None
 
     def forward(self, x: Tensor, context: Context, memory: Tensor | None = None) -> Tensor:
         q, k = self.queries_keys(x, context, memory)
-        v = self._heads(self.value(x if memory is None else memory))
-        y = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=context.mask, is_causal=context.causal and context.mask is None,
-            dropout_p=self.dropout if self.training else 0.0, enable_gqa=self.grouped,
-        )  # fmt: skip
+        v = self._heads(self.value(x if memory is None else memory)).transpose(1, 2)
+        if isinstance(context.mask, BlockMask):
+            flex = _compiled_flex() if q.is_cuda and not torch.compiler.is_compiling() else flex_attention
+            y = flex(q, k, v, block_mask=context.mask, enable_gqa=self.grouped)
+        else:
+            y = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=context.mask, is_causal=context.causal and context.mask is None,
+                dropout_p=self.dropout if self.training else 0.0, enable_gqa=self.grouped,
+            )  # fmt: skip
         y = y.transpose(1, 2).flatten(2)
         return self.out(y if context.seen is None else y * context.seen)
 
@@ -69,10 +125,10 @@ class Attention(nn.Module):
         q, k = self._heads(self.query(x)), self._heads(self.key(x if memory is None else memory))
         if self.query_norm is not None and self.key_norm is not None:
             q, k = self.query_norm(q), self.key_norm(k)
-        if context.cos is not None and context.sin is not None:
-            q, k = rotate(q, context.cos, context.sin), rotate(k, context.cos, context.sin)
-        return q, k
+        if context.table is not None:
+            q, k = rotate(q, context.table), rotate(k, context.table)
+        return q.transpose(1, 2), k.transpose(1, 2)
 
     def _heads(self, x: Tensor) -> Tensor:
-        """(B, T, heads * head_dim) -> (B, heads, T, head_dim)."""
-        return x.view(x.shape[0], x.shape[1], -1, self.head_dim).transpose(1, 2)
+        """(B, T, heads * head_dim) -> (B, T, heads, head_dim)."""
+        return x.view(x.shape[0], x.shape[1], -1, self.head_dim)

@@ -100,6 +100,8 @@ class ModelConfig:
             raise ConfigError(f"model: rope_factor must be at least 1, not {self.rope_factor}")
         if self.rope_scale == "yarn" and not self.rope_original:
             raise ConfigError("model: rope_scale yarn needs rope_original, the context length before the extension")
+        if self.attention == "flex" and self.dropout:
+            raise ConfigError("model: flex attention has no dropout; set dropout to 0 or attention to dense")
         if self.n_experts and not 1 <= self.top_k <= self.n_experts:
             raise ConfigError(f"model: top_k must be 1 to n_experts {self.n_experts}, not {self.top_k}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,10 +45,27 @@ def cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tens
 
 
 def _summed(weight: Tensor, hidden: Tensor, targets: Tensor) -> Tensor:
-    logits = F.linear(hidden, weight).float()
-    log_z = logits.logsumexp(-1)
-    picked = logits.gather(1, targets[:, None]).squeeze(1)
-    return torch.stack(((log_z - picked).sum(), log_z.square().sum()))
+    return torch.stack(_CrossEntropy.apply(F.linear(hidden, weight), targets))
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """Sums of the cross-entropy and of log(Z)^2 from (N, V) logits: one pass over them forward, three back."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        log_p = F.log_softmax(logits, -1, dtype=torch.float32)
+        chosen = log_p.gather(1, targets[:, None])
+        log_z = logits.gather(1, targets[:, None]) - chosen
+        ctx.save_for_backward(log_p, targets, log_z)
+        ctx.dtype = logits.dtype
+        return -chosen.sum(), log_z.square().sum()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, grad_z: Tensor) -> tuple[Tensor, None]:
+        log_p, targets, log_z = ctx.saved_tensors
+        out = log_p.exp().mul_(grad + 2 * grad_z * log_z)
+        out.scatter_add_(1, targets[:, None], (-grad).expand(len(targets), 1))
+        return out.to(ctx.dtype), None
 
 
 def distillation(

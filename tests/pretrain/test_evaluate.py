@@ -59,6 +59,8 @@ def model(packs: Path) -> Transformer:
         for name, parameter in made.named_parameters():
             if parameter.dim() > 1:
                 parameter.mul_(40 if "layers" in name else 6)  # far from uniform, so that each token's context tells
+            elif "query_norm" in name:
+                parameter.mul_(4)  # sharp attention
     return made
 
 
