@@ -15,6 +15,9 @@ from .parallel.spec import parse as parse_parallel
 FORMS = ("decoder", "encoder", "encoder_decoder")
 ACTIVATIONS = ("swiglu", "relu2")
 ROPE_SCALES = ("none", "linear", "ntk", "yarn")
+
+MAX_LOGITS = 1 << 25
+"""Logits held at a time (128 MB of float32): a vocabulary of 128 000 would else take gigabytes."""
 SCHEDULES = ("cosine", "wsd", "linear", "constant")
 PRECISIONS = ("fp32", "bf16")
 

@@ -11,10 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from .config import MAX_LOGITS
 from .inputs import IGNORED, Teacher
-
-MAX_LOGITS = 1 << 25
-"""Logits held at a time (128 MB of float32): a vocabulary of 128 000 would else take gigabytes."""
 
 
 def in_slices(function: Callable[..., Tensor], weight: Tensor, *rows: Tensor) -> Tensor:

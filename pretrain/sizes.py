@@ -44,7 +44,7 @@ def parse_count(text: str | int) -> int | None:
 
 
 def check_size(size: str | int) -> None:
-    """Raise ConfigError unless `size` is a named size or a parameter count from 0.5M to 1B and a little over."""
+    """Raise ConfigError unless `size` is a named size or a parameter count."""
     if size in SIZES:
         return
     count = parse_count(size)
@@ -111,16 +111,14 @@ def _candidates(count: int, vocab_size: int, changes: dict[str, Any]) -> Iterato
 
 
 def _widths() -> Iterator[int]:
-    yield from range(32, 96, 16)
-    yield from range(96, 256, 32)
-    yield from range(256, 768, 64)
-    yield from range(768, 4096 + 1, 128)
+    for first, last, step in ((32, 96, 16), (96, 256, 32), (256, 768, 64), (768, 4096, 128), (4096, 20481, 512)):
+        yield from range(first, last, step)
 
 
 def parameters(config: ModelConfig) -> int:
     """Trainable parameters, embeddings included; tied ones once."""
     embeddings = config.vocab_size * config.d_model * (1 if config.tied else 2)
-    return embeddings + _stacks(config, config.n_experts)
+    return embeddings + _stacks(config, active=False)
 
 
 def active_parameters(config: ModelConfig) -> int:
@@ -128,7 +126,7 @@ def active_parameters(config: ModelConfig) -> int:
 
     The look-up in the embedding is none. Of an encoder-decoder: of one token on each side.
     """
-    return config.vocab_size * config.d_model + _stacks(config, config.top_k)
+    return config.vocab_size * config.d_model + _stacks(config, active=True)
 
 
 def flops_per_token(config: ModelConfig, sequence_length: int) -> float:
@@ -141,16 +139,20 @@ def flops_per_token(config: ModelConfig, sequence_length: int) -> float:
     return 6.0 * active_parameters(config) + 12.0 * stacks * config.n_layers * config.d_model * sequence_length
 
 
-def _stacks(config: ModelConfig, experts: int) -> int:
-    """Parameters of all layers and last norms, with so many experts of each mixture."""
+def layer_parameters(config: ModelConfig, *, active: bool = False, cross: bool = False) -> int:
+    """Parameters of one layer, with all experts or only the `top_k`; `cross`: with attention to the encoder."""
     width = config.d_model
-    attention = 2 * width * width + 2 * width * config.kv_heads * config.head_dim
+    attention = 2 * width * width + 2 * width * config.kv_heads * config.head_dim + width
     attention += 2 * config.head_dim if config.qk_norm else 0
     block = (3 if config.activation == "swiglu" else 2) * width * config.d_ff
     if config.n_experts:
-        block = experts * block + width * config.n_experts
-    layer = attention + block + 2 * width
-    stack = config.n_layers * layer + width
+        block = (config.top_k if active else config.n_experts) * block + width * config.n_experts
+    return (2 if cross else 1) * attention + block + width
+
+
+def _stacks(config: ModelConfig, active: bool) -> int:
+    """Parameters of all layers and last norms."""
+    stack = config.n_layers * layer_parameters(config, active=active) + config.d_model
     if config.form != "encoder_decoder":
         return stack
-    return 2 * stack + config.n_layers * (attention + width)
+    return stack + config.n_layers * layer_parameters(config, active=active, cross=True) + config.d_model
