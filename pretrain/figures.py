@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import ConfigError
 
@@ -190,17 +191,25 @@ def write_png(figures: Sequence[Figure], path: Path, title: str = "") -> None:
             few, _ = thinned(curve)
             values = [math.nan if v is None else v for v in few.y]
             axes.plot(few.x, values, colour, marker="." if curve.dots else "", linewidth=1.2, label=_plain(curve.label))
-            marked = [(a, v) for a, v in curve.marks if v is not None]
-            if marked:
-                axes.plot(*zip(*marked, strict=True), "x", color="#b00020", markersize=6)
         if figure.log:
             axes.set_yscale("log")
+        _mark(axes, figure)
         axes.set(title=_plain(figure.title), xlabel=figure.x_label, ylabel=_plain(figure.y_label))
         axes.grid(alpha=0.3)
         if figure.curves:
             axes.legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.savefig(path, format="png", metadata={"Software": None})
+
+
+def _mark(axes: Any, figure: Figure) -> None:
+    """Draw the marks; what lies outside of the curves' range comes to its end."""
+    low, high = axes.get_ylim()
+    for curve in figure.curves:
+        shown = [(at, high if value is None else min(max(value, low), high)) for at, value in curve.marks]
+        if shown:
+            axes.plot(*zip(*shown, strict=True), "x", color="#b00020", markersize=6, clip_on=False)
+    axes.set_ylim(low, high)
 
 
 def _plain(text: str) -> str:

@@ -167,10 +167,11 @@ def overview(runs: Sequence[Run]) -> Section:
         row += [sum(bool(line.get("skipped")) for line in run.steps), speeds[len(speeds) // 2] if speeds else None]
         rows.append(row)
     columns = [
-        "run", "steps", "tokens", f"loss, last {LAST} steps", *(f"bits per byte: {name}" for name in names),
-        "updates left out", "tokens a second (median)",
+        "run", "steps", "tokens", "loss", *(f"bits per byte: {name}" for name in names),
+        "left out", "tokens/s",
     ]  # fmt: skip
-    return Section("Runs", columns, rows)
+    told = f"Loss is the mean of the last {LAST} steps, speed the median, left out are updates."
+    return Section("Runs", columns, rows, told)
 
 
 def page(runs: Sequence[Run], axis: str = "tokens") -> str:
