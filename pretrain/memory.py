@@ -82,14 +82,14 @@ def activation_bytes(config: ModelConfig, precision: str = "bf16", split: int = 
 
     Kept are: both norms' inputs and the root of each (fp32); their outputs; queries, keys and values as the products,
     the norms and the rotation made them; attention's output and its normaliser; the feed-forward block's hidden values
-    (of SwiGLU gate, up, silu(gate) and their product; of ReLU^2 three).
+    (of SwiGLU gate, up, silu(gate) and the product; of ReLU^2 two).
     """
     size = 2 if precision == "bf16" else 4
     width, keys = config.d_model, config.kv_heads * config.head_dim
     norms = 2 * (4 * width + 4) + 2 * size * width
     queries_keys = size * (width + keys) * (3 if config.qk_norm else 1)
     attention = queries_keys + size * keys + size * width + 4 * config.n_heads
-    hidden = (4 if config.activation == "swiglu" else 3) * size * config.d_ff
+    hidden = (4 if config.activation == "swiglu" else 2) * size * config.d_ff
     if config.n_experts:
         hidden = config.top_k * (hidden + 2 * size * width) + 4 * 2 * config.n_experts
     cross = attention + norms / 2 if config.form == "encoder_decoder" else 0
