@@ -73,9 +73,17 @@ class Statistics:
         self._before = {}
 
     def _groups(self) -> dict[str, list[nn.Parameter]]:
-        groups: dict[str, list[nn.Parameter]] = {}
+        """Parameters by layer, with the same layers on every rank, also those that another one holds."""
+        config: Any = self.model.config
+        stacks = [name for name in ("encoder", "decoder") if config.form in (name, "encoder_decoder")]
+        groups: dict[str, list[nn.Parameter]] = {"embedding": []}
+        for stack in stacks:
+            groups.update({f"{stack}.layers.{i}": [] for i in range(config.n_layers)}, **{f"{stack}.norm": []})
+        if not config.tied:
+            groups["head"] = []
         for name, parameter in self.model.named_parameters():
-            groups.setdefault(layer_of(name), []).append(parameter)
+            if layer_of(name) in groups:  # a copy of a tied head on another rank is the embedding's
+                groups[layer_of(name)].append(parameter)
         return groups
 
 

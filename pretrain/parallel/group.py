@@ -38,6 +38,8 @@ class Group(Parallel):
         return state.all_reduced(value, op, self.data_group)
 
     def gather(self, value: Any) -> list[Any]:
+        if self.data_size == 1:
+            return [value]
         found: list[Any] = [None] * self.data_size
         dist.all_gather_object(found, value, group=self.data_group)
         return found
