@@ -80,14 +80,14 @@ def memory(
 def activation_bytes(config: ModelConfig, precision: str = "bf16", split: int = 1) -> float:
     """Bytes that one layer keeps for the backward pass, a token; `split` tensor ranks share what is inside blocks.
 
-    Kept are: both norms' inputs and the root of each (fp32); their outputs; queries, keys and values as the products,
-    the norms and the rotation made them; attention's output and its normaliser; the feed-forward block's hidden values
+    Kept are: both norms' inputs and the root of each (fp32); their outputs; queries and keys before their norms and as turned, values;
+    attention's output and its normaliser; the feed-forward block's hidden values
     (of SwiGLU gate, up, silu(gate) and the product; of ReLU^2 two).
     """
     size = 2 if precision == "bf16" else 4
     width, keys = config.d_model, config.kv_heads * config.head_dim
     norms = 2 * (4 * width + 4) + 2 * size * width
-    queries_keys = size * (width + keys) * (3 if config.qk_norm else 1)
+    queries_keys = size * (width + keys) * (2 if config.qk_norm else 1)
     attention = queries_keys + size * keys + size * width + 4 * config.n_heads
     hidden = (4 if config.activation == "swiglu" else 2) * size * config.d_ff
     if config.n_experts:

@@ -154,7 +154,7 @@ def test_activations_are_what_the_backward_pass_keeps(changes: dict[str, Any]) -
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         y = model.layers()[1](model.layers()[0](x, context), context)
     want = 2 * 4 * 128 * activation_bytes(config, "fp32")
-    assert sum(kept.values()) == pytest.approx(want, rel=0.1)
+    assert sum(kept.values()) == pytest.approx(want, rel=0.03)
     y.sum().backward()
 
 
