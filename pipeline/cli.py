@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from . import (
-    cli_ablate,
     cli_classifier,
     cli_cutoffs,
     cli_decontam,
@@ -19,6 +18,7 @@ from . import (
     cli_inspect,
     cli_mix,
     cli_packs,
+    cli_pretrain,
     cli_select,
 )
 from .cli_stages import (
@@ -49,6 +49,8 @@ examples:
   gristmill mix run mixture.yaml -o runs/mixed                 several runs or files -> one pack set
   gristmill ablate raw.jsonl mine.jsonl -o ablation --held-out wiki=wiki.jsonl   which data is better?
   gristmill packs report runs/mine --html packs.html           what is in the packs
+  gristmill pretrain runs/mine -o model --steps 200            does a small model learn from it?
+  gristmill pretrain plan --tokens 2B                          model, batch, memory and hours for so much data
   gristmill trace runs/mine --sequence 12 --position 345       whose token is this?
   gristmill remove packs --domains optout.txt --in-place       opt-outs and takedowns, without a rebuild
   gristmill export megatron packs -o megatron/train            also: nanogpt, datasets
@@ -111,13 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_classifier.add_commands(sub)
     cli_cutoffs.add_commands(sub)
 
-    pretrain = sub.add_parser("pretrain", help="train a small model on packs and print its loss")
-    pretrain.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
-    pretrain.add_argument("--output", "-o", type=Path, required=True, help="folder for metrics and the summary")
-    pretrain.add_argument("--quiet", action="store_true", help="print errors only")
-    pretrain.set_defaults(function=_pretrain)
-
-    cli_ablate.add_command(sub)
+    cli_pretrain.add_commands(sub)
     cli_mix.add_commands(sub)
     cli_packs.add_commands(sub)
     cli_inspect.add_commands(sub)
@@ -269,21 +265,6 @@ def _check_pack_output(target: Path) -> None:
         raise ConfigError(f"output '{target}' exists and is no pack folder; it will not be replaced") from error
 
 
-def _pretrain(args: argparse.Namespace) -> int:
-    from .packstep import find_packs
-    from .progress import Progress
-    from .steps import registered_steps
-
-    step = registered_steps()["pretrain"](**given_options(args, registered_steps()["pretrain"]))
-    step.check()
-    message = step.why_skipped()
-    if message:
-        print(f"gristmill: {message}", file=sys.stderr)
-        return 2
-    step.train_on(find_packs(args.packs), args.output, Progress(quiet=args.quiet))  # type: ignore[attr-defined]
-    return 0
-
-
 def _recipes(args: argparse.Namespace) -> int:
     import yaml
 
@@ -303,7 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe that is not UTF-8 must not end a command
             stream.reconfigure(errors="backslashreplace")
     argv = list(sys.argv[1:] if argv is None else argv)
-    for part in (cli_extract, cli_dedup, cli_select, cli_mix, cli_packs):
+    for part in (cli_extract, cli_dedup, cli_select, cli_mix, cli_packs, cli_pretrain):
         argv = part.joined(argv)
     parser = _parser()
     classes = option_classes(argv)

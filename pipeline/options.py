@@ -31,11 +31,15 @@ def option_classes(argv: Sequence[str]) -> list[type]:
         from pretrain.ablation.design import Design
 
         return [Design]
+    if command == "pretrain plan":
+        from pretrain.plan import PlanOptions
+
+        return [PlanOptions]
     if command == "mix search":
         from mixtures.search.search import SearchOptions
 
         return [SearchOptions]
-    if command not in ("extract", "filter", *DEDUP, *SELECT, "train-tokenizer", "tokenize", "pack", "pretrain"):
+    if command not in ("extract", "filter", *DEDUP, *SELECT, "train-tokenizer", "tokenize", "pack"):
         return []
     from .sources import DocumentsSource, WarcSource
     from .stage import registered
@@ -51,8 +55,6 @@ def option_classes(argv: Sequence[str]) -> list[type]:
         return [steps[DEDUP[command]], DocumentsSource]
     if command in SELECT:
         return [steps[SELECT[command]], DocumentsSource]
-    if command == "pretrain":
-        return [steps["pretrain"]]
     if command == "pack":
         return [*_options_of({"pack": ("drawn",), "tokenize": ("tokenizer",)}), DocumentsSource]
     return [steps[command.replace("-", "_")], DocumentsSource]

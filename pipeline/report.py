@@ -222,7 +222,9 @@ def sections(numbers: dict[str, Any], output: Path) -> list[Section]:
     if "tokens" in numbers:
         out.append(Section("Tokens and packs", ("what", "value"), list(numbers["tokens"].items())))
     if "pretrain" in numbers:
-        out.append(Section("Training on the packs", ("what", "value"), list(numbers["pretrain"].items())))
+        from pretrain.report import section
+
+        out.append(section(numbers["pretrain"]))
     if numbers["guards_fired"]:
         rows = [(f.get("id"), f.get("url"), f.get("reason")) for f in numbers["guards_fired"]]
         out.append(Section("Pages that a guard stopped", ("id", "url", "reason"), rows))

@@ -187,6 +187,7 @@ class TrainConfig:
     keep_every: int | None = _opt(None, "also keep the checkpoint of every so many steps")
     eval_every: int | None = _opt(None, "steps between evaluations; null: at the end")
     held_out: dict[str, str] = _opt({}, "pack sets, by name, that bits per byte are measured on")
+    held_out_bytes: int | None = _opt(1 << 22, "text of each held-out set that is measured, in bytes; null: all")
     stats_every: int | None = _opt(None, "steps between gradient statistics; null: never")
     init_from: str | None = _opt(None, "checkpoint whose weights training begins with")
     eval_batch: int = _opt(8, "sequences in a forward pass of an evaluation")
@@ -198,7 +199,15 @@ class TrainConfig:
         """Raise ConfigError for what can't work."""
         for name in ("steps", "batch_size", "keep", "eval_batch"):
             _need(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("micro_batch", "save_every", "keep_every", "eval_every", "stats_every", "threads"):
+        for name in (
+            "micro_batch",
+            "save_every",
+            "keep_every",
+            "eval_every",
+            "stats_every",
+            "threads",
+            "held_out_bytes",
+        ):
             value = getattr(self, name)
             _need(value is None or value >= 1, f"{name} must be at least 1 or null, not {value}")
         from .objectives import objective_options

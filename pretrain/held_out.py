@@ -288,17 +288,18 @@ def _known(readers: Sequence[PackReader]) -> dict[str, tuple[int, int]]:
     return found
 
 
-def held_out_sets(packs: Path) -> dict[str, list[Path]]:
-    """What a mixture held out beside the packs that a path means: {`held_out`, `fresh`, ...: pack folders by length}.
+def held_out_sets(packs: Path) -> dict[str, Path]:
+    """What a mixture held out beside the packs that a path means: {`held_out`, `fresh`, ...: folder of packs}.
 
     `packs` is a run's folder, a pack step's, or the pack set in it.
     """
-    from pipeline.packstep import PACKSET, SETS, find_pack_sets
+    from pipeline.packstep import PACKSET, SETS, sets_in
 
     folders = [packs, *sorted(packs.glob("[0-9][0-9]-pack"))]
     folders += [parent for parent in (packs.parent, packs.parent.parent) if PACKSET in (packs.name, packs.parent.name)]
-    found: dict[str, list[Path]] = {}
+    found: dict[str, Path] = {}
     for folder in folders:
         for one in sorted((folder / SETS).glob("*")):
-            found.setdefault(one.name, find_pack_sets(one))
+            if sets_in(one):
+                found.setdefault(one.name, one)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,12 +12,13 @@ from pipeline.steps import Step, StepContext, register_step
 from pipeline.store import file_digest
 
 from .config import TrainConfig, train_config
+from .report import KEPT
 
 
 @register_step
 @dataclass(frozen=True, kw_only=True)
 class Pretrain(Step):
-    """Trains the bundled small model on the packs and prints its loss; left out where torch is not installed."""
+    """Trains a small model on the packs and measures it on the held-out sets; left out where torch is not installed."""
 
     name: ClassVar[str] = "pretrain"
     needs: ClassVar[tuple[str, ...]] = ("packs",)
@@ -52,7 +54,7 @@ class Pretrain(Step):
         """Train, showing the loss on a progress bar; returns the summary."""
         from .train import train
 
-        summary = train(self.training(), packs, output, progress=progress)
+        summary = train(with_held_out(self.training(), packs), packs, output, progress=progress)
         progress.say(f"pretrain: loss {summary['first_loss']:.3f} -> {summary['last_loss']:.3f} in {self.steps} steps")
         return summary
 
@@ -65,5 +67,14 @@ class Pretrain(Step):
             for path in sorted(folder.glob("*.json*"))
             if path.name != "plan.json"
         ]
-        shown = {key: summary[key] for key in ("first_loss", "last_loss", "untrained_loss") if key in summary}
+        shown = {key: summary[key] for key in KEPT if key in summary}
         return {"artefact": [], "files": files, "summary": {"pretrain": shown}}
+
+
+def with_held_out(config: TrainConfig, packs: Path) -> TrainConfig:
+    """The configuration with the sets that a mixture held out beside the packs, unless it names some."""
+    from .held_out import held_out_sets
+
+    if config.held_out:
+        return config
+    return dataclasses.replace(config, held_out={name: str(path) for name, path in held_out_sets(packs).items()})

@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, Stopped
 from pipeline.packreader import PackReader, open_packs
+from pipeline.packstep import find_pack_sets
 from pipeline.progress import Progress
 from pipeline.store import read_json, write_json
 
 from .checkpoint import FOLDER, Checkpoint, Checkpoints, changes, take_weights
 from .config import ModelConfig, TrainConfig
 from .metrics import MetricsWriter
+from .report import check_tokenizer
 from .signals import Asked, listening
 
 if TYPE_CHECKING:
@@ -35,10 +37,14 @@ if TYPE_CHECKING:
     from .parallel.base import Parallel
 
 FREE = (
-    "save_every", "keep", "keep_every", "eval_every", "eval_batch", "held_out", "stats_every", "tensorboard",
-    "compile", "parallel", "threads",
+    "save_every", "keep", "keep_every", "eval_every", "eval_batch", "held_out", "held_out_bytes", "stats_every",
+    "tensorboard", "compile", "parallel", "threads",
 )  # fmt: skip
 """Options that may change when a run goes on: they change nothing, or no more than the order of additions."""
+
+
+BYTES_A_TOKEN = 4
+"""Bytes of text in a token, about: what `held_out_bytes` means for objectives that don't read from left to right."""
 
 
 def torch_available() -> bool:
@@ -158,10 +164,17 @@ class _Run:
         from .evaluate import LEFT_TO_RIGHT
         from .held_out import held_out
 
-        readers = {name: [open_packs(path)] for name, path in self.config.held_out.items()}
+        readers = {
+            name: [open_packs(folder) for folder in find_pack_sets(Path(path))]
+            for name, path in self.config.held_out.items()
+        }
+        for name, found in readers.items():
+            for one in found:
+                check_tokenizer(name, one, self.reader)
         if self.config.objective not in LEFT_TO_RIGHT:
             return readers
-        return {name: held_out(name, found) for name, found in readers.items()}
+        limit = self.config.held_out_bytes
+        return {name: held_out(name, found, max_bytes=limit) for name, found in readers.items()}
 
     def _resume(self, begun: Checkpoint) -> None:
         meta = begun.meta
@@ -236,11 +249,13 @@ class _Run:
 
         if not self.held_out:
             return
-        loop, how = self.loop, {"batch_size": self.config.eval_batch, "parallel": self.parallel}
+        loop, limit = self.loop, self.config.held_out_bytes
+        how: dict[str, Any] = {"batch_size": self.config.eval_batch, "parallel": self.parallel}
         if self.config.objective in LEFT_TO_RIGHT:
-            found = evaluate(loop.model, self.held_out, **how)  # type: ignore[arg-type]
+            found = evaluate(loop.model, self.held_out, **how)
         else:
-            found = evaluate_objective(loop.model, loop.objective, self.held_out, **how)  # type: ignore[arg-type]
+            most = None if limit is None else max(1, limit // (BYTES_A_TOKEN * self.reader.sequence_length))
+            found = evaluate_objective(loop.model, loop.objective, self.held_out, max_sequences=most, **how)
         if self.writer is not None:
             self.writer.held_out(loop.step, found)
         for name, values in found.items():

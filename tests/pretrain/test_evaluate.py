@@ -300,7 +300,7 @@ def test_what_a_mixture_held_out_is_found(tokenizer: LoadedTokenizer, tmp_path: 
     step = tmp_path / "run" / "07-pack"
     for name in ("packset", "sets/held_out", "sets/fresh"):
         text_packs(step / name, TEXTS[:3], tokenizer, 8)
-    want = {name: [step / "sets" / name] for name in ("fresh", "held_out")}
+    want = {name: step / "sets" / name for name in ("fresh", "held_out")}
     for path in (tmp_path / "run", step, step / "packset"):
         assert held_out_sets(path) == want
     assert held_out_sets(step / "sets" / "fresh") == {}
