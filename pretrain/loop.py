@@ -120,11 +120,11 @@ class Loop:
             statistics.activations(self.objective.loss, self.objective.prepare(batch.rows(0, 1), config.seed))
         with seeded(config.seed, self.drawn, parallel):
             loss, parts = self._accumulate(micros, targets)
+        if statistics is not None:
+            statistics.gradients()
         norm = float(parallel.clip(self.model.parameters(), config.optim.max_grad_norm or math.inf))
         self.step, self.drawn = self.step + 1, self.drawn + 1
         verdict = self.guard.judge(loss, norm) if targets else Verdict("no_targets", False, None, None)
-        if statistics is not None:
-            statistics.gradients()
         if verdict.skip is None:
             self.optimiser.step()
         if statistics is not None and verdict.skip is None:
