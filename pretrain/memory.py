@@ -80,9 +80,9 @@ def memory(
 def activation_bytes(config: ModelConfig, precision: str = "bf16", split: int = 1) -> float:
     """Bytes that one layer keeps for the backward pass, a token; `split` tensor ranks share what is inside blocks.
 
-    Kept are: both norms' inputs and the root of each (fp32); their outputs; queries and keys before their norms and as turned, values;
-    attention's output and its normaliser; the feed-forward block's hidden values
-    (of SwiGLU gate, up, silu(gate) and the product; of ReLU^2 two).
+    Kept are: both norms' inputs and the root of each (fp32); their outputs; queries and keys before their norms and as
+    turned; values; attention's output and its normaliser; the feed-forward block's hidden values (of SwiGLU gate, up,
+    silu(gate) and the product; of ReLU^2 two).
     """
     size = 2 if precision == "bf16" else 4
     width, keys = config.d_model, config.kv_heads * config.head_dim
