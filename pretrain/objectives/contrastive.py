@@ -45,10 +45,10 @@ class Contrastive(Objective[ContrastiveOptions]):
         bodies, numbers = self._bodies(ids, segments, batch.indices)
         kept_titles, kept_bodies, kept = [], [], []
         for k, title in enumerate(self.titles.tokens(numbers)):
-            body = bodies[k]
-            if title and len(body) >= len(title) and np.array_equal(body[: len(title)], title):
-                body = body[len(title) :]
-            if title and len(body) >= self.options.min_body:
+            if not title:
+                continue
+            body = self.titles.behind(title, bodies[k])
+            if len(body) >= self.options.min_body:
                 kept_titles.append(np.array(title[: self.options.max_title], np.int64))
                 kept_bodies.append(body[: self.options.max_body] if self.options.max_body else body)
                 kept.append(k)

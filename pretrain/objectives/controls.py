@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 
 def control_ids(reader: PackReader) -> dict[str, int]:
-    """The control tokens of the mixture that a pack set was drawn by, by name. Raises ConfigError if it has none."""
+    """The control tokens of the mixture that a pack set was drawn by, by name, those of the lowest scores first.
+
+    Raises ConfigError if it has none.
+    """
     named = reader.manifest.get("recipe", {}).get("mixture", {}).get("control_ids")
     if not named:
         raise ConfigError(f"pack set {reader.store.where} has no control tokens: draw it with a mixture's `control`")
-    return {str(name): int(number) for name, number in named.items()}
+    return {str(name): int(number) for name, number in sorted(named.items(), key=lambda one: one[1])}
 
 
 def control_id(reader: PackReader, name: str) -> int:

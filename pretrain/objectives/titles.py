@@ -75,6 +75,16 @@ class Titles:
         texts = self._titles.take(pa.array(numbers)).to_pylist()
         return [one.ids for one in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
+    def behind(self, title: list[int], body: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """A body without the title's text (and the line end that may be in its last token), if it begins with that."""
+        if not len(body) or body[0] != title[0]:
+            return body
+        text = self._tokenizer.decode(title, skip_special_tokens=False)
+        for n in range(max(1, len(title) - 2), min(len(title) + 2, len(body)) + 1):
+            if self._tokenizer.decode(body[:n].tolist(), skip_special_tokens=False).rstrip() == text:
+                return body[n:]
+        return body
+
     def groups(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """int64: equal for titles that are the same but for the case of letters."""
         return self._groups[numbers].astype(np.int64)
