@@ -31,7 +31,7 @@ class Statistics:
         self._before: dict[str, list[Tensor]] = {}
 
     def activations(self, forward: Callable[[nn.Module, Inputs], Any], inputs: Inputs) -> None:
-        """Run the model on one micro-batch. Of a model in parts (pipeline) those of this process's."""
+        """Run the model on one micro-batch."""
         rms: dict[str, Tensor] = {}
         logits: dict[str, Tensor] = {}
         handles = []
@@ -50,10 +50,10 @@ class Statistics:
             for handle in handles:
                 handle.remove()
         for kind, values in (("activation_rms", rms), ("attention_logit", logits)):
-            names = sorted(values)
-            if names:
-                largest = self.parallel.reduce(torch.stack([values[name] for name in names]), "max")
-                self.found[kind] = dict(zip(names, largest.tolist(), strict=True))
+            own = torch.stack(list(values.values())).tolist() if values else []
+            found = self.parallel.largest(dict(zip(values, own, strict=True)))
+            if found:
+                self.found[kind] = found
 
     def gradients(self) -> None:
         """Norms of the gradients that lie there, and a copy of the weights."""

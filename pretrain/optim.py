@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import OptimConfig
-from .parallel.state import part_of, whole
+from .parallel.state import alike, part_of, whole
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of x, x^3 and x^5: chosen by Jordan for speed; singular values end between about 0.7 and 1.2, not at 1."""
@@ -95,7 +95,7 @@ def make_optimiser(model: nn.Module, config: OptimConfig) -> MuonAdamW:
         {"params": [p for _, p in named if p.dim() <= 1], "weight_decay": 0.0},
     ]
     return MuonAdamW(
-        [group for group in groups if group["params"]],
+        [{**group, "params": together} for group in groups for together in alike(group["params"])],
         momentum=config.momentum, lr=config.lr, betas=(config.betas[0], config.betas[1]), eps=config.eps,
         fused=True,
     )  # fmt: skip

@@ -17,10 +17,11 @@ __all__ = ["KINDS", "Spec", "parse", "plan"]
 
 
 def plan(config: Any) -> Parallel:
-    """The parallelism of a `TrainConfig`: reads `parallel` (see `parse`), `precision` and `objective`, and torchrun's variables.
+    """The parallelism of a `TrainConfig`: reads `parallel` (see `parse`), `precision`, `objective` and torchrun's
+    variables.
 
-    One process without torchrun gives `Single`. Joins the process group; leave it with `close()`, or use the object
-    as a context manager. Raises ConfigError where the processes that torchrun started don't fit the configuration.
+    Joins the process group; use the object as a context manager, so that a rank that fails tells the others. Raises
+    ConfigError where the processes that torchrun started don't fit the configuration.
     """
     from .launch import make
 

@@ -98,6 +98,10 @@ class Parallel:
         """A plain value (JSON) of each data rank, in order; the same on every rank."""
         return [value]
 
+    def largest(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The largest value of each name over all ranks, of which each may have other names; the same on every rank."""
+        return {name: values[name] for name in sorted(values)}
+
     def agree(self, flag: bool) -> bool:
         """Whether any rank says so, the same on all: SIGTERM reaches the ranks at different steps."""
         return flag

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from pipeline.errors import GristmillError, StepFailed
+from pipeline.errors import GristmillError, StepFailed, Stopped
 
 from ..inputs import Inputs
 from . import state
@@ -44,6 +44,12 @@ class Group(Parallel):
         dist.all_gather_object(found, value, group=self.data_group)
         return found
 
+    def largest(self, values: Mapping[str, float]) -> dict[str, float]:
+        every: list[Any] = [None] * self.world_size
+        dist.all_gather_object(every, dict(values))
+        names = sorted({name for found in every for name in found})
+        return {name: max(found[name] for found in every if name in found) for name in names}
+
     def agree(self, flag: bool) -> bool:
         return bool(state.all_reduced(torch.tensor(int(flag), device=self.device), "max", None).item())
 
@@ -58,7 +64,7 @@ class Group(Parallel):
     ) -> None:
         """A rank that failed leaves its message for the others and doesn't wait for them: when it has ended, their
         collectives fail too, and their error is that message."""
-        if error is None:
+        if error is None or isinstance(error, Stopped):  # a signal ends all ranks at the same step
             self.close()
         elif isinstance(error, Exception) and self.store is not None:
             said = f"rank {self.rank}: {type(error).__name__}: {error}"

@@ -13,6 +13,18 @@ FILL: dict[str, int] = {
 """What padding is made of, of each field that has a row for each sequence."""
 
 
+def rows_of(inputs: Inputs, first: int, last: int) -> Inputs:
+    """Some of a micro-batch's sequences and their targets; not for pairs."""
+    made = {name: x[first:last] for name in FILL if (x := getattr(inputs, name)) is not None}
+    teacher = inputs.teacher
+    if teacher is not None:
+        ids = None if teacher.ids is None else teacher.ids[first:last]
+        teacher = teacher._replace(log_probs=teacher.log_probs[first:last], ids=ids)
+    targets = made.get("targets")
+    n_valid = 0 if targets is None else int((targets != IGNORED).sum())
+    return inputs._replace(**made, teacher=teacher, n_valid=n_valid)
+
+
 def blank(template: Inputs) -> Inputs:
     """A row of padding without targets, of the template's form and lengths: its loss and gradients are 0."""
     made = {

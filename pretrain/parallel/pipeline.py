@@ -21,7 +21,7 @@ from ..inputs import Inputs
 from . import state
 from .base import Forward, Loss, Output, detached
 from .group import Group
-from .padding import blank, filled
+from .padding import blank, filled, rows_of
 from .spec import Spec
 
 TIED = {"head.weight": "embedding.weight"}
@@ -32,7 +32,8 @@ class Pipeline(Group):
     """One stage a rank, GPipe (Huang et al. 2019) or 1F1B (Narayanan et al. 2019).
 
     A tied output layer is held by the first and the last rank: its gradient is the sum of both, so the copies stay
-    equal. Micro-batches are filled up with padding to one shape, and to as many as there are stages.
+    equal. Micro-batches are filled up with padding to one shape; fewer than there are stages are split by sequences, or
+    where that can't be, joined by empty ones.
     """
 
     kind = "pipeline"
@@ -64,7 +65,7 @@ class Pipeline(Group):
         return model
 
     def accumulate(self, model: nn.Module, forward: Forward, micros: Sequence[Inputs], loss: Loss) -> list[Output]:
-        outputs = self._run(model, forward, micros, loss)
+        outputs = self._run(model, forward, split(micros, self.world_size), loss)
         if self._tied is not None:
             assert self._tied.grad is not None
             dist.all_reduce(self._tied.grad, group=self._ends)
@@ -81,7 +82,8 @@ class Pipeline(Group):
         rows, length = (max(inputs.input_ids.shape[i] for inputs in micros) for i in (0, 1))
         rows = max(rows, 1)
         parts = [filled(inputs, rows, length).to(self.device) for inputs in micros]
-        parts += [filled(blank(parts[0]), rows, length)] * (self.world_size - len(parts))
+        blanks = max(0, self.world_size - len(parts))  # they come first: statistics keep what a module saw last
+        parts = [filled(blank(parts[0]), rows, length)] * blanks + parts
         outputs: list[Output] = []
         stage = self._stage
         assert stage is not None
@@ -103,7 +105,7 @@ class Pipeline(Group):
                 losses=[] if self.last else None, return_outputs=False,
             )  # fmt: skip
         stage.inputs, stage.last_hidden = [], None
-        return self._told(outputs[: len(micros)])
+        return self._told(outputs[blanks:])
 
     def _schedule(self, shape: tuple[int, int, int], training: bool) -> Any:
         """The schedule for so many micro-batches of (rows, T); remade when they change, since its buffers are."""
@@ -206,6 +208,19 @@ class Stage(nn.Module):
         for layer in self.layers:
             x = layer(x, context)
         return self.norm(x) if self.last else x
+
+
+def split(micros: Sequence[Inputs], number: int) -> Sequence[Inputs]:
+    """At least `number` micro-batches where rows allow it, so that all stages work. Pairs stay together: each is told
+    from all others of its micro-batch."""
+    if not micros or len(micros) >= number or micros[0].pairs is not None:
+        return micros
+    size = -(-sum(len(inputs.input_ids) for inputs in micros) // number)
+    made = []
+    for inputs in micros:
+        for first in range(0, len(inputs.input_ids), size):
+            made.append(rows_of(inputs, first, first + size))
+    return made
 
 
 def bounds(layers: int, stage: int, stages: int) -> tuple[int, int]:

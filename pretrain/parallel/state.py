@@ -36,6 +36,15 @@ def part_of(full: Tensor, like: Tensor) -> Tensor:
     return distribute_tensor(full, like.device_mesh, like.placements, src_data_rank=None)
 
 
+def alike(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Parameters that one fused operation takes together: whole ones, and those sharded over the same mesh."""
+    found: dict[Any, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        mesh = parameter.device_mesh if isinstance(parameter, DTensor) else None
+        found.setdefault(mesh, []).append(parameter)
+    return list(found.values())
+
+
 def copies(tensor: Tensor, ranks: int) -> int:
     """How many of `ranks` ranks hold the same part of a tensor."""
     parts = 1

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from pretrain.config import ModelConfig
+from pretrain.config import ModelConfig, OptimConfig
 from pretrain.inputs import IGNORED, Inputs, Output
 from pretrain.model import Transformer
+from pretrain.optim import make_optimiser
 from pretrain.parallel.base import Parallel
 
 STEPS, BATCH, MICRO, LENGTH, VOCAB = 3, 5, 2, 16, 67
@@ -71,11 +72,12 @@ def forward(model: nn.Module, inputs: Inputs) -> Output:
 
 
 def optimiser_of(model: nn.Module) -> torch.optim.Optimizer:
-    """AdamW; epsilon far above rounding, so that a gradient that is almost 0 doesn't become a whole step."""
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() < 2]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=1e-2, betas=(0.9, 0.95), eps=1e-3)
+    """The loop's; epsilon far above rounding, so that a gradient that is almost 0 doesn't become a whole step.
+
+    Muon for models with an output layer of their own, so that both are run.
+    """
+    plain = getattr(model, "module", model)
+    return make_optimiser(plain, OptimConfig(lr=1e-2, eps=1e-3, muon=not plain.config.tied))
 
 
 def train(
