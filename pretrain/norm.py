@@ -36,7 +36,7 @@ class _RMSNorm(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         x, weight, root = ctx.saved_tensors
         width, dtype = x.shape[-1], x.dtype
-        x, grad = x.float(), grad.float()
+        x, weight, grad = x.float(), weight.float(), grad.float()
         products = (grad * x).reshape(-1, width)
         grad_weight = torch.mv(products.t(), root.flatten())
         along = torch.mv(products, weight).view(root.shape).mul_(root.pow(3)).div_(-width)

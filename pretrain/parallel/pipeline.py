@@ -6,7 +6,8 @@ batch: what travels between stages is the residual stream alone, (rows, T, D) fp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -55,7 +56,9 @@ class Pipeline(Group):
             model.head.weight = nn.Parameter(model.embedding.weight.detach().clone())
         elif not self.last and model.head is not None:
             model.head = nn.Identity()
-        self._stage = Stage(model, *bounds(model.config.n_layers, self.rank, self.world_size), self.first, self.last)
+        self._stage = Stage(
+            model, self.autocast, *bounds(model.config.n_layers, self.rank, self.world_size), self.first, self.last
+        )
         model.to(self.device)
         if compile:
             for layer in self._stage.layers:
@@ -91,19 +94,20 @@ class Pipeline(Group):
         def end(hidden: Tensor, number: Tensor) -> Tensor:
             inputs = parts[int(number)]
             stage.last_hidden = hidden
-            output = forward(model, inputs)
+            with self.autocast():  # not around the whole schedule: backward passes run in it
+                output = forward(model, inputs)
+                share = output.loss_sum if loss is None else loss(output, inputs)
             outputs.append(detached(output))
-            return output.loss_sum if loss is None else loss(output, inputs)
+            return share
 
         stage.inputs, stage.end = parts, end
         numbers = torch.arange(len(parts))
         schedule = self._schedule((len(parts), rows, length), loss is not None)
         run = schedule.step if loss is not None else schedule.eval
-        with self.autocast():
-            run(
-                *([numbers] if self.first else []), number=numbers, target=numbers if self.last else None,
-                losses=[] if self.last else None, return_outputs=False,
-            )  # fmt: skip
+        run(
+            *([numbers] if self.first else []), number=numbers, target=numbers if self.last else None,
+            losses=[] if self.last else None, return_outputs=False,
+        )  # fmt: skip
         stage.inputs, stage.last_hidden = [], None
         return self._told(outputs[blanks:])
 
@@ -180,8 +184,17 @@ class Pipeline(Group):
 class Stage(nn.Module):
     """A rank's layers `first_layer` to `last_layer` of a model, which is cut down to them."""
 
-    def __init__(self, model: nn.Module, first_layer: int, last_layer: int, first: bool, last: bool) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        autocast: Callable[[], AbstractContextManager[Any]],
+        first_layer: int,
+        last_layer: int,
+        first: bool,
+        last: bool,
+    ) -> None:
         super().__init__()
+        self.autocast = autocast
         self.width, self.first, self.last = model.config.d_model, first, last
         self.inputs: list[Inputs] = []
         self.last_hidden: Tensor | None = None
@@ -197,17 +210,20 @@ class Stage(nn.Module):
         if not last:
             stack.norm = nn.Identity()
         self._model = [model]  # not a submodule: it holds the same layers
-        model.hidden = lambda inputs: self.last_hidden
+        model._run = lambda inputs: (self.last_hidden, [])  # what `forward` makes its loss of
 
     def forward(self, x: Tensor, number: Tensor) -> Tensor:
         """(rows, T, D) of the stage before to the next one's; the first stage takes its micro-batch's ids instead."""
-        inputs, model = self.inputs[int(number)], self._model[0]
+        with self.autocast():
+            return self._layers(x, self.inputs[int(number)], self._model[0])
+
+    def _layers(self, x: Tensor, inputs: Inputs, model: nn.Module) -> Tensor:
         if self.first:
             x = model.dropout(self.embedding(inputs.input_ids))
         context = model.context(inputs.input_ids, inputs.segment_ids, model.encoder is None)
         for layer in self.layers:
             x = layer(x, context)
-        return self.norm(x) if self.last else x
+        return self.norm(x).float() if self.last else x.float()
 
 
 def split(micros: Sequence[Inputs], number: int) -> Sequence[Inputs]:

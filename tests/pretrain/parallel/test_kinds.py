@@ -46,6 +46,7 @@ def test_two_processes_match_one(pair: Ranks, plain: dict[str, dict[str, Any]], 
     main, other = pair(f"match-{kind}-{name}")
     assert plain[name]["events"][0]["norm"] > 1.2  # so it is clipped
     close(main, plain[name])
+    assert (plain[name]["events"][0]["aux"] > 0) == (name == "experts")
     assert main["events"] == other["events"]
     assert all(value is None for value in other["model"].values())  # the main rank alone holds a whole copy
 
