@@ -271,7 +271,7 @@ class _Run:
             meta = {
                 "step": self.loop.step,
                 "good": self.loop.guard.calm,
-                "config": self.config.to_json(),
+                "config": {**self.config.to_json(), "held_out": sorted(self.config.held_out)},  # names, not places
                 "model": dataclasses.asdict(self.sizes),
                 "tokenizer": self.reader.manifest["tokenizer"]["fingerprint"],
                 "source": self.loop.source.fingerprint,
