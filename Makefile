@@ -93,7 +93,7 @@ train-models: setup  ## The bundled quality, toxicity, web-spam and character mo
 	$(BIN)/python -m filters.classifier.bundle.toxicity_build $(or $(DATA),../shared/data) filters/models
 	$(BIN)/python -m filters.lm.bundle $(or $(DATA),../shared/data)
 
-bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out $(addprefix benchmarks/,__init__.py common.py dedup_corpus.py dedup_pages.py gibberish.py chromium.py texts.py),$(wildcard benchmarks/*.py)))  ## All measurements
+bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out $(addprefix benchmarks/,__init__.py common.py dedup_corpus.py dedup_pages.py gibberish.py chromium.py texts.py defect_texts.py),$(wildcard benchmarks/*.py)))  ## All measurements
 
 bench-%: setup  ## One measurement, e.g. bench-loader; results in benchmarks/results/
 	$(BIN)/python -m benchmarks.$(subst -,_,$*)
