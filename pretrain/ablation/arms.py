@@ -7,6 +7,7 @@ their repeats. Pack folders are trained on as they are where all arms are pack f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,11 @@ def _tokenizer(reader: PackReader) -> str | None:
 
 
 def decoded(corpus: Corpus, folder: Path) -> Corpus:
-    """The corpus with the documents of its packs in a Parquet file; one of documents as it is."""
+    """The corpus with the documents of its packs in a Parquet file; one of documents as it is.
+
+    A document that the packs repeat is there as often, under ids of its own: by one id its copies would lie next to
+    each other in the new packs.
+    """
     from decontam.audit.corpus import open_corpus
     from pipeline.schema import DOCUMENT
 
@@ -114,11 +119,11 @@ def decoded(corpus: Corpus, folder: Path) -> Corpus:
     if read_json(folder / "made.json") != {"of": key}:
         from pipeline.store import write_json
 
-        shard = ParquetShard(target, DOCUMENT)
+        shard, seen = ParquetShard(target, DOCUMENT), Counter[str]()
         try:
             for piece in open_corpus([corpus.packs], folder / "links").pieces:
                 for documents in piece.read():
-                    shard.write(_rows(documents.table, DOCUMENT))
+                    shard.write(_rows(documents.table, DOCUMENT, seen))
         except BaseException as error:
             shard.abandon(error)
             raise
@@ -127,11 +132,14 @@ def decoded(corpus: Corpus, folder: Path) -> Corpus:
     return Corpus(corpus.arm, corpus.kind, {"inputs": [str(target)], "text_field": "text"})
 
 
-def _rows(table: Any, schema: Any) -> Any:
+def _rows(table: Any, schema: Any, seen: Counter[str]) -> Any:
+    """The table in the schema, with a number behind each id that was `seen` before."""
     import pyarrow as pa
 
-    columns = [
-        table[name] if name in table.column_names else pa.nulls(table.num_rows, schema.field(name).type)
-        for name in schema.names
-    ]
+    ids = []
+    for name in table["id"].to_pylist():
+        seen[name] += 1
+        ids.append(name if seen[name] == 1 else f"{name}~{seen[name]}")
+    made = {"id": pa.array(ids, pa.string()), "text": table["text"], "url": table["url"]}
+    columns = [made.get(one.name, pa.nulls(table.num_rows, one.type)) for one in schema]
     return pa.table(columns, schema=schema)

@@ -25,6 +25,7 @@ PRESET_SETS = ("wikitext", "openstax", "brown", "web", "news", "dclm")
 OWN = {
     "size": "size", "steps": "steps", "batch_size": "batch_size", "seed": "first_seed", "threads": "threads",
     "objective": "nothing: arms are compared by causal models", "held_out": "held_out", "eval_every": "evaluations",
+    "init_from": "nothing: models begin from scratch",
 }  # fmt: skip
 """Options of training that a design has of its own."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
@@ -185,9 +186,11 @@ class Design:
             if key in OWN:
                 raise ConfigError(f"{WHERE}: say {OWN[key]} in place of training.{key}")
         optim = self.training.get("optim", {})
+        if isinstance(optim, dict):
+            optim = {"lr": self.lr, **optim}
         values = {
-            **self.training, "size": self.size, "steps": steps, "batch_size": self.batch_size, "seed": seed,
-            "threads": self.threads, "optim": {"lr": self.lr, **optim} if isinstance(optim, dict) else optim,
+            "tensorboard": False, **self.training, "size": self.size, "steps": steps, "batch_size": self.batch_size,
+            "seed": seed, "threads": self.threads, "optim": optim,
         }  # fmt: skip
         return train_config(values, f"{WHERE}: training")
 

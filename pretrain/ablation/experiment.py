@@ -2,7 +2,7 @@
 
     OUT/design.yaml       the design and the arms as they ran
     OUT/prepare/          see `prepare`
-    OUT/runs/             NAME.npy for each run, its mark in done/ and its times in timings/
+    OUT/runs/             of each run NAME.npy (what it measured), NAME/ (what training writes), its mark in done/
     OUT/results.json      the outcome; the same bytes however often it was stopped and taken up again
 
 A run's name carries a hash of all that it depends on, so that more seeds, another arm or another margin leave the runs
@@ -12,6 +12,7 @@ that are done as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,32 +102,28 @@ def steps_of(ready: Ready, reading: str) -> dict[str, int]:
     return {arm.name: max(1, round(steps * least / (arm.text_bytes / arm.sequences))) for arm in ready.arms}
 
 
-def points_of(steps: int, count: int) -> tuple[int, ...]:
-    """Steps after which a curve has a point: `count` of them, as far apart as they go, the last one at the end."""
-    return tuple(sorted({max(1, round(steps * (k + 1) / count)) for k in range(count)}))
-
-
 def tasks_of(ready: Ready, out: Path) -> dict[tuple[str, int, int], Task]:
     """The runs, by (arm, seed, steps); a run that two readings need is there once."""
     found: dict[tuple[str, int, int], Task] = {}
-    measured = [open_packs(packs).fingerprint for _, packs in ready.held_out]
-    gold = file_digest(Path(ready.gold)) if ready.gold else ""
+    sets = [*ready.held_out, *ready.curves.items()]
+    measured = [[name, open_packs(packs).fingerprint] for name, packs in sets]
+    measured.append(["gold", file_digest(Path(ready.gold)) if ready.gold else ""])
     for reading in ready.design.readings:
         for arm in ready.arms:
             steps = steps_of(ready, reading)[arm.name]
             for seed in ready.design.seed_list:
-                found[arm.name, seed, steps] = _task(ready, arm, seed, steps, [measured, gold], out)
+                found[arm.name, seed, steps] = _task(ready, arm, seed, steps, measured, out)
     return found
 
 
 def _task(ready: Ready, arm: ReadyArm, seed: int, steps: int, measured: list[Any], out: Path) -> Task:
-    training = ready.design.train_config(seed, steps).to_json()
-    points = points_of(steps, ready.design.evaluations)
-    key = digest(VERSION, arm.fingerprint, training, measured, points)[:12]
+    config = ready.design.train_config(seed, steps)
+    if ready.curves:
+        config = replace(config, eval_every=-(-steps // ready.design.evaluations))
+    key = digest(VERSION, arm.fingerprint, config.to_json(), measured)[:12]
     name = f"{arm.name}-seed{seed}-{steps}-{key}"
-    return Task(
-        name, RunTask(name, arm.name, arm.packs, training, ready.held_out, ready.gold, points, str(out / "runs"))
-    )
+    training = replace(config, held_out=ready.curves).to_json()
+    return Task(name, RunTask(name, arm.packs, training, ready.held_out, ready.gold, str(out / "runs")))
 
 
 def run_all(ready: Ready, out: Path, runner: Runner, progress: Progress) -> dict[tuple[str, int, int], dict[str, Any]]:
@@ -155,7 +152,7 @@ def judge(ready: Ready, results: Mapping[tuple[str, int, int], dict[str, Any]], 
                 runs.append(
                     Run(
                         arm.name, seed, reading, steps, told["tokens"], told["loss"], figures(rows[-1], ready.measured),
-                        _curve(told, ready.measured),
+                        _curve(told), told["skipped"],
                     )
                 )  # fmt: skip
             nats[arm.name, reading] = {
@@ -175,19 +172,17 @@ def _split(row: NDArray[np.float64], measured: Sequence[Measured]) -> dict[str, 
     return dict(zip((one.key for one in measured), np.split(row, bounds[:-1]), strict=True))
 
 
-def _curve(told: dict[str, Any], measured: Sequence[Measured]) -> tuple[dict[str, Any], ...]:
-    """Points with bits per byte by set and their mean: bits a token times the set's predicted tokens a byte."""
-    held = [one for one in measured if one.group == "held_out" and one.keep.any()]
-    points = []
-    for point in told["curve"]:
-        made = {
-            one.key: point["bits_per_token"][one.name] * told["predicted"][one.name] / float(one.text_bytes.sum())
-            for one in held
-        }
-        if made:
-            made["held_out"] = float(np.mean(list(made.values())))
-        points.append({"step": point["step"], "tokens": point["tokens"], "loss": point["loss"], "bits_per_byte": made})
-    return tuple(points)
+def _curve(told: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Points with the mean over sets."""
+    return tuple(
+        {**point, "bits_per_byte": {"held_out": float(np.mean(list(sets.values()))), **_keyed(sets)}}
+        for point in told["curve"]
+        if (sets := point["bits_per_byte"])
+    )
+
+
+def _keyed(sets: Mapping[str, float]) -> dict[str, float]:
+    return {f"held_out/{name}": value for name, value in sets.items()}
 
 
 def _arm(ready: Ready, arm: ReadyArm) -> ArmResult:

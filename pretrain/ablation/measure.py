@@ -24,19 +24,16 @@ MAX_BATCH_TOKENS = 1 << 13
 """Positions that are evaluated at once."""
 
 
-def document_nats(model: Transformer, held: HeldOut, every: int = 1) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(nats, predicted tokens) of each document of a set, (documents,), over every `every`-th of its rows."""
+def document_nats(model: Transformer, held: HeldOut) -> NDArray[np.float64]:
+    """Nats of each document of a set, (documents,), over all its tokens that are predicted (see `held_out`)."""
     nats = np.zeros(held.documents)
-    tokens = np.zeros(held.documents, np.int64)
-    chosen = range(0, len(held), every)
     size = max(1, MAX_BATCH_TOKENS // held.length)
-    for first in range(0, len(chosen), size):
-        numbers = chosen[first : first + size]
-        rows, of_document = held.batch(numbers), held.documents_of(numbers)
+    for first in range(0, len(held), size):
+        numbers = range(first, min(first + size, len(held)))
+        rows = held.batch(numbers)
         found = token_nats(model, _inputs(rows.input_ids, rows.segment_ids, rows.targets))
-        nats += np.bincount(of_document, found, held.documents)
-        tokens += np.bincount(of_document, minlength=held.documents)
-    return nats, tokens
+        nats += np.bincount(held.documents_of(numbers), found, held.documents)
+    return nats
 
 
 def answer_nats(model: Transformer, items: Sequence[GoldItem]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import ConfigError
 
 from .design import PRESET_SETS, WHERE, Arm, Design
-from .task import CURVE_SHARE
+from .prepare import CURVE_SHARE
 
 if TYPE_CHECKING:
     from pretrain.data import Batch

@@ -10,7 +10,7 @@ OUT/prepare/overlap/        which held-out texts an arm holds
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,12 @@ from .gold import encode, read_gold
 from .overlap import OverlapTask, look_for
 from .samples import BYTES_PER_TOKEN, Sample, Workshop
 from .task import items_json, read_items
-from .texts import as_documents, preset
+from .texts import as_documents, preset, write_texts
 
 TOKENIZER_BYTES = 4 << 20
 """Text of each arm that a tokenizer is trained on, at most."""
+CURVE_SHARE, CURVE_CHARACTERS = 8, 2000
+"""Points of a curve are measured on an eighth of a set's bytes: the beginnings of documents."""
 LEAST_DOCUMENTS = 5
 """A held-out set with fewer documents left is left out."""
 
@@ -69,6 +71,7 @@ class Measured:
     text_bytes: NDArray[np.float64]  # that the predicted tokens stand for
     keep: NDArray[np.bool_]
     copies: dict[str, int]  # by arm
+    curve: str  # packs that points of a curve are measured on
 
     @property
     def key(self) -> str:
@@ -91,6 +94,11 @@ class Ready:
     def held_out(self) -> tuple[tuple[str, str], ...]:
         """(name, packs) of the held-out sets."""
         return tuple((one.name, one.packs) for one in self.measured if one.group == "held_out")
+
+    @property
+    def curves(self) -> dict[str, str]:
+        """Packs by name that points of a curve are measured on."""
+        return {one.name: one.curve for one in self.measured if one.curve}
 
 
 def prepare(arms: Sequence[Arm], design: Design, out: Path, runner: Runner, progress: Progress) -> Ready:
@@ -141,6 +149,7 @@ class Held:
     ids: tuple[str, ...]
     text_bytes: NDArray[np.float64]
     texts: tuple[str, ...]
+    curve: str = ""
 
 
 def _tokenizer(path: str, what: str) -> dict[str, Any]:
@@ -189,8 +198,20 @@ def _held_out(design: Design, shop: Workshop, tokenizer: str) -> list[Held]:
         if len(set(held.names)) < len(held.names):
             raise ConfigError(f"{WHERE}: held-out set '{one.name}' has documents of the same id: give each its own")
         found = tuple(texts[name] for name in held.names)
-        made.append(Held("held_out", one.name, packs, tuple(held.names), held.doc_bytes, found))
+        beginnings = write_texts(shop.folder / "texts" / f"curve-{one.name}.jsonl", _beginnings(found, design))
+        curve, _ = shop.pack(f"packs-curve-{one.name}", [beginnings], tokenizer, **packing)
+        made.append(Held("held_out", one.name, packs, tuple(held.names), held.doc_bytes, found, curve))
     return made
+
+
+def _beginnings(texts: Sequence[str], design: Design) -> Iterator[str]:
+    """The first part of each text, until they make up a curve's share of a held-out set."""
+    total = 0
+    for text in texts:
+        if total >= design.held_out_bytes / CURVE_SHARE:
+            return
+        total += len(text[:CURVE_CHARACTERS].encode())
+        yield text[:CURVE_CHARACTERS]
 
 
 def _gold(design: Design, folder: Path, tokenizer: str) -> tuple[str, list[Held]]:
@@ -268,7 +289,7 @@ def _measured(
         if keep.sum() < min(LEAST_DOCUMENTS, len(one.ids)):
             notes.append(f"{one.group} {one.name} is left out: {int(keep.sum())} of its texts are in no arm")
             keep = np.zeros(len(one.ids), bool)
-        made.append(Measured(one.group, one.name, one.packs, one.ids, one.text_bytes, keep, copies))
+        made.append(Measured(one.group, one.name, one.packs, one.ids, one.text_bytes, keep, copies, one.curve))
     if not any(one.keep.any() for one in made):
         raise ConfigError(f"{WHERE}: no text is left to measure on: the arms hold them all; take other texts")
     return tuple(made), tuple(notes)

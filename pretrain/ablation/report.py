@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 
 from pipeline.report import Cell, Measure, Section, Share, html_page
 from pipeline.store import atomic_path
+from pretrain.figures import Curve, Figure, svg, values_table
 
-from .curves import chart, lines_of
 from .result import Comparison, Result
 
 _COLUMNS = (
@@ -77,21 +78,19 @@ def _row(one: Comparison) -> tuple[Cell, ...]:
 
 
 def curves(result: Result) -> list[Section]:
-    """A chart of the mean over held-out sets, and one of each set, over tokens (runs at equal tokens, or at bytes)."""
+    """A figure of the mean over held-out sets and one of each set: means over seeds, of runs at equal tokens if any."""
     reading = result.design.readings[0]
-    keys: Sequence[str] = list(result.runs[0].curve[0]["bits_per_byte"]) if result.runs[0].curve else []
-    figures = []
-    for key in sorted(keys, key=lambda name: name != "held_out"):
-        points = {
-            arm.name: [
-                [(point["tokens"], point["bits_per_byte"][key]) for point in run.curve]
-                for run in result.runs
-                if run.arm == arm.name and run.reading == reading
-            ]
-            for arm in result.arms
-        }
-        figures.append(chart(lines_of(points), "tokens", f"{key}, bits per byte"))
-    text = "On an eighth of the held-out sets; the line is the mean over seeds, the band their range."
+    runs = [run for run in result.runs if run.reading == reading and run.curve]
+    figures: list[str] = []
+    for key in runs[0].curve[0]["bits_per_byte"] if runs else ():
+        lines = []
+        for arm in result.arms:
+            seeds = [run.curve for run in runs if run.arm == arm.name]
+            y = [mean(point["bits_per_byte"][key] for point in points) for points in zip(*seeds, strict=True)]
+            lines.append(Curve(arm.name, [point["tokens"] for point in seeds[0]], y, dots=True))
+        figure = Figure(f"{key}, equal {reading}", "tokens", f"{key}, bits per byte", lines)
+        figures += [svg(figure), values_table(figure)]
+    text = "Means over seeds, on the beginnings of some documents of each held-out set, copies in arms among them."
     return [Section("Curves", text=text, figures=figures)] if figures else []
 
 
@@ -126,8 +125,6 @@ def terminal(result: Result) -> list[Section]:
 
 
 def _spread(values: Sequence[float]) -> str:
-    from statistics import mean, stdev
-
     return f"{mean(values):.4f} ({stdev(values):.4f})" if len(values) > 1 else f"{mean(values):.4f}"
 
 

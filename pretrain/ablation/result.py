@@ -57,6 +57,7 @@ class Run:
     loss: float
     values: dict[str, float]
     curve: tuple[dict[str, Any], ...]
+    skipped: int = 0  # updates that were left out as spikes
 
 
 @dataclass(frozen=True)
@@ -254,6 +255,10 @@ def notes_on(arms: Sequence[ArmResult], runs: Sequence[Run]) -> list[str]:
         for arm in arms
         if max(arm.epochs.values()) > MAX_EPOCHS
     ]
+    left_out = {arm.name: sum(run.skipped for run in runs if run.arm == arm.name) for arm in arms}
+    if any(left_out.values()):
+        told = ", ".join(f"{name} {count}" for name, count in left_out.items())
+        found.append(f"updates were left out as loss spikes: {told}; runs/NAME/spikes.jsonl names their documents")
     means = {
         arm.name: float(np.mean([r.tokens for r in runs if (r.arm, r.reading) == (arm.name, "tokens")] or [0]))
         for arm in arms

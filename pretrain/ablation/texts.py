@@ -52,7 +52,7 @@ def as_documents(one: HeldOut, folder: Path) -> list[str]:
             raw = gzip.decompress(file.read_bytes()) if path.endswith(".gz") else file.read_bytes()
         except OSError as error:
             raise ConfigError(f"{WHERE}: held-out file '{path}' can't be read: {error.strerror or error}") from error
-        inputs.append(_write(folder / f"{one.name}-{number}.jsonl", pieces(raw.decode("utf-8", "replace"))))
+        inputs.append(write_texts(folder / f"{one.name}-{number}.jsonl", pieces(raw.decode("utf-8", "replace"))))
     return inputs
 
 
@@ -77,7 +77,7 @@ def preset(data: str | Path, folder: Path) -> tuple[dict[str, list[str]], list[s
         ),
     }  # fmt: skip
     found = {
-        name: [_write(folder / f"{name}.jsonl", documents)]
+        name: [write_texts(folder / f"{name}.jsonl", documents)]
         for name, (path, documents) in ((one, readers[one]) for one in PRESET_SETS)
         if path.is_file()
     }
@@ -88,7 +88,7 @@ def preset(data: str | Path, folder: Path) -> tuple[dict[str, list[str]], list[s
     return found, benchmarks
 
 
-def _write(path: Path, documents: Iterable[str]) -> str:
+def write_texts(path: Path, documents: Iterable[str]) -> str:
     """Write texts as JSON lines; blank ones are left out. Returns the path."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as out:
         for number, text in enumerate(documents):

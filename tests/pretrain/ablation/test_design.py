@@ -7,7 +7,7 @@ import yaml
 
 from pipeline.errors import ConfigError
 from pretrain.ablation.design import Arm, Design, HeldOut, load_design, make_design, named_inputs
-from pretrain.ablation.experiment import check_arms, points_of, run_ablation
+from pretrain.ablation.experiment import check_arms, run_ablation
 
 HELD = {"held_out": {"wiki": ["wiki.jsonl"]}}
 
@@ -61,11 +61,6 @@ def test_a_design_file_goes_there_and_back(tmp_path):
 def test_tokens_stand_for_steps():
     assert make_design({**HELD, "tokens": 1_000_000}).run_steps == round(1_000_000 / (8 * 256))
     assert Design(tokens=1).run_steps == 1
-
-
-def test_points_of_a_curve():
-    assert points_of(200, 4) == (50, 100, 150, 200)
-    assert points_of(2, 4) == (1, 2) and points_of(1, 3) == (1,)
 
 
 def test_names(tmp_path):

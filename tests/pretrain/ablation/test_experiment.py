@@ -80,7 +80,8 @@ def test_figures_are_nats_over_bytes(done):
             assert run.values["gold"] == pytest.approx(gold / math.log(2) / sum(one.answer_bytes for one in items))
             assert [point["step"] for point in run.curve] == [20, 40]
             last = run.curve[-1]["bits_per_byte"]
-            assert last["held_out"] == last["held_out/text"] == pytest.approx(run.values["held_out"], rel=0.1)
+            assert last["held_out"] == last["held_out/text"] == pytest.approx(run.values["held_out"], rel=0.3)
+            assert [point["tokens"] for point in run.curve] == pytest.approx([20 * 8 * 48, run.tokens], rel=0.01)
             assert run.arm == "shuffled" or run.curve[0]["bits_per_byte"]["held_out"] > last["held_out"]
 
 
