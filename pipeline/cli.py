@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import (
+    cli_ablate,
     cli_classifier,
     cli_cutoffs,
     cli_decontam,
@@ -114,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_cutoffs.add_commands(sub)
 
     cli_pretrain.add_commands(sub)
+    cli_ablate.add_command(sub)
     cli_mix.add_commands(sub)
     cli_packs.add_commands(sub)
     cli_inspect.add_commands(sub)
