@@ -65,7 +65,7 @@ class Distill(Causal[DistillOptions]):
 
 def load_teacher(path: str, tokenizer: str) -> Transformer:
     """The model of a checkpoint, on the CPU. Raises ConfigError unless it was trained with that tokenizer."""
-    from pretrain.checkpoint import find_checkpoint, load_model  # type: ignore[import-untyped,unused-ignore]
+    from pretrain.checkpoint import find_checkpoint, load_model
 
     found = find_checkpoint(path).meta["tokenizer"]
     if found != tokenizer:
