@@ -8,9 +8,9 @@
                 see only themselves: our loop masks, the plain one does not
 
 Ours is `pretrain.loop` as `gristmill pretrain` runs it (packs by memory map, shuffled, causal objective, clipping,
-guard against spikes); the peer is benchmarks/peers/nanogpt_shape.py (random windows of a memmap, GPT-2-like model). Both
-have the same width, depth, heads and rows of the embedding; parameters differ by under 3 %. Ids are random. After a
-first untimed run of each, `--runs` runs take turns; figures are medians of positions (batch x length) a second.
+guard against spikes); the peer is benchmarks/peers/nanogpt_shape.py (random windows of a memmap, GPT-2-like model).
+Both have the same width, depth, heads and rows of the embedding; parameters differ by under 3 %. Ids are random. After
+a first untimed run of each, `--runs` runs take turns; figures are medians of positions (batch x length) a second.
 
 `loader_share` is the time in drawing batches, of the whole step; `prepare_share` that of making inputs and targets. A
 process of its own for each side and shape gives the peak memory. Writes benchmarks/results/pretrain_speed.json.
