@@ -98,7 +98,7 @@ bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out $(addprefix benchmarks/,_
 bench-%: setup  ## One measurement, e.g. bench-loader; results in benchmarks/results/
 	$(BIN)/python -m benchmarks.$(subst -,_,$*)
 
-peers: .venv-peers/.stamp .venv-text-dedup/.stamp  ## Environments with the tools that we measure against
+peers: .venv-peers/.stamp .venv-text-dedup/.stamp .venv-datasets/.stamp  ## Environments with the tools that we measure against
 
 .venv-peers/.stamp: benchmarks/peers.txt
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
@@ -108,6 +108,12 @@ peers: .venv-peers/.stamp .venv-text-dedup/.stamp  ## Environments with the tool
 .venv-text-dedup/.stamp: benchmarks/peers_text_dedup.txt
 	test -x .venv-text-dedup/bin/python || $(PYTHON) -m venv .venv-text-dedup
 	.venv-text-dedup/bin/python -m pip install -q --disable-pip-version-check --prefer-binary -r benchmarks/peers_text_dedup.txt
+	@touch $@
+
+# Read by tests/pipeline/test_exports.py: Hugging Face's own loader on our exports.
+.venv-datasets/.stamp: benchmarks/peers_datasets.txt
+	test -x .venv-datasets/bin/python || $(PYTHON) -m venv .venv-datasets
+	.venv-datasets/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: -r benchmarks/peers_datasets.txt
 	@touch $@
 
 peers-decon: .venv-decon/.stamp  ## AI2's decon, which needs Python 3.12 or newer: make peers-decon PYTHON=python3.12
