@@ -14,7 +14,8 @@ from pipeline.errors import ConfigError
 
 from .amounts import UNSCORED, chinchilla, effective_tokens, repeats, totals
 from .catalogue import described
-from .planning import Decisions, dated, decide
+from .dates import dated
+from .planning import Decisions, decide
 from .recipe import THIS, Mixture, SourceSpec
 from .sources import documents_of, id_prefix, tokens_of
 

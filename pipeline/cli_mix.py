@@ -107,8 +107,8 @@ def _run(args: argparse.Namespace) -> int:
 
     packing = {**given_options(args, Pack), "drawn": True}
     pack = configured(Pack, packing, "mix run: step 'pack'")
-    mixing = {"tolerance_tokens": min(Mix.tolerance_tokens, pack.sequence_length), **given_options(args, Mix)}
-    mix = configured(Mix, {**mixing, "mixture": args.mixture}, "mix run: step 'mix'")
+    mixing = given_options(args, Mix)
+    mix = configured(Mix, {**mixing, "mixture": args.mixture}, "mix run: step 'mix'").beside((pack,))
     mix.check_alone()
     plain = {"name": "mix", "steps": [{"mix": {**mixing, "mixture": args.mixture}}, {"pack": packing}]}
     runner = make_runner(args)

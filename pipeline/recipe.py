@@ -186,6 +186,10 @@ def build(plain: dict[str, Any], where: str = "recipe") -> Recipe:
                 f"{here}: no step is called '{step_name}'{nearest(step_name, known)}; known: {', '.join(known)}"
             )
     flush()
+    try:
+        chain = [step.beside(chain[number:]) for number, step in enumerate(chain, 1)]
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
     _check_chain(chain, where)
     output = plain.get("output")
     if output is not None and not isinstance(output, str):

@@ -97,6 +97,13 @@ class Step:
     def check(self) -> None:
         """Raise ConfigError if the configuration can't work. Called before anything runs."""
 
+    def beside(self, later: Sequence[Step]) -> Step:
+        """The step as it stands in a chain before the steps `later`: options that follow from theirs are filled in.
+
+        Raises ConfigError where they don't go together. Called before anything runs.
+        """
+        return self
+
     def columns(self, have: set[str]) -> set[str]:
         """The document columns that stand after this step, given those before it; raises SchemaError."""
         return have
