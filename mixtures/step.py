@@ -39,6 +39,7 @@ from .drawing import DECISIONS, DrawTask, draw_shard
 from .near import label
 from .planning import TRAIN, Decisions, decide, read_decisions
 from .recipe import NAMES_OF_SETS, THIS, Mixture, load_mixture
+from .same_ids import check_ids
 from .sources import Tokenizer, fingerprint, shared_tokenizer, tokenise, tokenizer_of
 
 PARTITION_TOKENS = 64 << 20
@@ -149,6 +150,7 @@ class Mix(Step):
             for source in sources
             for pair in zip(source.shards, source.documents, strict=True)
         ]
+        check_ids(context, mixture, [shard.source for shard in shards], [shard.documents for shard in shards])
         described = [
             CatalogueTask(
                 i, shard.documents, str(folder / "catalogue" / f"{i:05d}.parquet"), str(folder), shard.source,
