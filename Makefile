@@ -93,7 +93,10 @@ train-models: setup  ## The bundled quality, toxicity, web-spam and character mo
 	$(BIN)/python -m filters.classifier.bundle.toxicity_build $(or $(DATA),../shared/data) filters/models
 	$(BIN)/python -m filters.lm.bundle $(or $(DATA),../shared/data)
 
-bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out $(addprefix benchmarks/,__init__.py common.py dedup_corpus.py dedup_pages.py gibberish.py chromium.py texts.py),$(wildcard benchmarks/*.py)))  ## All measurements
+# Modules that can be run; the others are what these share.
+BENCHMARKS = $(basename $(notdir $(shell grep -l '^if __name__ == "__main__"' benchmarks/*.py)))
+
+bench: $(addprefix bench-,$(BENCHMARKS))  ## All measurements
 
 bench-%: setup  ## One measurement, e.g. bench-loader; results in benchmarks/results/
 	$(BIN)/python -m benchmarks.$(subst -,_,$*)

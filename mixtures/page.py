@@ -53,6 +53,9 @@ Clusters are connected components of documents that share a MinHash band of {ban
 without verification; a cluster larger than the held-out share is never held out. Duplicates within a run are the work
 of the dedup steps before; these clusters also see copies in other sources.
 
+Two runs may give one id to two documents, if their files are called the same. The step says which, and stops before
+anything is drawn; `prefix_ids: true` tells them apart. The same document in two runs is no mistake.
+
 Memory: all queries over the catalogue stream; what is held at once is a histogram for each cut, the documents that
 have near-duplicates, and one shard's draws.
 """

@@ -192,9 +192,7 @@ class SourceSpec:
     text_field: str = field(default="text", metadata={"help": "inputs: the column or key that holds the text"})
     prefix_ids: bool = field(
         default=False,
-        metadata={
-            "help": "run: put the source's name before its ids in the packs, for another run has the same ids"
-        },
+        metadata={"help": "run: put the source's name before its ids in the packs, for another run has the same ids"},
     )
     lang: str = field(default="", metadata={"help": "language of documents that don't say theirs"})
     weight: float | None = field(default=None, metadata={"help": "share of the tokens, relative to the other weights"})

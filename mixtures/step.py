@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from dedup.shuffle import remove
+from pipeline.documents import EXTRA
 from pipeline.errors import ConfigError, SchemaError, StepFailed, nearest
 from pipeline.packing.draws import DRAWS, DrawSet, Phase
 from pipeline.packs import TOKENIZER, reserved_ids
@@ -107,9 +108,17 @@ class Mix(Step):
 
             load_tokenizer(self.tokenizer, self.eos or None)
 
+    def keys(self, have: set[str]) -> tuple[str, ...]:
+        """See `Step.keys`: the scores, where all documents are this run's."""
+        mixture = load_mixture(self.mixture)
+        if EXTRA not in have or any(spec.run != THIS for spec in mixture.sources.values()):
+            return ()
+        scores = [part.column for part in (mixture.quality, mixture.control) if part is not None]
+        return tuple(score for score in scores if score.partition(".")[0] not in have)
+
     def columns(self, have: set[str]) -> set[str]:
         mixture = load_mixture(self.mixture)
-        if "extra" not in have and all(spec.run == THIS for spec in mixture.sources.values()):
+        if EXTRA not in have and all(spec.run == THIS for spec in mixture.sources.values()):
             for part in (mixture.quality, mixture.control):
                 if part is not None and part.column.partition(".")[0] not in have:
                     raise SchemaError(

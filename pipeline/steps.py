@@ -108,6 +108,10 @@ class Step:
         """The document columns that stand after this step, given those before it; raises SchemaError."""
         return have
 
+    def keys(self, have: set[str]) -> tuple[str, ...]:
+        """Keys of JSON lines that the step reads (`rank.best` within one), where the columns `have` don't hold them."""
+        return ()
+
     def why_skipped(self) -> str | None:
         """A message if the step can't run on this machine and is to be left out (optional steps only)."""
         return None

@@ -57,7 +57,8 @@ def test_ids_behind_their_source_are_traced_and_removed(tmp_path):
     own, recipe = two(tmp_path)
     path = tmp_path / "m.yaml"
     path.write_text(
-        f"sources:\n  a: {{run: {tmp_path}/a}}\n  b: {{run: {tmp_path}/b, prefix_ids: true}}\n  c: {{run: {tmp_path}/c}}\n"
+        f"sources:\n  a: {{run: {tmp_path}/a}}\n  b: {{run: {tmp_path}/b, prefix_ids: true}}\n"
+        f"  c: {{run: {tmp_path}/c}}\n"
     )
     command = ["mix", "run", str(path), "-o", str(tmp_path / "out"), "--inline", "--quiet", "--sequence-length", "64"]
     assert main(command) == 0
