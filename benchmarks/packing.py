@@ -250,7 +250,11 @@ def main() -> None:
             "start_seconds": starts,
             "without_start": {
                 "text_mb_per_s": {name: round(rate, 2) for name, rate in running.items()},
-                "gristmill_over": {s: round(running["gristmill"] / r, 2) for s, r in running.items() if s != "gristmill"},
+                "gristmill_over": {
+                    stage: round(running["gristmill"] / rate, 2)
+                    for stage, rate in running.items()
+                    if stage != "gristmill"
+                },
             },
             "left_out": [s for s in ("datatrove", "dolma") if s not in stages],
         }
