@@ -93,12 +93,15 @@ train-models: setup  ## The bundled quality, toxicity, web-spam and character mo
 	$(BIN)/python -m filters.classifier.bundle.toxicity_build $(or $(DATA),../shared/data) filters/models
 	$(BIN)/python -m filters.lm.bundle $(or $(DATA),../shared/data)
 
-bench: $(patsubst benchmarks/%.py,bench-%,$(filter-out $(addprefix benchmarks/,__init__.py common.py dedup_corpus.py dedup_pages.py gibberish.py chromium.py texts.py defect_texts.py),$(wildcard benchmarks/*.py)))  ## All measurements
+# Modules that can be run; the others are what these share.
+BENCHMARKS = $(basename $(notdir $(shell grep -l '^if __name__ == "__main__"' benchmarks/*.py)))
+
+bench: $(addprefix bench-,$(BENCHMARKS))  ## All measurements
 
 bench-%: setup  ## One measurement, e.g. bench-loader; results in benchmarks/results/
 	$(BIN)/python -m benchmarks.$(subst -,_,$*)
 
-peers: .venv-peers/.stamp .venv-text-dedup/.stamp  ## Environments with the tools that we measure against
+peers: .venv-peers/.stamp .venv-text-dedup/.stamp .venv-datasets/.stamp  ## Environments with the tools that we measure against
 
 .venv-peers/.stamp: benchmarks/peers.txt
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
@@ -108,6 +111,12 @@ peers: .venv-peers/.stamp .venv-text-dedup/.stamp  ## Environments with the tool
 .venv-text-dedup/.stamp: benchmarks/peers_text_dedup.txt
 	test -x .venv-text-dedup/bin/python || $(PYTHON) -m venv .venv-text-dedup
 	.venv-text-dedup/bin/python -m pip install -q --disable-pip-version-check --prefer-binary -r benchmarks/peers_text_dedup.txt
+	@touch $@
+
+# Read by tests/pipeline/test_exports.py: Hugging Face's own loader on our exports.
+.venv-datasets/.stamp: benchmarks/peers_datasets.txt
+	test -x .venv-datasets/bin/python || $(PYTHON) -m venv .venv-datasets
+	.venv-datasets/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: -r benchmarks/peers_datasets.txt
 	@touch $@
 
 peers-decon: .venv-decon/.stamp  ## AI2's decon, which needs Python 3.12 or newer: make peers-decon PYTHON=python3.12

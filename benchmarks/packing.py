@@ -9,7 +9,8 @@ layout   utilisation and truncated documents at T = 2048 of best fit and of conc
 packing  token shards -> pack files, by this process alone: MB/s of ids, both methods and orders in turn
 whole    documents -> shuffled packs on two cores, the commands from start to end, in turn:
          `gristmill pack --workers 2`; datatrove's DocumentTokenizer and merger (make peers, or GRISTMILL_PEERS);
-         Dolma's `dolma tokens` (GRISTMILL_DOLMA names the program). A peer that isn't there is left out.
+         Dolma's `dolma tokens` (GRISTMILL_DOLMA names the program). A peer that isn't there is left out. The start
+         (Ray, imports, tokenizers) is timed apart, on one document a file.
 memory   peak resident memory of `gristmill pack` in one process at 1 and 10 times the texts
 
 Writes benchmarks/results/packing.json.
@@ -236,6 +237,9 @@ def main() -> None:
         }
         seconds = alternate(commands, args.runs)
         rates = {stage: megabytes / s for stage, s in medians(seconds).items()}
+        write_inputs(table.slice(0, SHARDS), folder / "start")
+        starts = alternate({name: partial(run, folder / "start", folder / "out") for name, run in stages.items()}, 5)
+        running = {name: megabytes / (s - medians(starts)[name]) for name, s in medians(seconds).items()}
         value["whole"] = {
             "text_mb": megabytes,
             "workers": 2,
@@ -243,6 +247,15 @@ def main() -> None:
             "seconds": seconds,
             "text_mb_per_s": {stage: round(rate, 2) for stage, rate in rates.items()},
             "gristmill_over": {s: round(rates["gristmill"] / r, 2) for s, r in rates.items() if s != "gristmill"},
+            "start_seconds": starts,
+            "without_start": {
+                "text_mb_per_s": {name: round(rate, 2) for name, rate in running.items()},
+                "gristmill_over": {
+                    stage: round(running["gristmill"] / rate, 2)
+                    for stage, rate in running.items()
+                    if stage != "gristmill"
+                },
+            },
             "left_out": [s for s in ("datatrove", "dolma") if s not in stages],
         }
         print("whole", value["whole"]["text_mb_per_s"], value["whole"]["gristmill_over"], flush=True)

@@ -30,6 +30,7 @@ import numpy.typing as npt
 from pipeline.store import atomic_path
 
 from .recipe import Mixture, SourceSpec
+from .same_ids import prefixed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -108,14 +109,13 @@ COLUMNS = ("source", "shard", "row", "n_tokens", "key", "lang", "domain", "date"
 def catalogue_shard(task: CatalogueTask) -> dict[str, Any]:
     """Write a shard's catalogue. The function that workers run."""
     import polars as pl
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from pipeline.packing.draws import order_keys
     from pipeline.store import file_digest
 
     ids = pq.read_table(task.documents, columns=["id"])["id"].combine_chunks()
-    keys = order_keys(pa.array(ids) if not isinstance(ids, pa.ChunkedArray) else ids, task.mixture.seed)
+    keys = order_keys(prefixed(task.source, task.spec, ids), task.mixture.seed)
     frame = described(pl.scan_parquet(task.documents, glob=False), task.source, task.spec, task.mixture)
     made = frame.select(
         "source", pl.lit(task.shard, pl.Int32).alias("shard"), pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),

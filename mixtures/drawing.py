@@ -21,6 +21,7 @@ from .catalogue import epoch_keys, scan
 from .planning import TRAIN, Decisions, read_decisions, with_fate, with_stratum
 from .positions import Cut
 from .recipe import Mixture
+from .same_ids import prefixed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -172,7 +173,7 @@ def _write(task: DrawTask, name: str, rows: pl.DataFrame, taken: Taken) -> tuple
     stem = f"{task.shard:05d}"
     places = rows["row"].to_numpy()
     drawn = np.unique(taken.row)
-    table = draw_table(task.shard, task.tokens, task.dtype, places[drawn])
+    table = _renamed(task, rows, draw_table(task.shard, task.tokens, task.dtype, places[drawn]))
     index = np.searchsorted(drawn, taken.row)
     draws = table.take(pa.array(index))
     width = np.dtype(task.dtype).itemsize
@@ -232,9 +233,18 @@ def _controls(task: DrawTask, rows: pl.DataFrame, taken: Taken, keys: npt.NDArra
     return np.where(np.isnan(score) | (chance < how.drop_share), -1, task.first_control + bucket)
 
 
+def _renamed(task: DrawTask, rows: pl.DataFrame, table: pa.Table) -> pa.Table:
+    """The table of documents of the shard with their ids as the packs have them."""
+    if not rows.height:
+        return table
+    name, at = rows["source"][0], table.schema.get_field_index("id")
+    ids = prefixed(name, task.mixture.sources[name], table["id"])
+    return table.set_column(at, table.schema.field(at), ids)
+
+
 def _described(task: DrawTask, rows: pl.DataFrame, taken: Taken, drawn: Ints) -> pa.Table:
     """The documents table of what is drawn, with `source, domain, bucket, draws, drawn_tokens`."""
-    table = pq.read_table(task.documents).take(pa.array(rows["row"].to_numpy()[drawn]))
+    table = _renamed(task, rows, pq.read_table(task.documents).take(pa.array(rows["row"].to_numpy()[drawn])))
     times = np.bincount(np.searchsorted(drawn, taken.row), minlength=len(drawn))
     tokens = np.bincount(np.searchsorted(drawn, taken.row), weights=taken.tokens, minlength=len(drawn))
     added = {

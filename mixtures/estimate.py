@@ -14,7 +14,8 @@ from pipeline.errors import ConfigError
 
 from .amounts import UNSCORED, chinchilla, effective_tokens, repeats, totals
 from .catalogue import described
-from .planning import Decisions, dated, decide
+from .dates import dated
+from .planning import Decisions, decide
 from .recipe import THIS, Mixture, SourceSpec
 from .sources import documents_of, id_prefix, tokens_of
 
@@ -137,6 +138,8 @@ def _frames(
             tokens = (pl.col("text_bytes") / ratio).ceil().cast(pl.Int64)
             frame = frame.with_columns(n_tokens=pl.when(pl.col("text_bytes") > 0).then(tokens).otherwise(0))
         names = frame.collect_schema().names()
+        if mixture.sources[name].prefix_ids and "id" in names:
+            frame = frame.with_columns(id=pl.lit(f"{name}/") + pl.col("id").cast(pl.String))
         frame = frame.with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64), shard=pl.lit(number, pl.Int32))
         keyed = (
             pl.col("id" if "id" in names else "row")

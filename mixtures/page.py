@@ -27,7 +27,9 @@ is told before anything runs.
 
 Tokens come first: each source is tokenised once, by the same tokenizer. Then every document has one fate:
 
-1. `fresh`: its date is after `held_out.after`. It is never trained on, and becomes a pack set of its own.
+1. `fresh`: its date is after `held_out.after`. It is never trained on, and becomes a pack set of its own. A document
+   without a date is not fresh; there is a warning where more than a tenth have none, and `newest_share` is an error
+   where all have none.
 2. `near_duplicate_of_fresh`: it is in a cluster with such a document, so it is thrown away.
 3. `held_out`: its cluster of near-duplicates was drawn for the held-out set. Whole clusters go, over all sources.
 4. `domain_cap`: its domain has more than the cap, and this document is over it.
@@ -39,8 +41,9 @@ parts of that stream; so no document comes a second time before all others of it
 depends on the number of workers. What a stratum may not give because of `max_epochs` goes to the others of its source;
 what a source can't give is a shortfall, which the plan, the run and the report state. A later phase is served first.
 
-A source's tokens in a phase are within less than `mix.tolerance_tokens` of its target. Where whole documents can't do
-that, one document is divided.
+A source's tokens in a phase are within less than one sequence of the packs (the shortest kind, where there are
+several) of its target; `mix.tolerance_tokens` can make that less. Where whole documents can't do it, one document is
+divided.
 
 Repeated tokens: U tokens drawn D = U (1 + R) times over are worth U + U R* (1 - exp(-R / R*)) fresh ones, R* = 15.39
 (Muennighoff et al. 2023, https://arxiv.org/abs/2305.16264); past four epochs there is a warning with that number.
@@ -49,6 +52,9 @@ Chinchilla's position is C = 6 N D and D / N against 20 (Hoffmann et al. 2022, h
 Clusters are connected components of documents that share a MinHash band of {bands} x {rows} over {shingle} tokens,
 without verification; a cluster larger than the held-out share is never held out. Duplicates within a run are the work
 of the dedup steps before; these clusters also see copies in other sources.
+
+Two runs may give one id to two documents, if their files are called the same. The step says which, and stops before
+anything is drawn; `prefix_ids: true` tells them apart. The same document in two runs is no mistake.
 
 Memory: all queries over the catalogue stream; what is held at once is a histogram for each cut, the documents that
 have near-duplicates, and one shard's draws.

@@ -17,6 +17,7 @@ from pipeline.errors import ConfigError
 from pipeline.store import read_json
 
 from .amounts import UNSCORED, Stratum, Targets, targets
+from .dates import date_warnings
 from .positions import BITS, CAPS, Cut, find_cuts, in_order
 from .recipe import Mixture
 
@@ -91,23 +92,10 @@ def decide(catalogue: pl.LazyFrame, mixture: Mixture) -> Decisions:
     counts = _counts(fates)
     return Decisions(
         strata=strata, targets=made, edges=edges, groups=groups, held=held, caps=caps, counts=counts,
-        warnings=(*_unheld(mixture, held), *_undated(mixture, counts), *warnings(mixture, strata, made)),
+        warnings=(
+            *_unheld(mixture, held), *date_warnings(catalogue, mixture, counts), *warnings(mixture, strata, made),
+        ),
     )  # fmt: skip
-
-
-def dated(catalogue: pl.LazyFrame, mixture: Mixture) -> Mixture:
-    """The mixture with `held_out.after` in place of `newest_share`: whole days, as many as the share allows."""
-    import polars as pl
-
-    how = mixture.held_out
-    if how is None or not how.newest_share:
-        return mixture
-    days = catalogue.group_by("date").agg(pl.col("n_tokens").sum()).collect(engine="streaming")
-    limit = min(how.newest_share * days["n_tokens"].sum(), how.max_tokens)
-    newest = days.filter(pl.col("date").is_not_null()).sort("date", descending=True)
-    over = newest.filter(pl.col("n_tokens").cum_sum() > limit)
-    after = over["date"][0] if over.height else None
-    return dataclasses.replace(mixture, held_out=dataclasses.replace(how, after=after))
 
 
 def with_fate(
@@ -300,13 +288,6 @@ def _unheld(mixture: Mixture, held: HeldBelow | None) -> list[str]:
     if mixture.held_out is None or not mixture.held_out.share or held is not None:
         return []
     return [f"nothing is held out: each cluster of documents has more tokens than {mixture.held_out.share:.2%} of all"]
-
-
-def _undated(mixture: Mixture, counts: list[dict[str, Any]]) -> list[str]:
-    how = mixture.held_out
-    if how is None or how.after is None or how.newest_share or any(row["fate"] == "fresh" for row in counts):
-        return []
-    return [f"nothing is fresh: no document has a date ({how.date}) after {how.after}"]
 
 
 def warnings(mixture: Mixture, strata: tuple[Stratum, ...], made: Targets) -> list[str]:

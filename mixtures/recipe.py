@@ -190,6 +190,10 @@ class SourceSpec:
     run: str = field(default="", metadata={"help": "an earlier run's folder, or `this` for the run that mixes"})
     inputs: tuple[str, ...] = field(default=(), metadata={"help": "Parquet or JSONL files, folders or globs"})
     text_field: str = field(default="text", metadata={"help": "inputs: the column or key that holds the text"})
+    prefix_ids: bool = field(
+        default=False,
+        metadata={"help": "run: put the source's name before its ids in the packs, for another run has the same ids"},
+    )
     lang: str = field(default="", metadata={"help": "language of documents that don't say theirs"})
     weight: float | None = field(default=None, metadata={"help": "share of the tokens, relative to the other weights"})
     tokens: int | None = field(default=None, metadata={"help": "target tokens, instead of a weight"})
@@ -199,6 +203,8 @@ class SourceSpec:
     def check(self) -> None:
         if bool(self.run) == bool(self.inputs):
             raise ConfigError("say either run or inputs")
+        if self.prefix_ids and not self.run:
+            raise ConfigError("prefix_ids is for a run; the ids of files always have their source before them")
         said = [name for name in ("weight", "tokens", "epochs") if getattr(self, name) is not None]
         if len(said) > 1:
             raise ConfigError(f"say one of weight, tokens and epochs, not {' and '.join(said)}")

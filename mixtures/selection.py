@@ -273,6 +273,11 @@ class Selection(Step):
         """The columns that the method reads beside `id` and `text`."""
         return ()
 
+    def keys(self, have: set[str]) -> tuple[str, ...]:
+        """See `Step.keys`: what `by` names."""
+        by = str(getattr(self, "by", "")).removeprefix("-")
+        return (by,) if by and EXTRA in have and by.partition(".")[0] not in have else ()
+
     def columns(self, have: set[str]) -> set[str]:
         known = (*have, *self.wanted()) if EXTRA in have else have  # of JSON lines they may be keys
         missing = [name for name in (*self.reads, *self.wanted()) if name not in known]

@@ -8,7 +8,8 @@ Its folder:
     draws.json, draws/, documents/    what `pack` reads (`pipeline.packing.draws`)
     sets/held_out/draws.json, sets/fresh/draws.json    the sets that nothing is trained on
 
-The tokens of each source, in each phase, are within less than `tolerance_tokens` of the target.
+The tokens of each source, in each phase, are within less than `tolerance_tokens` of the target: the packs' sequence
+length, unless said otherwise.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from dedup.shuffle import remove
+from pipeline.documents import EXTRA
 from pipeline.errors import ConfigError, SchemaError, StepFailed, nearest
 from pipeline.packing.draws import DRAWS, DrawSet, Phase
 from pipeline.packs import TOKENIZER, reserved_ids
-from pipeline.packstep import SETS
+from pipeline.packstep import SETS, Pack
 from pipeline.runner import Task
 from pipeline.steps import Step, StepContext, register_step
 from pipeline.store import atomic_path, file_digest, write_json
@@ -32,10 +35,12 @@ from pipeline.store import atomic_path, file_digest, write_json
 from .amounts import totals
 from .catalogue import CatalogueTask, catalogue_shard, scan
 from .cuts import settle
+from .dates import dated
 from .drawing import DECISIONS, DrawTask, draw_shard
 from .near import label
-from .planning import TRAIN, Decisions, dated, decide, read_decisions
+from .planning import TRAIN, Decisions, decide, read_decisions
 from .recipe import NAMES_OF_SETS, THIS, Mixture, load_mixture
+from .same_ids import check_ids
 from .sources import Tokenizer, fingerprint, shared_tokenizer, tokenise, tokenizer_of
 
 PARTITION_TOKENS = 64 << 20
@@ -55,8 +60,9 @@ class Mix(Step):
         default="", metadata={"help": "a tokenizer.json for the sources (default: this run's, or the runs' own)"}
     )
     eos: str = field(default="", metadata={"help": "name of the end-of-document token (default: found by known names)"})
-    tolerance_tokens: int = field(
-        default=512, metadata={"help": "a source may miss its target in a phase by less than this; a sequence or less"}
+    tolerance_tokens: int | None = field(
+        default=None,
+        metadata={"help": "a source may miss its target in a phase by less than this (default: a sequence, as packed)"},
     )
     partition_tokens: int = field(default=PARTITION_TOKENS, metadata={"help": "tokens in a pack file, about"})
 
@@ -67,9 +73,31 @@ class Mix(Step):
     def _uses_this(self) -> bool:
         return any(spec.run == THIS for spec in load_mixture(self.mixture).sources.values())
 
+    @property
+    def tolerance(self) -> int:
+        """`tolerance_tokens`, or a sequence of the step pack's default where no step has said it (`beside`)."""
+        return Pack.sequence_length if self.tolerance_tokens is None else self.tolerance_tokens
+
+    def beside(self, later: Sequence[Step]) -> Step:
+        """With `tolerance_tokens` the length of the sequences that the draws are packed into, the shortest of several.
+
+        Raises ConfigError where it is said and is more than that.
+        """
+        packed = next((step for step in later if isinstance(step, Pack) and step.drawn), None)
+        if packed is None:
+            return self
+        if self.tolerance_tokens is None:
+            return dataclasses.replace(self, tolerance_tokens=packed.sequence_length)
+        if self.tolerance_tokens > packed.sequence_length:
+            raise ConfigError(
+                f"mix: tolerance_tokens, {self.tolerance_tokens}, is more than a sequence of the step pack,"
+                f" {packed.sequence_length}; leave it out, and it is that"
+            )
+        return self
+
     def check(self) -> None:
         mixture = load_mixture(self.mixture)
-        if self.tolerance_tokens < 1 or self.partition_tokens < 1:
+        if self.tolerance < 1 or self.partition_tokens < 1:
             raise ConfigError("mix: tolerance_tokens and partition_tokens must be at least 1")
         if self._uses_this() and self.tokenizer:
             raise ConfigError("mix: this run's tokens have their tokenizer; name another one in its step tokenize")
@@ -80,9 +108,17 @@ class Mix(Step):
 
             load_tokenizer(self.tokenizer, self.eos or None)
 
+    def keys(self, have: set[str]) -> tuple[str, ...]:
+        """See `Step.keys`: the scores, where all documents are this run's."""
+        mixture = load_mixture(self.mixture)
+        if EXTRA not in have or any(spec.run != THIS for spec in mixture.sources.values()):
+            return ()
+        scores = [part.column for part in (mixture.quality, mixture.control) if part is not None]
+        return tuple(score for score in scores if score.partition(".")[0] not in have)
+
     def columns(self, have: set[str]) -> set[str]:
         mixture = load_mixture(self.mixture)
-        if "extra" not in have and all(spec.run == THIS for spec in mixture.sources.values()):
+        if EXTRA not in have and all(spec.run == THIS for spec in mixture.sources.values()):
             for part in (mixture.quality, mixture.control):
                 if part is not None and part.column.partition(".")[0] not in have:
                     raise SchemaError(
@@ -103,6 +139,7 @@ class Mix(Step):
             shared_tokenizer(mixture)
 
     def config(self) -> dict[str, Any]:
+        """Beside the options: the mixture as it is, and the content of what it names."""
         mixture = load_mixture(self.mixture)
         plain = mixture.plain()
         for name, spec in mixture.sources.items():
@@ -110,7 +147,8 @@ class Mix(Step):
             plain["sources"][name] = {k: v for k, v in plain["sources"][name].items() if k not in where}
             plain["sources"][name]["content"] = fingerprint(spec)
         digest = file_digest(Path(self.tokenizer)) if self.tokenizer else ""
-        return {**super().config(), "mixture": plain, "tokenizer": digest}
+        tolerance = {"tolerance_tokens": self.tolerance}
+        return {**super().config(), **tolerance, "mixture": plain, "tokenizer": digest}
 
     def run(self, context: StepContext) -> dict[str, Any]:
         mixture, folder = load_mixture(self.mixture), context.folder.path
@@ -121,6 +159,7 @@ class Mix(Step):
             for source in sources
             for pair in zip(source.shards, source.documents, strict=True)
         ]
+        check_ids(context, mixture, [shard.source for shard in shards], [shard.documents for shard in shards])
         described = [
             CatalogueTask(
                 i, shard.documents, str(folder / "catalogue" / f"{i:05d}.parquet"), str(folder), shard.source,
@@ -139,7 +178,7 @@ class Mix(Step):
         labels = None
         if mixture.held_out is not None and mixture.held_out.near_duplicates and documents:
             labels = str(label(context, [shard.tokens for shard in shards], files, documents, mixture.held_out))
-        plan = DecideTask(str(folder), files, labels, mixture, self.tolerance_tokens)
+        plan = DecideTask(str(folder), files, labels, mixture, self.tolerance)
         context.map(decide_all, [Task("decisions", plan)], label=f"{context.step}: plan")
         made = read_decisions(folder / DECISIONS)
         for warning in made.warnings:
@@ -229,7 +268,7 @@ class Mix(Step):
     def _verify(self, context: StepContext, report: dict[str, Any]) -> None:
         """Raise StepFailed where a source's tokens are not what was decided."""
         for row in report["drawn"]:
-            if abs(row["target_tokens"] - row["tokens"]) >= self.tolerance_tokens:
+            if abs(row["target_tokens"] - row["tokens"]) >= self.tolerance:
                 raise StepFailed(
                     f"step '{context.step}': source '{row['source']}' gave {row['tokens']:,} tokens in phase"
                     f" '{row['phase']}', its target is {row['target_tokens']:,}; this is a bug"

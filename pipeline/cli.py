@@ -31,6 +31,7 @@ from .cli_stages import (
     make_runner,
     mini_run,
     runner_options,
+    show_counts,
 )
 from .options import add_options, given_options, option_classes
 
@@ -204,6 +205,7 @@ def _train_tokenizer(args: argparse.Namespace) -> int:
     last = result.steps[-1]
     args.output.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(last.folder / last.manifest["artefact"][0], args.output)
+    show_counts(args, result)
     shutil.rmtree(result.output)
     if not args.quiet:
         print(f"written: {args.output}")
@@ -226,6 +228,7 @@ def _tokenize(args: argparse.Namespace) -> int:
     result = mini_run(args, documents_source(args), [{"tokenize": options}])
     last = result.steps[-1]
     tokens = export_tokens([last.folder / file for file in last.manifest["artefact"]], args.output)
+    show_counts(args, result)
     shutil.rmtree(result.output)
     if not args.quiet:
         print(f"{tokens:,} tokens; written: {args.output}")
@@ -235,7 +238,6 @@ def _tokenize(args: argparse.Namespace) -> int:
 def _pack(args: argparse.Namespace) -> int:
     import shutil
 
-    from .report import print_sections, sections, summary
     from .steps import registered_steps
 
     _check_pack_output(args.output)
@@ -245,11 +247,10 @@ def _pack(args: argparse.Namespace) -> int:
     result = mini_run(args, documents_source(args), [{"tokenize": tokenize}, {"pack": packing}])
     if args.output.exists():
         shutil.rmtree(args.output)
-    numbers = summary(result)
+    show_counts(args, result)
     shutil.move(str(result.steps[-1].folder), args.output)
     shutil.rmtree(result.output)
     if not args.quiet:
-        print_sections([s for s in sections(numbers, args.output) if s.title == "Tokens and packs"], sys.stdout)
         print(f"written: {args.output}")
     return 0
 

@@ -107,13 +107,15 @@ def _run(args: argparse.Namespace) -> int:
 
     packing = {**given_options(args, Pack), "drawn": True}
     pack = configured(Pack, packing, "mix run: step 'pack'")
-    mixing = {"tolerance_tokens": min(Mix.tolerance_tokens, pack.sequence_length), **given_options(args, Mix)}
+    mixing = given_options(args, Mix)
     mix = configured(Mix, {**mixing, "mixture": args.mixture}, "mix run: step 'mix'")
     mix.check_alone()
     plain = {"name": "mix", "steps": [{"mix": {**mixing, "mixture": args.mixture}}, {"pack": packing}]}
     runner = make_runner(args)
     with runner:
-        result = execute(Recipe("mix", (mix, pack), None, plain), args.output, runner, Progress(quiet=args.quiet))
+        result = execute(
+            Recipe("mix", (mix.beside((pack,)), pack), None, plain), args.output, runner, Progress(quiet=args.quiet)
+        )
     write_report(result, None)
     if not args.quiet:
         shown = sections(summary(result), args.output)

@@ -23,6 +23,9 @@ _EXPORT = """Writes packs in the format of another trainer. megatron: OUT.bin an
 val.bin). datasets: OUT/train-*.arrow for `load_dataset("arrow", data_files=...)`."""
 
 
+UNMATCHED_SHOWN = 5
+"""Entries of lists that name no document which `remove` prints."""
+
 _REPORT = """Shows what is in finished packs: tokens by source, language, domain and quality, lengths of documents,
 utilisation and truncation, tokens a byte, the most frequent tokens, and a few sequences decoded with the boundaries of
 their documents."""
@@ -73,6 +76,8 @@ def add_commands(sub: Any) -> None:
     where = remove.add_mutually_exclusive_group(required=True)
     where.add_argument("--output", "-o", type=Path, help="folder of the new set; unchanged files are shared (links)")
     where.add_argument("--in-place", action="store_true", help="the folder becomes the new set")
+    remove.add_argument("--public-suffixes", action="store_true", help="let domains be such as com and github.io")
+    remove.add_argument("--unmatched", type=Path, metavar="FILE", help="write the entries that name no document")
     remove.add_argument("--fill", default="pad", help="reserved id written over them: pad or mask (default: pad)")
     remove.set_defaults(function=_remove)
 
@@ -119,24 +124,34 @@ def _trace(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
+    from .errors import ConfigError
     from .packstep import SETS, find_pack_sets, find_sets_beside
-    from .removal.apply import remove
+    from .removal.apply import remove_all
     from .removal.lists import read_lists
+    from .store import atomic_path
 
-    lists = read_lists(args.urls, args.domains, args.ids)
-    sets = find_pack_sets(args.packs)
-    targets = [args.output if args.output is None or len(sets) == 1 else args.output / one.name for one in sets]
+    if args.unmatched is not None and (args.unmatched.is_dir() or not args.unmatched.absolute().parent.is_dir()):
+        raise ConfigError(f"--unmatched '{args.unmatched}': name a file in a folder that exists")
+    lists = read_lists(args.urls, args.domains, args.ids, suffixes=args.public_suffixes)
+    found = find_pack_sets(args.packs)
+    sets = [(packs, Path() if len(found) == 1 else Path(packs.name)) for packs in found]
     for packs in find_sets_beside(args.packs):  # what a mixture held out: removed there too
         parts = packs.parts[len(packs.parts) - packs.parts[::-1].index(SETS) :]
-        sets.append(packs)
-        targets.append(args.output and args.output.joinpath(SETS, *parts))
-    for packs, output in zip(sets, targets, strict=True):
-        made = remove(packs, lists, output=output, fill=args.fill)
+        sets.append((packs, Path(SETS, *parts)))
+    removals = remove_all(sets, lists, output=args.output, fill=args.fill)
+    for made in removals:
         print(
             f"{made.folder}: {made.documents:,} documents, {made.pieces:,} pieces, {made.tokens:,} tokens removed;"
             f" {made.files} files written; fingerprint {made.fingerprint}"
             + (f", parent {made.parent}" if made.fingerprint != made.parent else " as before")
         )
+    unmatched = lists.unmatched({entry for made in removals for entry in made.matched})
+    if unmatched:
+        some = ", ".join(unmatched[:UNMATCHED_SHOWN]) + (", ..." if len(unmatched) > UNMATCHED_SHOWN else "")
+        print(f"{len(unmatched):,} of {len(lists):,} entries name no document: {some}")
+    if args.unmatched is not None:
+        with atomic_path(args.unmatched) as temporary:
+            temporary.write_text("".join(f"{entry}\n" for entry in unmatched), encoding="utf-8")
     return 0
 
 

@@ -87,7 +87,6 @@ def export_run(args: argparse.Namespace, result: Any) -> int:
     import shutil
 
     from .documents import export
-    from .report import print_sections, sections, summary
     from .store import read_json
 
     last = result.steps[-1]
@@ -102,9 +101,8 @@ def export_run(args: argparse.Namespace, result: Any) -> int:
         ]
         export(files, args.dropped, stages)
     written = [args.output, *([args.dropped] if args.dropped else []), *_logs(args.output, result, stages)]
+    show_counts(args, result)
     if not args.quiet:
-        shown = sections(summary(result), result.output)
-        print_sections([one for one in shown if one.title not in _OF_RUNS], sys.stdout)
         print(f"written: {', '.join(map(str, written))}")
     shutil.rmtree(result.output)
     return 0
@@ -112,6 +110,15 @@ def export_run(args: argparse.Namespace, result: Any) -> int:
 
 _OF_RUNS = ("Time", "Where it lies")
 """Sections that say nothing of a command's output."""
+
+
+def show_counts(args: argparse.Namespace, result: Any) -> None:
+    """Print what was read, skipped, dropped and made, unless --quiet."""
+    from .report import print_sections, sections, summary
+
+    if not args.quiet:
+        shown = sections(summary(result), result.output)
+        print_sections([one for one in shown if one.title not in _OF_RUNS], sys.stdout)
 
 
 def _logs(output: Path, result: Any, stages: list[list[Any]]) -> list[Path]:

@@ -9,6 +9,7 @@ line number, never an error; so is a text in Parquet that is no UTF-8.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import itertools
@@ -281,6 +282,30 @@ def split_schema(split: DocumentSplit, text_field: str) -> pa.Schema:
             return pa.schema([*JSONL_SCHEMA, *lang])
         table = _parquet(handle, split.name).schema_arrow.empty_table()
     return complete(text_column(table, text_field, split.name)[0], split.name, 0).schema
+
+
+def first_keys(split: DocumentSplit) -> set[str]:
+    """The keys of the first `PEEK` lines of a JSON file, those within objects as `outer.inner`; none of Parquet."""
+    import fsspec
+    import zstandard
+
+    found: set[str] = set()
+    if is_parquet(split.path):
+        return found
+
+    def add(value: Any, prefix: str) -> None:
+        for key, inner in value.items() if isinstance(value, dict) else ():
+            found.add(prefix + key)
+            add(inner, f"{prefix}{key}.")
+
+    try:
+        with fsspec.open(split.path, "rb") as raw:
+            for line in itertools.islice(open_jsonl(raw, split.path), PEEK):
+                with contextlib.suppress(ValueError, RecursionError):  # reading counts what can't be read
+                    add(json.loads(line.decode("utf-8", "replace")), "")
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError):
+        return found
+    return found
 
 
 def _has_lang(raw: IO[bytes], path: str, text_field: str) -> bool:

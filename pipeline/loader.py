@@ -48,10 +48,12 @@ class Loader:
     (parts differ by one sequence where it can't be divided). Iterating goes on from `state()`: at first from
     batch `start` of epoch `epoch`, for `epochs` epochs, or without end if that is None. After `restore`, or a stop on
     the way, it is for what is left of them; when they are done, for as many again. The last, smaller batch of an
-    epoch comes unless `drop_last`. `segments` asks for `segment_ids` and the loss mask. With `reuse` two buffers take
+    epoch comes unless `drop_last`; it must have a sequence for each rank, since the mean loss of an empty part is no
+    number. `segments` asks for `segment_ids` and the loss mask. With `reuse` two buffers take
     turns: a batch is overwritten when the next but one is drawn.
 
-    Raises ConfigError for an empty pack set and for sizes that don't fit together.
+    Raises ConfigError for an empty pack set and for sizes that don't fit together, such as a last batch of fewer
+    sequences than ranks.
     """
 
     def __init__(
@@ -83,6 +85,12 @@ class Loader:
         self.epochs = epochs
         self._pool = None if self.reader.store.local else ThreadPoolExecutor(_READS)
         self._first, self._epoch, self._step = epoch, epoch, start
+        rest = len(self.reader) % batch_size
+        if 0 < rest < world_size and not drop_last:
+            raise ConfigError(
+                f"the last batch of an epoch has {rest} of {batch_size} sequences, too few for {world_size} ranks;"
+                " take drop_last=True, or another batch_size"
+            )
         if not len(self) and epochs is None:
             raise ConfigError(f"{len(self.reader)} sequences don't make one batch of {batch_size}; take a smaller one")
 
@@ -94,12 +102,14 @@ class Loader:
     def state(self) -> dict[str, Any]:
         """Where the next batch is: plain JSON. It holds for any rank and world size.
 
-        {"epoch", "step" (batches of that epoch that are done), "seed", "batch_size", "fingerprint" (of the set)}
+        {"epoch", "step" (batches of that epoch that are done), "seed", "shuffle", "batch_size", "fingerprint" (of the
+        set)}
         """
         return {
             "epoch": self._epoch,
             "step": self._step,
             "seed": self.seed,
+            "shuffle": self.shuffle,
             "batch_size": self.batch_size,
             "fingerprint": self.reader.fingerprint,
         }
@@ -107,8 +117,8 @@ class Loader:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state: the batches are those that would have come.
 
-        The set may be a descendant of the state's, with documents removed. Raises ConfigError for another set,
-        seed or batch size, which would give other batches.
+        The set may be a descendant of the state's, with documents removed. Raises ConfigError for another set, seed,
+        shuffle or batch size, which would give other batches. A state from before it held `shuffle` is taken as it is.
         """
         missing = [key for key in ("epoch", "step", "seed", "batch_size", "fingerprint") if key not in state]
         if missing:
@@ -118,8 +128,8 @@ class Loader:
                 f"the state is of pack set {state['fingerprint']}, {self.reader.store.where} is"
                 f" {self.reader.fingerprint} and no descendant of it; open the set that training began with"
             )
-        for key, own in (("seed", self.seed), ("batch_size", self.batch_size)):
-            if state[key] != own:
+        for key, own in (("seed", self.seed), ("shuffle", self.shuffle), ("batch_size", self.batch_size)):
+            if state.get(key, own) != own:
                 raise ConfigError(f"the state has {key} {state[key]}, the loader {own}; give it the state's")
         for key in ("epoch", "step"):
             if type(state[key]) is not int or state[key] < 0:

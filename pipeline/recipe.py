@@ -27,9 +27,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigError, GristmillError, nearest
+from .documents import PEEK
+from .errors import ConfigError, GristmillError, SchemaError, nearest
 from .mapstep import MODES, MapStep
-from .sources import SOURCES, Source, make_source
+from .sources import SOURCES, DocumentsSource, Source, make_source
 from .stage import Stage, make, registered
 from .steps import Step, make_step, registered_steps
 from .yaml_input import load_yaml
@@ -186,11 +187,27 @@ def build(plain: dict[str, Any], where: str = "recipe") -> Recipe:
                 f"{here}: no step is called '{step_name}'{nearest(step_name, known)}; known: {', '.join(known)}"
             )
     flush()
+    try:
+        chain = [step.beside(chain[number:]) for number, step in enumerate(chain, 1)]
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
     _check_chain(chain, where)
     output = plain.get("output")
     if output is not None and not isinstance(output, str):
         raise ConfigError(f"{where}: `output` must be a folder's name")
     return Recipe(name, tuple(chain), output, plain)
+
+
+def _check_key(first: Step, key: str) -> None:
+    """Raise SchemaError where the run's documents are JSON lines whose first records don't hold a key."""
+    source = first.source if isinstance(first, MapStep) else None
+    if isinstance(source, DocumentsSource):
+        known = source.first_keys(until=key)
+        if known and key not in known:
+            raise SchemaError(
+                f"no column is called '{key}', and none of the first {PEEK} documents of a file has that key"
+                f"{nearest(key, known)}"
+            )
 
 
 def _check_chain(chain: Sequence[Step], where: str) -> None:
@@ -206,6 +223,8 @@ def _check_chain(chain: Sequence[Step], where: str) -> None:
                 " `drawn: true`, or leave that step out"
             )
         try:
+            for key in step.keys(columns):
+                _check_key(chain[0], key)
             columns = step.columns(columns)
         except GristmillError as error:
             raise type(error)(f"{where}, {number:02d}-{step.folder_name()}: {error}") from error

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .documents import DocumentBatch, DocumentSplit, plan_documents, read_documents, split_schema
+from .documents import DocumentBatch, DocumentSplit, first_keys, plan_documents, read_documents, split_schema
 from .errors import ConfigError, nearest
 from .schema import DOCUMENT, PAGE
 from .stage import configured
@@ -151,6 +151,15 @@ class DocumentsSource(Source):
 
     def splits(self, documents: Artefact | None) -> Sequence[DocumentSplit]:
         return plan_documents(self.inputs, self.split_bytes)
+
+    def first_keys(self, until: str) -> set[str]:
+        """Keys of the first documents of JSON files (`rank.best` within one), file by file until one has `until`."""
+        found: set[str] = set()
+        for split in self.splits(None):
+            found |= first_keys(split)
+            if until in found:
+                break
+        return found
 
     def read(self, split: DocumentSplit) -> Iterator[DocumentBatch]:
         for made in read_documents(split, text_field=self.text_field):

@@ -97,9 +97,20 @@ class Step:
     def check(self) -> None:
         """Raise ConfigError if the configuration can't work. Called before anything runs."""
 
+    def beside(self, later: Sequence[Step]) -> Step:
+        """The step as it stands in a chain before the steps `later`: options that follow from theirs are filled in.
+
+        Raises ConfigError where they don't go together. Called before anything runs.
+        """
+        return self
+
     def columns(self, have: set[str]) -> set[str]:
         """The document columns that stand after this step, given those before it; raises SchemaError."""
         return have
+
+    def keys(self, have: set[str]) -> tuple[str, ...]:
+        """Keys of JSON lines that the step reads (`rank.best` within one), where the columns `have` don't hold them."""
+        return ()
 
     def why_skipped(self) -> str | None:
         """A message if the step can't run on this machine and is to be left out (optional steps only)."""

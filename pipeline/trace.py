@@ -26,7 +26,7 @@ class Trace:
     """Where a token came from. `token_offset` counts from the document's first token, and is for a control id before a
     piece that of the token behind it; `context` is the text around the token, itself between `⟦⟧`, within its document
     and sequence. `removed` says why the document was taken out, and null of one that wasn't; then the token and the
-    text around it are gone (and so is a control id, which then counts)."""
+    text around it are gone, and `token_offset` is still that of the token which was there."""
 
     document: str
     url: str | None

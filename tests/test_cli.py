@@ -186,3 +186,21 @@ def test_a_terminal_without_unicode_is_no_error(encoding, tmp_path):
         ended = subprocess.run(command, capture_output=True, env=env, timeout=60)
         assert (ended.returncode, ended.stderr) == (0, b"")
         assert (json.loads(ended.stdout) == act) if more else (b"\\u6f22" in ended.stdout)
+
+
+def test_skipped_lines_are_shown_by_every_command(tmp_path, capsys):
+    """`pack` and its like count what could not be read as the filters do."""
+    lines = [json.dumps({"text": f"The mill number {i} turns and turns."}) for i in range(40)]
+    (tmp_path / "a.jsonl").write_text("\n".join([*lines, "no json", '{"text": 5}', "nor this"]))
+    words = [str(tmp_path / "a.jsonl"), "-o"]
+    tokenizer = ["--tokenizer", str(tmp_path / "t.json")]
+    for command in (
+        ["train-tokenizer", *words, str(tmp_path / "t.json"), "--vocab-size", "300"],
+        ["tokenize", *words, str(tmp_path / "t.parquet"), *tokenizer],
+        ["pack", *words, str(tmp_path / "packs"), *tokenizer, "--sequence-length", "32"],
+    ):
+        assert main(command) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "records in the input │ 43" in shown, command
+        assert "record skipped: bad_json │ 2" in shown and "record skipped: text_not_a_string │ 1" in shown
+        assert main([*command, "--quiet"]) == 0 and capsys.readouterr().out == ""

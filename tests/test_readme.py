@@ -12,7 +12,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from pipeline.sources import sample_warc
 
@@ -37,6 +40,9 @@ def place(tmp_path_factory):
     shutil.copy(sample_warc() / "sample-00000.warc.gz", folder / "crawl.warc.gz")
     (mixture,) = [block for language, block in BLOCKS if language == "yaml" and "\nsources:" in block]
     (folder / "mixture.yaml").write_text(mixture)
+    plain = yaml.safe_load(mixture)
+    del plain["phases"]
+    (folder / "sources.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
     (folder / "optout.txt").write_text("larkfieldtown.example\n")
     return folder
 
@@ -99,11 +105,15 @@ def environment(place: Path, common_crawl: str) -> dict[str, str]:
 
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GOLD_COMMANDS = re.findall(r"^    (gristmill extract (?:eval|train) .*)$", README, re.MULTILINE)
+LONG_COMMANDS = re.findall(r"^    ((?:gristmill|make) .*)$", README, re.MULTILINE)
+"""Those that stand indented take long, and run here on less."""
+GOLD_COMMANDS = [command for command in LONG_COMMANDS if command.startswith("gristmill extract")]
+SEARCH_COMMANDS = [command for command in LONG_COMMANDS if command.startswith("gristmill mix search")]
 
 
 def test_there_are_commands():
-    assert len(GOLD_COMMANDS) == 2
+    assert len(GOLD_COMMANDS) == 2 and len(SEARCH_COMMANDS) == 1
+    assert sorted(LONG_COMMANDS) == sorted(GOLD_COMMANDS + SEARCH_COMMANDS)
     assert sum(c.startswith("gristmill") for c in COMMANDS) >= 9
     assert sum(c.startswith("make crawl-to-shards") for c in COMMANDS) == 3
 
@@ -132,6 +142,30 @@ def test_command(command, place, common_crawl):
         timeout=500,
     )
     assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", SEARCH_COMMANDS)
+def test_command_of_small_trainings(command, place, common_crawl):
+    """The search of weights, with the README's mixture and few, short proxies."""
+    pytest.importorskip("torch")
+    for name in ("unique", "prose"):
+        if not (place / f"{name}.parquet").exists():  # by itself, without the commands above it
+            texts = [f"The {name} number {i} of many turns slowly in the wind of the valley." * 3 for i in range(120)]
+            pq.write_table(pa.table({"text": texts}), place / f"{name}.parquet")
+    less = {"--proxies 64": "--proxies 4", "--steps 500": "--steps 4 --sequence-length 64 --vocab-size 300"}
+    for option, value in less.items():
+        assert option in command
+        command = command.replace(option, value)
+    done = subprocess.run(
+        f"{command} --batch-size 4 --simulated 200 --workers 1", shell=True, cwd=place,
+        env=environment(place, common_crawl), capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    found = json.loads((place / "search" / "search.json").read_text())
+    assert set(found) and (place / "search" / "report.html").is_file()
+    chosen = yaml.safe_load((place / "search" / "mixture.yaml").read_text())
+    assert set(chosen["sources"]) == {"web", "prose"} and chosen["held_out"] == {"share": 0.02}
 
 
 @pytest.mark.slow

@@ -32,7 +32,11 @@ def frequent(reader: PackReader, tokenizer: LoadedTokenizer | None, top: int) ->
     step = max(1, -(-len(blocks) * per_block // SCANNED_TOKENS))
     counts = np.zeros(reader.total_ids, np.int64)
     for block in blocks[::step]:
-        counts += np.bincount(block.input_ids.ravel(), minlength=reader.total_ids)
+        ids = block.input_ids
+        if block.removed is not None and block.removed.any():
+            stays = np.concatenate([block.sequence(row).loss_mask() for row in range(block.rows)])
+            ids = ids.ravel()[stays]
+        counts += np.bincount(ids.ravel(), minlength=reader.total_ids)
     counts[reader.pad_id] = 0
     counted = int(counts.sum())
     order = np.lexsort((np.arange(len(counts)), -counts))[:top]

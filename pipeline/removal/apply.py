@@ -3,17 +3,19 @@
 Nothing is edited where it lies: a changed pack file is written under a name of its own generation
 (`packs/00003-r1.arrow`), then the log `removals/00001.jsonl`, and with the manifest, last of all, the set
 becomes the new one. A removal killed before that leaves the old set as it was; the same command does it again.
+Several sets that go into one new folder appear there together, once all of them are done.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,30 +46,45 @@ class Removal:
     tokens: int
     files: int
     """Pack files written anew."""
+    matched: frozenset[str] = frozenset()
+    """Entries of the lists (`Lists.unmatched`) that name documents of the set, removed now or before."""
 
 
 def remove(packs: Path, lists: Lists, *, output: Path | None = None, fill: str = "pad") -> Removal:
-    """Take the documents that `lists` names out of a pack set; `output` None means in place.
+    """`remove_all` of one pack set, which becomes `output` itself."""
+    return remove_all([(packs, Path())], lists, output=output, fill=fill)[0]
 
-    Every copy and every piece is overwritten with the reserved id `fill` and masked from the loss; lengths,
-    order and the numbers of sequences stay. Raises ConfigError for an output that exists, a set inside a
-    run's folder (in place), one without `documents/`, and for an unknown `fill`.
+
+def remove_all(
+    sets: Sequence[tuple[Path, Path]], lists: Lists, *, output: Path | None = None, fill: str = "pad"
+) -> list[Removal]:
+    """Take the documents that `lists` names out of pack sets, each given with its place below `output`.
+
+    `output` None means in place: one set after the other, and the same call goes on after a kill. A new folder is
+    there with all of its sets or not at all. Every copy and every piece is overwritten with the reserved id `fill`
+    and masked from the loss; lengths, order and the numbers of sequences stay. Raises ConfigError for an output that
+    exists, a set inside a run's folder (in place), one without `documents/`, and for an unknown `fill`.
     """
     if fill not in FILLS:
         raise ConfigError(f"remove: fill is one of {list(FILLS)}, not '{fill}'{nearest(fill, FILLS)}")
     if output is None:
-        _refuse_run(packs)
-        with _locked(packs):
-            return _remove(packs, packs, lists, fill)
+        for packs, _ in sets:
+            _refuse_run(packs)
+        return [_in_place(packs, lists, fill) for packs, _ in sets]
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"output '{output}' exists; choose a new folder, or --in-place")
     partial = output.with_name(f".{output.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    made = _remove(packs, partial, lists, fill)
+    made = [_remove(packs, partial / place, lists, fill) for packs, place in sets]
     if output.is_dir():
         output.rmdir()
     os.rename(partial, output)
-    return Removal(**{**made.__dict__, "folder": output})
+    return [dataclasses.replace(one, folder=output / place) for one, (_, place) in zip(made, sets, strict=True)]
+
+
+def _in_place(packs: Path, lists: Lists, fill: str) -> Removal:
+    with _locked(packs):
+        return _remove(packs, packs, lists, fill)
 
 
 def _refuse_run(packs: Path) -> None:
@@ -92,7 +109,7 @@ def _locked(packs: Path) -> Iterator[None]:
 def _remove(packs: Path, target: Path, lists: Lists, fill: str) -> Removal:
     reader = open_packs(packs)
     described = _documents(reader)
-    wanted = matching(packs, [entry["path"] for entry in described], lists)
+    wanted, matched = matching(packs, [entry["path"] for entry in described], lists)
     if target == packs:
         _clear(reader)
     generation = len(reader.manifest.get("removals", [])) + 1
@@ -106,7 +123,7 @@ def _remove(packs: Path, target: Path, lists: Lists, fill: str) -> Removal:
     if not log.tokens and told == described:
         if target != packs:
             link_or_copy(packs / MANIFEST, target / MANIFEST)
-        return Removal(target, reader.fingerprint, reader.fingerprint, 0, 0, 0, 0)
+        return Removal(target, reader.fingerprint, reader.fingerprint, 0, 0, 0, 0, frozenset(matched))
     entry = _log(target, generation, wanted, log, fill)
     old = {key: value for key, value in reader.manifest.items() if key != "fingerprint"}
     made = seal(
@@ -132,6 +149,7 @@ def _remove(packs: Path, target: Path, lists: Lists, fill: str) -> Removal:
         log.pieces.total(),
         log.tokens.total(),
         written,
+        frozenset(matched),
     )
 
 

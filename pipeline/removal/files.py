@@ -1,4 +1,8 @@
-"""Pack files with documents taken out: their positions overwritten, their pieces marked `removed`."""
+"""Pack files with documents taken out: their positions overwritten, their pieces marked `removed`.
+
+A mixture's control id before a piece stays (masked as the rest of it): it is a reserved id and no part of the document,
+and without it nobody could say which token of the document a position held.
+"""
 
 from __future__ import annotations
 
@@ -110,9 +114,11 @@ def _without(
     row = np.repeat(np.arange(block.rows), np.diff(block.doc_bounds))
     ids = block.input_ids.copy()
     which = np.flatnonzero(goes)
+    first, controls = reader.manifest["reserved_ids"]["control"]
     for piece, document in zip(which.tolist(), block.doc_ids.take(pa.array(which)).to_pylist(), strict=True):
         start, count = int(block.doc_starts[piece]), int(tokens[piece])
-        ids[row[piece], start : start + count] = fill
+        led = first <= int(ids[row[piece], start]) < first + controls
+        ids[row[piece], start + led : start + count] = fill
         log.tokens[document] += count
         log.pieces[document] += 1
         files = log.files.setdefault(document, [])

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.packreader import open_packs
+from pipeline.packreport.build import report as report_packs
 from pipeline.packstep import find_packs
 from pipeline.trace import trace
 from tests.pipeline.token_tools import byte_tokenizer
@@ -256,3 +257,20 @@ def test_packs_hold_control_ids_and_parts_of_documents(tmp_path, method):
         if number == 20:
             break
     assert [phase["name"] for phase in reader.manifest["phases"]] == ["p0", "p1", "p2", "p3"]
+    # taken out, every position still says which token stood there, and the report counts no control id of them
+    gone = {d.id for d in docs[::2]}
+    (tmp_path / "ids").write_text("\n".join(gone))
+    assert main(["remove", str(packs), "--ids", str(tmp_path / "ids"), "-o", str(tmp_path / "less"),
+                 "--fill", "mask"]) == 0  # fmt: skip
+    left, controls = open_packs(tmp_path / "less"), 0
+    left.verify()
+    for number, (was, now) in enumerate(zip(reader, left, strict=True)):
+        assert not (now.input_ids[: now.length] < 257)[~now.loss_mask()[: now.length]].any()
+        controls += int(((now.input_ids > 258) & now.loss_mask()).sum())
+        if number < 20:
+            for position in range(was.length):
+                one, other = trace(packs, number, position), trace(tmp_path / "less", number, position)
+                assert (one.document, one.token_offset) == (other.document, other.token_offset)
+                assert (other.removed is not None) is (one.document in gone)
+    (seen,) = report_packs(tmp_path / "less")["sets"]
+    assert seen["tokens_seen"]["control_tokens"] == controls > 0

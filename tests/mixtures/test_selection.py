@@ -19,6 +19,7 @@ from pipeline.errors import ConfigError, SchemaError, StepFailed
 from pipeline.recipe import build
 from pipeline.runner import RayRunner
 from pipeline.store import read_json
+from tests.pipeline.token_tools import byte_tokenizer
 from tests.runs import digests, run_recipe
 
 from . import dsir_oracle as oracle
@@ -316,5 +317,30 @@ def test_keys_of_json_lines_are_chosen_by(tmp_path: Path, capsys: pytest.Capture
     assert select("top", "--keep", "2", "--by", "-rank.best") == ["0", "1"]
     assert select("buckets", "--keep", "9", "--by", "bucket") == ["0", "1", "2"]
     words = ["select", "top", str(tmp_path / "a.jsonl"), "-o", str(tmp_path / "o.jsonl"), "--quiet", "--keep", "2"]
-    assert main([*words, "--by", "rnak"]) == 2
-    assert "no document has a value in 'rnak'" in capsys.readouterr().err
+    assert main([*words, "--by", "bucket"]) == 2  # a key, but of no numbers: seen when the documents are read
+    assert "no document has a value in 'bucket'" in capsys.readouterr().err
+
+
+def test_a_mistyped_key_is_told_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The keys are those of the first documents of all files, one of which may have it, in any depth."""
+    (tmp_path / "in").mkdir()
+    for name, key in (("a", "other"), ("b", "rank")):
+        lines = [json.dumps({"text": "w", key: {"best": i}}) for i in range(3)]
+        (tmp_path / "in" / f"{name}.jsonl").write_text("\n".join(["no json", *lines, "[]"]))
+    words = ["select", "top", str(tmp_path / "in"), "-o", str(tmp_path / "o.jsonl"), "--quiet", "--keep", "2", "--by"]
+    for by, near in (("rnak.best", "rank.best"), ("rank.bets", "rank.best"), ("-rank.bets", "rank.best"), ("x", "")):
+        assert main([*words, by]) == 2
+        told = capsys.readouterr().err
+        assert "none of the first 100 documents of a file has that key" in told and near in told
+        assert not (tmp_path / "o.jsonl.work").exists()
+    assert main([*words, "rank.best"]) == 0
+    buckets = [word.replace("top", "buckets") if word == "top" else word for word in words]
+    assert main([*buckets, "bukcet"]) == 2 and "has that key" in capsys.readouterr().err
+    mixture = tmp_path / "m.yaml"
+    mixture.write_text("sources: {a: {run: this}}\nquality: {column: rank.bets, edges: [1], repeat: [0, 1]}\n")
+    tokenizer = byte_tokenizer(tmp_path / "t.json").path
+    with pytest.raises(SchemaError, match="mix: no column is called 'rank.bets'.*did you mean 'rank.best'"):
+        build({"source": {"documents": {"inputs": [str(tmp_path / "in")]}}, "steps": [
+            {"tokenize": {"tokenizer": str(tokenizer)}},
+            {"mix": {"mixture": str(mixture)}}, {"pack": {"drawn": True}},
+        ]})  # fmt: skip

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +117,7 @@ def test_exports_over_many_sequences(tmp_path: Path) -> None:
 
 
 def test_datasets(packs: Path, tmp_path: Path) -> None:
-    """The files agree in their columns and hold the sequences; `datasets` itself reads them where it is installed."""
+    """The files agree in their columns and hold the sequences."""
     reader = open_packs(packs)
     export_datasets(reader, tmp_path / "out")
     files = sorted((tmp_path / "out").glob("train-*.arrow"))
@@ -125,11 +127,45 @@ def test_datasets(packs: Path, tmp_path: Path) -> None:
     assert [row["input_ids"] for row in rows] == [row.input_ids.tolist() for row in reader]
     if any(row.removed.any() for row in reader):
         assert [row["removed"] for row in rows] == [row.removed.tolist() for row in reader]
-    datasets = pytest.importorskip("datasets")
-    loaded = datasets.load_dataset(
-        "arrow", data_files=[str(f) for f in files], split="train", cache_dir=str(tmp_path / "cache")
-    )
-    assert loaded["input_ids"][:] == [row["input_ids"] for row in rows]
+
+
+LOAD = """
+import json, sys, datasets
+loaded = datasets.load_dataset("arrow", data_files=sys.argv[1] + "/train-*.arrow", split="train", cache_dir=sys.argv[2])
+json.dump({"version": datasets.__version__, "rows": loaded[:]}, sys.stdout)
+"""
+
+
+def _datasets_python(root: Path) -> str:
+    """A Python that has `datasets`: $GRISTMILL_DATASETS, or the one of `make peers`."""
+    named = os.environ.get("GRISTMILL_DATASETS")
+    if named is None and not (root / ".venv-datasets" / "bin" / "python").exists():
+        pytest.skip("needs a Python with `datasets`: make peers, or $GRISTMILL_DATASETS")
+    return named or str(root / ".venv-datasets" / "bin" / "python")
+
+
+def test_datasets_itself_reads_them(packs: Path, tmp_path: Path, root: Path) -> None:
+    """`load_dataset`, from an environment of its own, gives every column of every sequence."""
+    python = _datasets_python(root)
+    reader = open_packs(packs)
+    export_datasets(reader, tmp_path / "out")
+    quiet = {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")} | quiet
+    done = subprocess.run(
+        [python, "-c", LOAD, str(tmp_path / "out"), str(tmp_path / "cache")],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = json.loads(done.stdout)["rows"]
+    assert rows["input_ids"] == [row.input_ids.tolist() for row in reader]
+    for column in ("length", "doc_starts", "doc_ids", "doc_offsets"):
+        assert rows[column] == [_plain(getattr(row, column)) for row in reader]
+    if any(row.removed.any() for row in reader):
+        assert rows["removed"] == [row.removed.tolist() for row in reader]
+
+
+def _plain(value: object) -> object:
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

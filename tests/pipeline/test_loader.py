@@ -58,7 +58,7 @@ def _ranks(packs: Path, world: int, state: dict[str, object] | None, steps: int,
 
 
 @pytest.mark.parametrize("drop_last", [True, False])
-@pytest.mark.parametrize(("first", "second"), [(1, 1), (2, 2), (4, 4), (4, 2), (1, 3), (3, 8)])
+@pytest.mark.parametrize(("first", "second"), [(1, 1), (2, 2), (4, 4), (4, 2), (1, 3), (3, 5)])
 def test_going_on_from_a_state_gives_the_same_batches(packs: Path, first: int, second: int, drop_last: bool) -> None:
     steps = 20  # over two ends of epochs
     whole, _ = _ranks(packs, 1, None, steps, drop_last=drop_last)
@@ -88,7 +88,36 @@ def test_a_state_is_small_and_says_where(packs: Path) -> None:
     assert len(loader) == len(open_packs(packs)) // 8 > 5
     _take(loader, len(loader) + 2)
     fingerprint = open_packs(packs).fingerprint
-    assert loader.state() == {"epoch": 1, "step": 2, "seed": 11, "batch_size": 8, "fingerprint": fingerprint}
+    where = {"epoch": 1, "step": 2, "seed": 11, "shuffle": True, "batch_size": 8, "fingerprint": fingerprint}
+    assert loader.state() == where
+
+
+def test_a_state_from_before_it_said_shuffle_is_read(packs: Path) -> None:
+    """Such a state went with the loader it was given to, in either order."""
+    for shuffle in (True, False):
+        loader = Loader(packs, 8, seed=11, shuffle=shuffle)
+        want = [batch.indices.tolist() for batch in loader.arrays()][2:]
+        loader = Loader(packs, 8, seed=11, shuffle=shuffle)
+        _take(loader, 2)
+        state = loader.state()
+        assert state.pop("shuffle") is shuffle
+        again = Loader(packs, 8, seed=11, shuffle=shuffle)
+        again.restore(state)
+        assert [batch.indices.tolist() for batch in again.arrays()] == want
+
+
+def test_no_rank_gets_an_empty_part(packs: Path) -> None:
+    """The last batch of 8 has 5 sequences: enough for five ranks, not for six, which have to drop it."""
+    rest = len(open_packs(packs)) % 8
+    assert rest == 5
+    for world in range(1, 9):
+        how = [{"drop_last": True}] if world > rest else [{}, {"drop_last": True}]
+        for one in how:
+            parts = [list(Loader(packs, 8, rank=r, world_size=world, **one).arrays()) for r in range(world)]
+            assert all(len(batch.indices) for part in parts for batch in part)
+        if world > rest:
+            with pytest.raises(ConfigError, match=f"has {rest} of 8 sequences, too few for {world} ranks.*drop_last"):
+                Loader(packs, 8, world_size=world)
 
 
 def test_every_epoch_holds_every_sequence_once_in_another_order(packs: Path) -> None:
@@ -107,6 +136,7 @@ def test_states_that_do_not_fit_are_refused(packs: Path, tmp_path: Path) -> None
         ({"fingerprint": "0" * 32}, "no descendant"),
         ({"seed": 12}, "seed 12"),
         ({"batch_size": 16}, "batch_size 16"),
+        ({"shuffle": False}, "shuffle False"),
         ({"epoch": -1}, "epoch -1"),
         ({"step": "3"}, "step '3'"),
         ({"step": 10_000}, "step 10000 of an epoch"),

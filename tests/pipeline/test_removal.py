@@ -6,6 +6,7 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -183,8 +184,9 @@ def test_lists_of_urls_domains_and_ids(tmp_path: Path) -> None:
         ("no url", None),
         (None, None),
     ]:
-        assert lists.why("f" * 32, url) == why
-    assert lists.why(IDS[2] + "#4", None) == f"id {IDS[2]}"
+        assert lists.why("f" * 32, url) == ([why] if why else [])
+    assert lists.why(IDS[2] + "#4", None) == [f"id {IDS[2]}"]
+    assert lists.why(IDS[2], "https://example.org/1") == [f"id {IDS[2]}", "url http://www.example.org/1/?utm_source=x"]
     for text, message in [("https://example.org/x", "line 1.*no domain"), ("a b", "no domain")]:
         domains.write_text(text)
         with pytest.raises(ConfigError, match=message):
@@ -194,6 +196,74 @@ def test_lists_of_urls_domains_and_ids(tmp_path: Path) -> None:
         read_lists([urls], [], [])
     with pytest.raises(ConfigError, match="can't be read"):
         read_lists([tmp_path / "none"], [], [])
+
+
+@pytest.mark.parametrize("line", ["com", "*.com", "co.uk", "github.io", "intranet", "公司.cn"])
+def test_a_public_suffix_is_meant_only_if_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str) -> None:
+    old = described_packs(tmp_path / "old", 16)
+    (tmp_path / "d").write_text(f"example.org\n{line}\n")
+    words = ["remove", str(old), "--domains", str(tmp_path / "d"), "-o", str(tmp_path / "new")]
+    assert main(words) == 2
+    assert f"line 2: '{line}' is a public suffix" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    assert main([*words, "--public-suffixes"]) == 0
+    (tmp_path / "d").write_text("example.co.uk\nme.github.io\n192.168.0.1\n")
+    assert len(read_lists([], [tmp_path / "d"], [])) == 3
+
+
+def test_entries_that_name_nothing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An entry counts as matched in any of the sets, beside others that name the same document, and when done again."""
+    step = tmp_path / "run" / "09-pack"
+    described_packs(step / "packset")
+    described_packs(step / "sets" / "held_out")
+    (tmp_path / "urls").write_text("https://example.org/3\nhttps://example.org/77\n")
+    (tmp_path / "domains").write_text("none.example\n")
+    (tmp_path / "ids").write_text("\n".join([IDS[3], IDS[2], *(f"{i:032x}" for i in range(100, 106))]))
+    words = ["remove", str(tmp_path / "run")]
+    for kind in ("urls", "domains", "ids"):
+        words += [f"--{kind}", str(tmp_path / kind)]
+    none = ["url https://example.org/77", "domain none.example", *(f"id {i:032x}" for i in range(100, 106))]
+    assert main([*words, "-o", str(tmp_path / "new"), "--unmatched", str(tmp_path / "none")]) == 0
+    assert f"8 of 11 entries name no document: {', '.join(none[:5])}, ...\n" in capsys.readouterr().out
+    assert (tmp_path / "none").read_text().splitlines() == none
+    for _ in range(2):  # what was removed before is no mistake in the list
+        words[1] = str(tmp_path / "new")
+        assert main([*words, "--in-place"]) == 0
+        assert "8 of 11 entries" in capsys.readouterr().out
+    (tmp_path / "ids").write_text(IDS[3])
+    assert main(["remove", str(tmp_path / "run"), "--ids", str(tmp_path / "ids"), "-o", str(tmp_path / "more")]) == 0
+    assert "name no document" not in capsys.readouterr().out
+    assert main([*words, "--in-place", "--unmatched", str(tmp_path)]) == 2
+    assert "--unmatched" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("dies_at", [1, 2, 3])
+def test_sets_appear_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_at: int) -> None:
+    step = tmp_path / "run" / "09-pack"
+    sets = [step / "packset", step / "sets" / "held_out", step / "sets" / "fresh"]
+    for one in sets:
+        described_packs(one)
+    (tmp_path / "ids").write_text(IDS[3])
+    words = ["remove", str(tmp_path / "run"), "--ids", str(tmp_path / "ids")]
+    real, calls = apply.seal, []
+
+    def dies(*args: Any) -> Any:
+        calls.append(1)
+        if len(calls) == dies_at:
+            raise _Killed
+        return real(*args)
+
+    for where in (["-o", str(tmp_path / "new")], ["--in-place"]):
+        calls.clear()
+        with monkeypatch.context() as patched, pytest.raises(_Killed):
+            patched.setattr(apply, "seal", dies)
+            main([*words, *where])
+        assert not (tmp_path / "new").exists() or where == ["--in-place"]
+        assert main([*words, *where]) == 0
+    for name, old in ((".", sets[0]), ("sets/held_out", sets[1]), ("sets/fresh", sets[2])):
+        made = open_packs(tmp_path / "new" / name)
+        made.verify()
+        assert made.fingerprint == open_packs(old).fingerprint and made.manifest["removed_tokens"] == 42
+    assert not list(tmp_path.glob(".new*"))
 
 
 def _texts(folder: Path) -> str:
