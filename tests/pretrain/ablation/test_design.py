@@ -7,7 +7,8 @@ import yaml
 
 from pipeline.errors import ConfigError
 from pretrain.ablation.design import Arm, Design, HeldOut, load_design, make_design, named_inputs
-from pretrain.ablation.experiment import check_arms, run_ablation
+from pretrain.ablation.experiment import check_arms, run_ablation, steps_of
+from pretrain.ablation.prepare import Ready, ReadyArm
 
 HELD = {"held_out": {"wiki": ["wiki.jsonl"]}}
 
@@ -74,3 +75,17 @@ def test_names(tmp_path):
     with pytest.raises(ConfigError, match="two arms are called 'a'"):
         run_ablation([one, one], make_design(HELD), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_equal_bytes_are_equal_bytes(tmp_path):
+    """Arm a has 3, b 4 and c 3.99 bytes a token, b's packs are filled to three quarters."""
+    arms = tuple(
+        ReadyArm(name, "documents", "", "", 1, text_bytes, tokens, 1000)
+        for name, text_bytes, tokens in (("a", 3 * 64000, 64000), ("b", 4 * 48000, 48000), ("c", 255_360, 64000))
+    )
+    ready = Ready(make_design({**HELD, "steps": 300, "sequence_length": 64}), arms, (), "", {}, ())
+    assert steps_of(ready, "tokens") == {"a": 300, "b": 300, "c": 300}
+    steps = steps_of(ready, "bytes")
+    assert steps == {"a": 300, "b": 300, "c": round(300 * 3 / 3.99)}
+    seen = [steps[arm.name] * arm.text_bytes / arm.sequences for arm in arms]
+    assert max(seen) / min(seen) < 1 + 1 / steps["c"]

@@ -97,7 +97,7 @@ def test_arms_are_alike_but_for_their_text(done):
     manifests = [
         json.loads(path.read_text()) for path in sorted(out.glob("prepare/packs-*/*-pack/packset/manifest.json"))
     ]
-    assert len({one["tokenizer"]["fingerprint"] for one in manifests}) == 1 and len(manifests) == 3
+    assert len({one["tokenizer"]["fingerprint"] for one in manifests}) == 1 and len(manifests) == 4
 
 
 def test_the_same_command_does_nothing_and_more_seeds_add_runs(done, corpora):
