@@ -49,7 +49,7 @@ from .common import ROOT, SHARED, write
 SHORT, LONG = 256, 1024
 WIDTHS = {"d_model": 128, "n_layers": 4, "n_heads": 4, "d_ff": 352}
 SMALL = {"d_model": 64, "n_layers": 2, "n_heads": 2, "d_ff": 176}
-EVAL_BATCHES = 12
+EVAL_BATCHES = 6
 REPLAY_SHARE = 0.25
 
 

@@ -45,11 +45,11 @@ class Contrastive(Objective[ContrastiveOptions]):
         bodies, numbers = self._bodies(ids, segments, batch.indices)
         kept_titles, kept_bodies, kept = [], [], []
         for k, title in enumerate(self.titles.tokens(numbers)):
-            if not title:
+            if not len(title):
                 continue
             body = self.titles.behind(title, bodies[k])
             if len(body) >= self.options.min_body:
-                kept_titles.append(np.array(title[: self.options.max_title], np.int64))
+                kept_titles.append(title[: self.options.max_title])
                 kept_bodies.append(body[: self.options.max_body] if self.options.max_body else body)
                 kept.append(k)
         texts = [*kept_titles, *kept_bodies]

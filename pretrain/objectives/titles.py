@@ -1,4 +1,4 @@
-"""Titles of the documents in a pack set, taken from its documents' table by id."""
+"""Titles of the documents in a pack set, taken from its documents' table by id and tokenised once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.bpe import load_tokenizer
+from pipeline.engines.encoder import Encoder, Tally
 from pipeline.errors import ConfigError
 from pipeline.packreader import PackReader
 from pipeline.packs import TOKENIZER
@@ -37,13 +38,15 @@ class Titles:
         if not tokenizer.is_file():
             raise ConfigError(f"contrastive: {reader.folder} has no {TOKENIZER} to read titles with")
         allow = reader.manifest.get("recipe", {}).get("tokenize", {}).get("allow_tokens", ())
-        self._tokenizer = load_tokenizer(tokenizer, reader.manifest.get("eos"), allow).tokenizer
+        loaded = load_tokenizer(tokenizer, reader.manifest.get("eos"), allow)
+        self._tokenizer = loaded.tokenizer
         titles = pc.utf8_trim_whitespace(pc.field("title"))
         table = described.to_table(columns={"id": pc.field("id"), "title": titles}, filter=pc.utf8_length(titles) > 0)
         if not table.num_rows:
             raise ConfigError(f"contrastive: no document of {reader.folder} has a title")
-        self._titles = table["title"].combine_chunks()
-        keys = pc.utf8_lower(self._titles).dictionary_encode()
+        # All at once: of a batch's few titles each call took longer than the rest of the batch's work.
+        self._offsets, self._ids = Encoder(loaded).encode(table["title"], eos=False, tally=Tally())
+        keys = pc.utf8_lower(table["title"].combine_chunks()).dictionary_encode()
         self._groups = np.asarray((keys.combine_chunks() if isinstance(keys, pa.ChunkedArray) else keys).indices)
         ids = pa.chunked_array([block.doc_ids for block in reader.blocks], pa.string())
         found = pc.index_in(ids, value_set=table["id"].cast(pa.string()))
@@ -70,16 +73,16 @@ class Titles:
         rows = self._rows[self._starts[number] + low : self._starts[number] + high]
         return list(zip(bodies.tolist(), ends, rows.tolist(), strict=True))
 
-    def tokens(self, numbers: npt.NDArray[np.int64]) -> list[list[int]]:
+    def tokens(self, numbers: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         """Ids of titles by number."""
-        texts = self._titles.take(pa.array(numbers)).to_pylist()
-        return [one.ids for one in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+        bounds = zip(self._offsets[numbers].tolist(), self._offsets[numbers + 1].tolist(), strict=True)
+        return [self._ids[begin:end].astype(np.int64) for begin, end in bounds]
 
-    def behind(self, title: list[int], body: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def behind(self, title: npt.NDArray[np.int64], body: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """A body without the title's text (and the line end that may be in its last token), if it begins with that."""
         if not len(body) or body[0] != title[0]:
             return body
-        text = self._tokenizer.decode(title, skip_special_tokens=False)
+        text = self._tokenizer.decode(title.tolist(), skip_special_tokens=False)
         for n in range(max(1, len(title) - 2), min(len(title) + 2, len(body)) + 1):
             if self._tokenizer.decode(body[:n].tolist(), skip_special_tokens=False).rstrip() == text:
                 return body[n:]
