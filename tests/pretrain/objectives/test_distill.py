@@ -14,12 +14,15 @@ torch = pytest.importorskip("torch")
 from pipeline.errors import ConfigError  # noqa: E402
 from pipeline.packreader import PackReader, open_packs  # noqa: E402
 from pretrain import losses  # noqa: E402
-from pretrain.config import ModelConfig  # noqa: E402
+from pretrain.checkpoint import find_checkpoint  # noqa: E402
+from pretrain.config import ModelConfig, TrainConfig  # noqa: E402
 from pretrain.data import PackLoader  # noqa: E402
 from pretrain.inputs import Inputs  # noqa: E402
 from pretrain.model import Transformer  # noqa: E402
+from pretrain.objectives import make_objective  # noqa: E402
 from pretrain.objectives.distill import Distill  # noqa: E402
 from pretrain.objectives.options import DistillOptions  # noqa: E402
+from pretrain.train import train  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +124,21 @@ def test_who_may_teach(reader: PackReader) -> None:
     ]:
         with pytest.raises(ConfigError, match=words):
             replace(DistillOptions(teacher="x"), **options).check()  # type: ignore[arg-type]
+
+
+def test_a_run_of_the_same_tokenizer_teaches(
+    counting_packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(TrainConfig(steps=2, batch_size=4, threads=1, tensorboard=False), counting_packs, tmp_path / "run")
+    reader = open_packs(counting_packs)
+    options = {"teacher": str(tmp_path / "run"), "top_k": 4}
+    objective = make_objective("distill", options, reader)
+    assert isinstance(objective, Distill)
+    weights = find_checkpoint(tmp_path / "run").weights()
+    assert all(torch.equal(value, weights[name]) for name, value in objective.teacher.state_dict().items())
+    assert not objective.teacher.training and objective.loss(objective.teacher, first_inputs(reader, objective)).parts
+    monkeypatch.setitem(reader.manifest, "tokenizer", {**reader.manifest["tokenizer"], "fingerprint": "0" * 32})
+    with pytest.raises(ConfigError, match="was trained with tokenizer"):
+        make_objective("distill", options, reader)
+    with pytest.raises(ConfigError, match="holds no checkpoint"):
+        make_objective("distill", {"teacher": str(tmp_path)}, reader)
