@@ -206,7 +206,7 @@ class Bench:
     def objective(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
         """Losses of one objective."""
         objective = make_objective(name, options, self.packs["train"])
-        judge = make_objective(name, options, self.packs["held"])
+        judge = objective.of(self.packs["held"])
         model = new_model(self.packs["train"], objective, WIDTHS)
         before = held_out(model, judge, self.packs["held"])
         start = time.perf_counter()

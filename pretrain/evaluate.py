@@ -76,7 +76,7 @@ def evaluate_objective(
     found = {}
     for name, readers in sets.items():
         batches = (
-            objective.prepare(batch, EVALUATION_SEED)._replace(**({} if mine else {"n_valid": 0}))
+            objective.of(reader).prepare(batch, EVALUATION_SEED)._replace(**({} if mine else {"n_valid": 0}))
             for reader in readers
             for batch, mine in _sequences(reader, batch_size, max_sequences, parallel.data_rank, parallel.data_size)
         )

@@ -172,6 +172,8 @@ class _Run:
             for one in found:
                 check_tokenizer(name, one, self.reader)
         if self.config.objective not in LEFT_TO_RIGHT:
+            for one in (one for found in readers.values() for one in found):
+                self.loop.objective.of(one)  # refuses now what it can't be measured on later
             return readers
         limit = self.config.held_out_bytes
         return {name: held_out(name, found, max_bytes=limit) for name, found in readers.items()}

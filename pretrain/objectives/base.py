@@ -11,6 +11,7 @@ from torch import nn
 from pipeline.errors import ConfigError, SchemaError
 from pipeline.packreader import PackReader
 
+from ..sources import check_alike
 from .options import Options
 from .vocabulary import Vocabulary, vocabulary
 
@@ -35,6 +36,7 @@ class Objective(Generic[O]):
     def __init__(self, reader: PackReader, options: O, sentinels: int = 0) -> None:
         self.reader, self.options = reader, options
         self.vocabulary: Vocabulary = vocabulary(reader, sentinels)
+        self._others: dict[str, Objective[O]] = {}
 
     @property
     def extra_ids(self) -> int:
@@ -49,6 +51,22 @@ class Objective(Generic[O]):
         """Raise ConfigError unless a model of that form can be trained for it."""
         if form not in self.forms:
             raise ConfigError(f"objective '{self.name}' trains models of form {' or '.join(self.forms)}, not '{form}'")
+
+    def of(self, reader: PackReader) -> Objective[O]:
+        """The same objective for another pack set, made once: to measure a held-out one.
+
+        Raises ConfigError for a set of another tokenizer, and where the objective can't be made for it.
+        """
+        if reader.fingerprint == self.reader.fingerprint:
+            return self
+        check_alike(self.reader, reader, f"objective '{self.name}'")
+        if reader.fingerprint not in self._others:
+            self._others[reader.fingerprint] = self.made_for(reader)
+        return self._others[reader.fingerprint]
+
+    def made_for(self, reader: PackReader) -> Objective[O]:
+        """One for another pack set, with the same options."""
+        return type(self)(reader, self.options)
 
     def prepare(self, batch: Batch, seed: int) -> Inputs:
         """A micro-batch for the model. The batch has segment ids. Raises SchemaError for ids that there aren't."""

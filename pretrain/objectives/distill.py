@@ -44,6 +44,9 @@ class Distill(Causal[DistillOptions]):
             )
         self.teacher = found.eval().requires_grad_(False)
 
+    def made_for(self, reader: PackReader) -> Distill:
+        return Distill(reader, self.options, self.teacher)
+
     def loss(self, model: nn.Module, inputs: Inputs) -> Output:
         """The mixed loss; `cross_entropy` and `divergence` (at the temperature, not scaled) are its parts."""
         output: Output = model(inputs._replace(teacher=self.teach(inputs)))

@@ -191,6 +191,16 @@ def test_an_embedding_is_the_mean_of_a_text_read_alone(titled_packs: Path) -> No
     torch.testing.assert_close(pooled(hidden, numbers, 2), want)
 
 
+def test_a_held_out_set_has_titles_of_its_own(titled_packs: Path, tmp_path: Path) -> None:
+    objective = contrastive(titled_packs)
+    held = open_packs(write_titled(tmp_path, [(f"{i:032x}", f"Held {i}", f"body number {i}") for i in range(5)]))
+    other = objective.of(held)
+    assert other is objective.of(held) and objective.of(open_packs(titled_packs)) is objective
+    assert isinstance(other, Contrastive)
+    batch = next(iter(PackLoader(held, len(held), segments=True)))
+    assert {title for title, _ in texts_of(other, other.prepare(batch, 0))} == {f"Held {i}" for i in range(5)}
+
+
 def test_what_is_refused(titled_packs: Path, counting_packs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="titles"):
         contrastive(counting_packs)
