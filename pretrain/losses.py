@@ -36,9 +36,11 @@ def cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tens
 
     `hidden` (B, T, D), `targets` (B, T). Z is the softmax denominator (Chowdhery et al. 2022).
     """
-    flat = targets.flatten()
+    rows, flat = hidden.flatten(0, 1), targets.flatten()
     picked = (flat != IGNORED).nonzero().squeeze(1)
-    sums = in_slices(_summed, weight, hidden.flatten(0, 1)[picked], flat[picked])
+    if len(picked) < len(flat):
+        rows, flat = rows.index_select(0, picked), flat[picked]
+    sums = in_slices(_summed, weight, rows, flat)
     return sums[0].clone(), sums[1].clone()  # no views: FSDP2 hooks a backward to what a module returns
 
 

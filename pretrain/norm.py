@@ -27,8 +27,8 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        root = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        root = root.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        root = norm.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, weight, root)
         return torch.mul(x, root).mul_(weight).to(x.dtype)
 
@@ -39,5 +39,5 @@ class _RMSNorm(torch.autograd.Function):
         x, weight, grad = x.float(), weight.float(), grad.float()
         products = (grad * x).reshape(-1, width)
         grad_weight = torch.mv(products.t(), root.flatten())
-        along = torch.mv(products, weight).view(root.shape).mul_(root.pow(3)).div_(-width)
+        along = torch.mv(products, weight).view(root.shape).mul_(root * root).mul_(root * (-1 / width))
         return torch.mul(grad, weight).mul_(root).addcmul_(x, along).to(dtype), grad_weight, None
