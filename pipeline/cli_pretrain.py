@@ -62,7 +62,7 @@ def add_commands(sub: Any) -> None:
     raw = argparse.RawDescriptionHelpFormatter
     train = sub.add_parser(
         "pretrain", help="train a model on packs; plan a run; plot it", description=_HELP, epilog=_EPILOG,
-        formatter_class=raw,
+        formatter_class=raw, usage="gristmill pretrain PACKS -o OUTPUT [--config FILE] [--check] [--OPTION VALUE ...]",
     )  # fmt: skip
     train.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
     train.add_argument("--output", "-o", type=Path, required=True, help="folder for metrics and checkpoints")
@@ -131,7 +131,7 @@ def _config_options(parser: argparse.ArgumentParser) -> None:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return " ".join(map(str, value))
-    return {None: "null", True: "true", False: "false"}.get(value) or str(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def configuration(args: argparse.Namespace) -> dict[str, Any]:
@@ -172,7 +172,8 @@ def configuration(args: argparse.Namespace) -> dict[str, Any]:
             elif str(f.type).startswith("tuple"):
                 target[f.name] = [load_yaml(word, flag) for word in given]
             else:
-                target[f.name] = given if str(f.type) == "str" else load_yaml(given, flag)
+                text = str(f.type).startswith("str") and (given != "null" or str(f.type) == "str")
+                target[f.name] = given if text else load_yaml(given, flag)
     return values
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from pipeline.store import file_digest  # noqa: E402
 from pretrain.config import TrainConfig  # noqa: E402
 from pretrain.step import Pretrain, with_held_out  # noqa: E402
 from tests.pretrain.text_packs import bpe, text_packs  # noqa: E402
+from tests.runs import digests  # noqa: E402
 
 TEXTS = [f"the mill number {i} turns and the water of the river runs " * (1 + i % 3) for i in range(40)]
 SMALL = ["--model", "d_model=16", "n_layers=1", "n_heads=1", "d_ff=16", "--threads", "1", "--quiet"]
@@ -154,6 +156,15 @@ def test_help_and_plans_need_no_torch() -> None:
         assert done.returncode == 0 and len(done.stdout) > 500, (arguments, done.stderr)
 
 
+def test_help_shows_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["pretrain", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for told in ("(default: 0) --rope-scale", "--tensorboard VALUE", "(default: true)", "(default: 0.9 0.95)",
+                 "--spike-sigma VALUE", "(default: null)"):  # fmt: skip
+        assert told in shown
+
+
 def test_a_plan_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["pretrain", "plan", "--parameters", "124M", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
@@ -188,14 +199,17 @@ def test_the_step_of_recipes_reports_bits_per_byte(step_folder: Path, tmp_path: 
 
     how = {"model": {"d_model": 16, "n_layers": 1, "n_heads": 1, "d_ff": 16}, "threads": 1}
     made = []
-    for name in ("a", "b"):
+    elsewhere = tmp_path / "elsewhere" / "05-pack"
+    shutil.copytree(step_folder, elsewhere)
+    for name, packs in (("a", step_folder), ("b", elsewhere)):
         folder = tmp_path / name
         context = SimpleNamespace(
-            inputs={"packs": SimpleNamespace(path=step_folder, files=("packset",))},
+            inputs={"packs": SimpleNamespace(path=packs, files=("packset",))},
             folder=SimpleNamespace(path=folder), progress=Progress(quiet=True),
         )  # fmt: skip
         made.append(Pretrain(steps=2, train=how).run(context))  # type: ignore[arg-type]
     assert made[0] == made[1]  # nothing of time or place
+    assert digests(tmp_path / "a") == digests(tmp_path / "b") and len(digests(tmp_path / "a")) > 5
     for entry in made[0]["files"]:
         assert entry["blake2b"] == file_digest(tmp_path / "a" / entry["file"])
     assert {"metrics.jsonl", "held_out.jsonl", "summary.json"} <= {entry["file"] for entry in made[0]["files"]}
