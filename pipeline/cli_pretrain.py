@@ -192,6 +192,7 @@ def _pair(word: str, flag: str, path: bool) -> tuple[str, Any]:
 
 def _train(args: argparse.Namespace) -> int:
     from pretrain.config import train_config
+    from pretrain.parallel import is_main
     from pretrain.step import Pretrain, with_held_out
 
     from .packstep import find_packs
@@ -211,7 +212,7 @@ def _train(args: argparse.Namespace) -> int:
     from pretrain.train import train
 
     summary = train(config, packs, args.output, progress=Progress(quiet=args.quiet))
-    if not args.quiet and summary.get("first_loss") is not None:
+    if not args.quiet and is_main() and summary.get("first_loss") is not None:
         from pretrain.report import section
 
         from .report import print_sections

@@ -210,9 +210,10 @@ class _Run:
         with self.progress.bar("pretrain", total=config.steps, done=loop.step, unit="tokens") as bar:
             for event in loop:
                 self._count(event)
+                lap = speed.lap(event.tokens)
                 if self.writer is not None:
                     self.writer.step(event.to_json())
-                    self.writer.timing({"step": event.step, **speed.lap(event.tokens)})
+                    self.writer.timing({"step": event.step, **lap})
                 if log is not None:
                     log(event)
                 bar.note(f"loss {event.loss:.3f}" + (f", {self._skipped()} left out" if self._skipped() else ""))

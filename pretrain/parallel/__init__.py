@@ -6,6 +6,7 @@ import torch.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from .spec import KINDS, Spec, parse
@@ -13,7 +14,12 @@ from .spec import KINDS, Spec, parse
 if TYPE_CHECKING:
     from .base import Parallel
 
-__all__ = ["KINDS", "Spec", "parse", "plan"]
+__all__ = ["KINDS", "Spec", "is_main", "parse", "plan"]
+
+
+def is_main() -> bool:
+    """Whether this process is the one that speaks: the only one, or the first of torchrun's."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def plan(config: Any) -> Parallel:

@@ -17,10 +17,12 @@ import torch
 import torch.distributed as dist
 
 from pipeline.errors import ConfigError
+from pretrain.config import TrainConfig
 from pretrain.inputs import IGNORED, Inputs
 from pretrain.parallel import parse
 from pretrain.parallel.base import Parallel
 from pretrain.parallel.launch import make
+from pretrain.train import train
 
 from . import tools
 
@@ -166,6 +168,37 @@ def agreement() -> dict[str, Any]:
         return {"said": said, "max": largest, "main": parallel.main, "data": (parallel.data_rank, parallel.data_size)}
 
 
+class Interrupted(Exception):
+    pass
+
+
+def settings(kind: str, **more: Any) -> TrainConfig:
+    """A small run that crosses an epoch and evaluates at its end; its batches don't divide by two."""
+    options = {"steps": 5, "batch_size": 13, "micro_batch": 3, "save_every": 2, "tensorboard": False, "stats_every": 5}
+    model = {"n_layers": 2, "d_model": 32, "n_heads": 4, "d_ff": 48, "dropout": 0.1 if kind == "fsdp" else 0.0}
+    return TrainConfig(parallel=kind, model=model, **{**options, **more})  # type: ignore[arg-type]
+
+
+def training(folder: Path, kind: str) -> dict[str, Any]:
+    """A whole run, and the same stopped in its fourth step and taken up again."""
+    config = settings(kind, held_out={"same": str(folder / "packs")})
+    whole = train(config, folder / "packs", folder / kind)
+
+    def interrupt(event: Any) -> None:
+        if event.step == 4:
+            raise Interrupted
+
+    stopped = ""
+    try:
+        train(config, folder / "packs", folder / f"{kind}-again", log=interrupt)
+    except Interrupted:
+        stopped = "in step 4"
+    dist.barrier()
+    again = train(config, folder / "packs", folder / f"{kind}-again")
+    dist.barrier()
+    return {"whole": whole, "again": again, "stopped": stopped}
+
+
 def refusals() -> dict[str, Any]:
     """What each model can't be: the message."""
     tries: dict[str, tuple[str, dict[str, Any]]] = {
@@ -195,7 +228,7 @@ def refusals() -> dict[str, Any]:
     return said
 
 
-def all_cases() -> dict[str, Callable[[], dict[str, Any]]]:
+def all_cases(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
     made: dict[str, Callable[[], dict[str, Any]]] = {"agreement": agreement, "refusals": refusals}
     for kind, name in [*MATCHES, ("tensor=2", "decoder")]:
         made[f"match-{kind}-{name}"] = lambda kind=kind, name=name: match(kind, name)
@@ -206,11 +239,14 @@ def all_cases() -> dict[str, Callable[[], dict[str, Any]]]:
     for kind in ("ddp", "fsdp"):
         made[f"few_rows-{kind}"] = lambda kind=kind: few_rows(kind)
         made[f"no_targets-{kind}"] = lambda kind=kind: no_targets(kind)
+    for kind in WHOLE:
+        made[f"training-{kind}"] = lambda kind=kind: training(folder, kind)
     for before, after in RESUMES:
         made[f"resume-{before}-{after}"] = lambda before=before, after=after: resume(before, after)
     return made
 
 
+WHOLE = ("fsdp", "tensor", "pipeline")
 RESUMES = (("ddp", "fsdp"), ("fsdp", "pipeline"), ("pipeline", "tensor"), ("tensor", "ddp"))
 
 
@@ -218,7 +254,7 @@ def main(folder: Path, rank: int, size: int, names: list[str]) -> None:
     torch.set_num_threads(1)
     store = dist.FileStore(str(folder / "store"), size)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=60))
-    cases = all_cases()
+    cases = all_cases(folder)
     for name in names or [name for name in cases if "=2" not in name]:
         started = time.perf_counter()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -62,6 +63,14 @@ def gloo() -> None:
 
 
 @pytest.fixture(scope="session")
-def pair(gloo: None, tmp_path_factory: pytest.TempPathFactory) -> Ranks:
+def folder(counting_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the pair works; with the pack set `packs`."""
+    made = tmp_path_factory.mktemp("pair")
+    shutil.copytree(counting_packs, made / "packs")
+    return made
+
+
+@pytest.fixture(scope="session")
+def pair(gloo: None, folder: Path) -> Ranks:
     """Results of every case by its name, one for each of the two ranks."""
-    return run_cases(tmp_path_factory.mktemp("pair"), 2)
+    return run_cases(folder, 2)
