@@ -45,20 +45,25 @@ class Workshop:
         return execute(recipe, self.folder / name, self._runner, self._quiet)
 
     def sample(self, name: str, source: dict[str, Any], size: int, seed: int, whose: str) -> Sample:
-        """Documents of about `size` bytes of text, by a hash of seed and id; all if there are no more.
+        """Documents of at most `size` bytes of text, by a hash of seed and id; all if there are no more.
 
-        Raises ConfigError, naming `whose` text it is, where none is left.
+        Where long documents leave over half of that empty the size is doubled, until they don't or all are drawn.
+        Raises ConfigError, naming `whose` text it is, where there is none.
         """
+        drawn, attempt = self._drawn(name, source, size, seed), 1
+        while 2 * drawn.text_bytes < size and drawn.text_bytes < drawn.available_bytes:
+            attempt *= 2
+            drawn = self._drawn(f"{name}-x{attempt}", source, attempt * size, seed)
+        if not drawn.text_bytes:
+            raise ConfigError(f"{self.label}: no text of '{whose}' is left for a sample; give more, or other files")
+        return drawn
+
+    def _drawn(self, name: str, source: dict[str, Any], size: int, seed: int) -> Sample:
         last = self.run(name, source, [{"select_random": {"keep": f"{size} bytes", "seed": seed}}]).steps[-1]
         assert last.manifest is not None
         told = last.manifest["selection"]
-        available = told["groups"][0]["documents"] if told["groups"] else 0
-        if not told["kept"]:
-            raise ConfigError(
-                f"{self.label}: no text of '{whose}' is left for a sample of {size:,} bytes: it has"
-                f" {available:,} documents; give more text, or other files"
-            )
-        return Sample(str(last.folder / "kept"), last.manifest["rows"], told["kept"], told["groups"][0]["available"])
+        available = told["groups"][0]["available"] if told["groups"] else 0
+        return Sample(str(last.folder / "kept"), last.manifest["rows"], told["kept"], available)
 
     def train_tokenizer(self, name: str, inputs: list[str], vocab_size: int) -> str:
         """Path of a byte-level BPE trained on documents."""

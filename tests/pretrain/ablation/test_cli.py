@@ -128,3 +128,12 @@ def test_kinds_of_arms(corpora, tmp_path, bpe):
     rows = pq.read_table(decoded(found, tmp_path / "d").source["inputs"][0]).to_pylist()
     assert sorted(row["text"] for row in rows) == ["on the mat", "the cat sat", "the cat sat"]
     assert len({row["id"] for row in rows}) == 3  # repeats are documents of their own
+
+
+def test_a_sample_of_long_documents_is_no_smaller_than_asked_for(tmp_path):
+    texts = write(tmp_path / "long.jsonl", [f"{k} " + "word " * 2000 for k in range(12)])
+    shop = Workshop(tmp_path / "shop", InlineRunner(), Progress(quiet=True), "test")
+    drawn = shop.sample("s", {"inputs": [texts]}, 6000, 0, "long")  # less than one document
+    assert drawn.documents == 1 and drawn.text_bytes > 10_000 and drawn.available_bytes > 120_000
+    everything = shop.sample("all", {"inputs": [texts]}, 10**9, 0, "long")
+    assert everything.documents == 12 and everything.text_bytes == everything.available_bytes
