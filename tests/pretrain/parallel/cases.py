@@ -56,6 +56,16 @@ def match(kind: str, name: str) -> dict[str, Any]:
         return {"events": events, **parallel.full_state(model, optimiser)}
 
 
+def pairs(kind: str) -> dict[str, Any]:
+    """A contrastive loss, whose model has an output layer that nothing uses."""
+    config = tools.small(form="encoder", tied=False, n_layers=2)
+    with make(parse(kind), "fp32", "contrastive") as parallel:
+        model = parallel.wrap(tools.model_of(config))
+        optimiser = tools.optimiser_of(model)
+        events = tools.train(parallel, model, optimiser, tools.batches(config), forward=tools.contrast)
+        return {"events": events, **parallel.full_state(model, optimiser)}
+
+
 def few_rows(kind: str) -> dict[str, Any]:
     """Fewer sequences than ranks, in the first step: one rank has none and has never had one."""
     config = tools.small()
@@ -233,6 +243,7 @@ def all_cases(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
     for kind, name in [*MATCHES, ("tensor=2", "decoder")]:
         made[f"match-{kind}-{name}"] = lambda kind=kind, name=name: match(kind, name)
     for kind in KINDS[:4]:
+        made[f"pairs-{kind}"] = lambda kind=kind: pairs(kind)
         made[f"norms-{kind}"] = lambda kind=kind: norms(kind)
         made[f"evaluate-{kind}"] = lambda kind=kind: evaluate(kind)
         made[f"bf16-{kind}"] = lambda kind=kind: bf16(kind)

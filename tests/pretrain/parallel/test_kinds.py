@@ -60,6 +60,13 @@ def test_one_process_matches_too(plain: dict[str, dict[str, Any]]) -> None:
         close({"events": events, **parallel.full_state(model, optimiser)}, plain["decoder"])
 
 
+@pytest.mark.parametrize("kind", cases.KINDS[:4])
+def test_a_loss_of_hidden_states(pair: Ranks, kind: str) -> None:
+    config = tools.small(form="encoder", tied=False, n_layers=2)
+    want = tools.plain(config, tools.batches(config), micro=tools.MICRO, forward=tools.contrast)
+    close(pair(f"pairs-{kind}")[0], want)
+
+
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
 def test_a_rank_without_any_sequence(pair: Ranks, kind: str) -> None:
     config = tools.small()

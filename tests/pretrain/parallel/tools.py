@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from pretrain.config import ModelConfig, OptimConfig
 from pretrain.inputs import IGNORED, Inputs, Output
 from pretrain.model import Transformer
+from pretrain.objectives.contrastive import info_nce
 from pretrain.optim import make_optimiser
-from pretrain.parallel.base import Parallel
+from pretrain.parallel.base import Forward, Parallel
 
 STEPS, BATCH, MICRO, LENGTH, VOCAB = 3, 5, 2, 16, 67
 """Neither batch nor vocabulary nor layers divide by two: one rank has a micro-batch more than the other."""
@@ -71,6 +73,17 @@ def forward(model: nn.Module, inputs: Inputs) -> Output:
     return model(inputs)
 
 
+def contrast(model: nn.Module, inputs: Inputs) -> Output:
+    """A loss made outside the model, from hidden states: each sequence's first five positions are to find its next."""
+    output = model(inputs._replace(targets=None), want_hidden=True)
+    assert inputs.segment_ids is not None
+    hidden = output.hidden[inputs.segment_ids[:, 0] >= 0].float()
+    groups = torch.arange(len(hidden))
+    firsts, seconds = (F.normalize(part.sum(1), dim=1) for part in (hidden[:, :5], hidden[:, 5:10]))
+    loss, _ = info_nce(firsts, seconds, groups, 0.1)
+    return Output(loss, output.z_sum, output.aux)
+
+
 def optimiser_of(model: nn.Module) -> torch.optim.Optimizer:
     """The loop's; epsilon far above rounding, so that a gradient that is almost 0 doesn't become a whole step.
 
@@ -87,6 +100,7 @@ def train(
     data: list[Inputs],
     max_norm: float = 1.0,
     micro: int = MICRO,
+    forward: Forward = forward,
 ) -> list[dict[str, float]]:
     """What the loop does: losses and norms of each step."""
     events = []
@@ -107,7 +121,9 @@ def train(
     return events
 
 
-def plain(config: ModelConfig, data: list[Inputs], max_norm: float = 1.0, micro: int = BATCH) -> dict[str, Any]:
+def plain(
+    config: ModelConfig, data: list[Inputs], max_norm: float = 1.0, micro: int = BATCH, forward: Forward = forward
+) -> dict[str, Any]:
     """The same by a loop without `Parallel`: whole batches, torch's own clipping.
 
     Losses and norms; weights and moments after the last step.
@@ -119,7 +135,7 @@ def plain(config: ModelConfig, data: list[Inputs], max_norm: float = 1.0, micro:
         total = int((inputs.targets != IGNORED).sum())  # type: ignore[operator]
         sums = torch.zeros(3)
         for cut in shares(inputs, 0, 1, micro):
-            output = model(cut)
+            output = forward(model, cut)
             ((output.loss_sum + Z_WEIGHT * output.z_sum + output.aux) / total).backward()
             sums += torch.stack([output.loss_sum.detach(), output.z_sum.detach(), output.aux.detach()])
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
