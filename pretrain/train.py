@@ -46,6 +46,9 @@ FREE = (
 BYTES_A_TOKEN = 4
 """Bytes of text in a token, about: what `held_out_bytes` means for objectives that don't read from left to right."""
 
+EXTENDED = ("rope_scale", "rope_factor", "rope_original")
+"""Fields of the model that a context extension changes on the way."""
+
 
 def torch_available() -> bool:
     """Whether torch is installed; does not import it."""
@@ -95,6 +98,7 @@ class _Run:
     ) -> None:
         import torch
 
+        from .feed import make_source
         from .loop import Loop
         from .model import Transformer
         from .objectives import make_objective
@@ -105,7 +109,7 @@ class _Run:
         chosen = {"form": objective.forms[0], **config.model}
         self.sizes: ModelConfig = model_config(config.size, reader.total_ids + objective.extra_ids, **chosen)
         objective.check_form(self.sizes.form)
-        self.readers, source = self._source()
+        self.readers, source = make_source(config, reader, parallel, self._rescale)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             model = Transformer(self.sizes)
@@ -127,31 +131,9 @@ class _Run:
         self.writer = None
         if parallel.main:
             self.writer = MetricsWriter(
-                folder, after=self.loop.drawn, lines=None if begun is None else begun.meta["lines"],
+                folder, after=self.loop.step, lines=None if begun is None else begun.meta["lines"],
                 tensorboard=config.tensorboard, say=progress.say,
             )  # fmt: skip
-
-    def _source(self) -> tuple[list[PackReader], Any]:
-        """The pack sets that are read, and what draws from them."""
-        from . import sources
-
-        config, parallel, reader = self.config, self.parallel, self.reader
-        ranks = {"rank": parallel.data_rank, "world_size": parallel.data_size}
-        if config.replay is not None:
-            old = open_packs(config.replay)
-            share = config.replay_share
-            return [reader, old], sources.ReplaySource(
-                reader, old, config.batch_size, config.seed, share=share, **ranks
-            )
-        if config.long_packs is not None:
-            long = open_packs(config.long_packs)
-            phases = sources.extension(
-                reader, long, steps=config.steps - config.long_steps, long_steps=config.long_steps,
-                batch_size=config.batch_size, rope_scale=config.rope_scale,
-            )  # fmt: skip
-            source = sources.PhaseSource(phases, config.seed, on_phase=self._rescale, **ranks)
-            return [reader, long], source
-        return [reader], sources.PackSource(reader, config.batch_size, config.seed, **ranks)
 
     def _rescale(self, phase: Any) -> None:
         from .sources import rescale
@@ -181,7 +163,7 @@ class _Run:
     def _resume(self, begun: Checkpoint) -> None:
         meta = begun.meta
         changed = changes(meta["config"], self.config.to_json(), FREE)
-        changed += changes(meta["model"], dataclasses.asdict(self.sizes), (), "model.")
+        changed += changes(meta["model"], dataclasses.asdict(self.sizes), EXTENDED, "model.")
         if changed:
             raise ConfigError(
                 f"{self.folder} holds a run with other options, at step {begun.step} ({'; '.join(changed)}): change"
@@ -269,13 +251,14 @@ class _Run:
     def _save(self) -> None:
         """Write a checkpoint; every process comes here."""
         full = self.parallel.full_state(self.loop.model, self.loop.optimiser)
+        model: Any = self.parallel.plain(self.loop.model)
         if self.writer is not None:
             self.writer.flush()
             meta = {
                 "step": self.loop.step,
                 "good": self.loop.guard.calm,
                 "config": {**self.config.to_json(), "held_out": sorted(self.config.held_out)},  # names, not places
-                "model": dataclasses.asdict(self.sizes),
+                "model": dataclasses.asdict(model.config),
                 "tokenizer": self.reader.manifest["tokenizer"]["fingerprint"],
                 "source": self.loop.source.fingerprint,
                 "state": self.loop.state(),

@@ -52,9 +52,15 @@ def stop_after(step: int) -> Any:
     return log
 
 
-@pytest.mark.parametrize("muon", [False, True], ids=["adamw", "muon"])
 @pytest.mark.parametrize(
-    ("objective", "form"), [("causal", "decoder"), ("masked", "encoder"), ("spans", "encoder_decoder")]
+    ("objective", "form", "muon"),
+    [
+        ("causal", "decoder", False),
+        ("causal", "decoder", True),
+        ("masked", "encoder", True),
+        ("spans", "encoder_decoder", False),
+    ],
+    ids=["causal", "causal with muon", "masked with muon", "spans"],
 )
 def test_stopped_and_resumed_is_as_not_stopped(
     counting_packs: Path, tmp_path: Path, objective: str, form: str, muon: bool
