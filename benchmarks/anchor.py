@@ -14,6 +14,8 @@ predictions. The model is our default one of the same width, depth and heads (ti
 nanoGPT's figure is a mean over random windows. Here the loss is over the whole validation part: every letter but the
 first is predicted once, in windows of `block` letters that don't overlap, so that the context is as long as in
 nanoGPT's. `overlapping` has windows that move on by a quarter of a block. The end of the document is not predicted.
+`prefix_only` measures the first 20 windows once more, each letter by a pass over only what stands before it in its
+window, so that nothing later can help; `by_window` is the usual measure of the same letters.
 
 `peer` is a plain loop in nanoGPT's manner with a GPT-2-like model (benchmarks/peers/nanogpt_shape.py), trained with the
 same settings and measured on the same windows. Writes benchmarks/results/anchor.json.
@@ -44,6 +46,7 @@ from pipeline.packstep import find_packs
 from pretrain.config import train_config
 from pretrain.evaluate import evaluate
 from pretrain.held_out import HeldOut, held_out
+from pretrain.inputs import Inputs
 from pretrain.loop import optimise
 from pretrain.model import Transformer
 from pretrain.objectives import make_objective
@@ -137,15 +140,29 @@ def ours(settings: Settings, data: dict[str, Path], validation: HeldOut, seed: i
             "o", [open_packs(data["validation"])], length=settings.block, stride=settings.block // 4, ends=False
         )
         last = evaluate(model, {"o": overlapping}, batch_size=64, parallel=parallel)["o"]
+        shown = prefix_only(model, validation, parallel.device)
     return {
         "seed": seed,
         "loss": curve[-1]["loss"],
         "best_loss": min(one["loss"] for one in curve),
         "overlapping": last["loss"],
+        "prefix_only": shown,
         "curve": curve,
         "predicted": validation.n_targets,
         "seconds": round(seconds, 1),
     }
+
+
+def prefix_only(model: Transformer, validation: HeldOut, device: torch.device, windows: int = 20) -> dict[str, float]:
+    """The loss over the first windows by passes that are given only the letters before, and by the usual pass."""
+    rows = validation.batch(range(min(windows, len(validation))))
+    ids, targets = torch.from_numpy(rows.input_ids).to(device), torch.from_numpy(rows.targets).to(device)
+    model.eval()
+    with torch.no_grad():
+        whole = F.cross_entropy(model.logits(Inputs(ids)).float().flatten(0, 1), targets.flatten())
+        parts = [model.logits(Inputs(ids[:, : i + 1]))[:, -1].float() for i in range(ids.shape[1])]
+        alone = F.cross_entropy(torch.stack(parts, 1).flatten(0, 1), targets.flatten())
+    return {"loss": alone.item(), "by_window": whole.item(), "letters": rows.n_valid}
 
 
 def peers(settings: Settings, data: dict[str, Path], validation: HeldOut, seed: int, steps: int) -> dict[str, Any]:
