@@ -1,6 +1,6 @@
 """Curated against raw: models trained on the output of crawl-to-shards and on the same pages without its choices.
 
-    python -m benchmarks.curated_raw [--workers 2] [--seeds 6] [--tokens 700000] [--folder FOLDER]
+    python -m benchmarks.curated_raw [--workers 2] [--seeds 6] [--tokens 800000] [--folder FOLDER]
 
 Pages are those of ../shared/data/html but for WCXB and DAnIEL, whose main texts, marked up by people, are held-out
 sets, beside Wikipedia, textbooks, the Brown corpus and web documents that people called good: none was chosen by a
@@ -36,7 +36,6 @@ from .planted_defects import runner
 
 FOLDER = ROOT / "runs" / "curated-raw"
 MEASURED_ON = ("wcxb", "daniel_waddle")
-MODEL = {"d_model": 64, "n_layers": 2, "n_heads": 2, "d_ff": 176}
 ENGLISH = "language.languages=[en]"
 WHOLE_PAGE = ("extract.engine=resiliparse", "extract.favor=recall", "extract.comments=true")
 EVERY_LANGUAGE = ("language.languages=[]", "language.min_score=0.0")
@@ -68,9 +67,9 @@ def small(**options: Any) -> Design:
     """What a model of 0.2M parameters learns in about half a minute, and all that it is measured on."""
     return Design(
         **{
-            "training": {"model": MODEL}, "sequence_length": 128, "batch_size": 4, "lr": 0.005, "vocab_size": 1024,
-            "tokens": 700_000, "seeds": 6, "readings": ("tokens",), "held_out_bytes": 100_000, "gold_items": 100,
-            "evaluations": 4, "preset": str(SHARED), **options,
+            "size": "0.2M", "training": {"optim": {"muon": True}}, "lr": 0.004, "vocab_size": 1024,
+            "sequence_length": 128, "batch_size": 8, "tokens": 800_000, "seeds": 6, "readings": ("tokens",),
+            "held_out_bytes": 100_000, "gold_items": 100, "evaluations": 1, "preset": str(SHARED), **options,
         }
     )  # fmt: skip
 
@@ -88,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--seeds", type=int, default=6)
-    parser.add_argument("--tokens", type=int, default=700_000, help="tokens of a run")
+    parser.add_argument("--tokens", type=int, default=800_000, help="tokens of a run")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     args = parser.parse_args()
     start = time.perf_counter()

@@ -118,8 +118,9 @@ def test_the_committed_design_says_what_the_issue_asks() -> None:
     committed = load_design()
     assert committed.repeat.share == 0.3
     docs = repeat_documents(corpus(documents(1500), "clean"), committed.repeat, committed.seed)
-    # drawn from the whole once, a run of as many tokens as the clean corpus has sees each copy with this share
-    assert committed.repeat.min_copies * (1 - committed.repeat.share) >= 100
+    # a run sees as many copies as its tokens are of the corpus's, at 2.5 bytes a token at the least
+    seen = committed.instrument["tokens"] * 2.5 * (1 - committed.repeat.share) / committed.corpus_bytes
+    assert committed.repeat.min_copies * seen >= 100
     assert docs.num_rows > 1500 + 4 * committed.repeat.min_copies
     assert committed.margin > 0 and committed.alpha == 0.05
 
