@@ -20,8 +20,8 @@ from pretrain.defects.verdicts import CLAIMS, LEAKED
 from .words import documents
 
 TINY = {
-    "size": "tiny", "steps": 20, "seeds": 2, "batch_size": 8, "sequence_length": 64, "vocab_size": 400,
-    "held_out_bytes": 20_000, "training": {"model": {"d_model": 16, "n_layers": 1, "n_heads": 1, "d_ff": 32}},
+    "size": "tiny", "steps": 8, "seeds": 2, "batch_size": 8, "sequence_length": 64, "vocab_size": 400,
+    "held_out_bytes": 10_000, "training": {"model": {"d_model": 16, "n_layers": 1, "n_heads": 1, "d_ff": 32}},
 }  # fmt: skip
 
 
