@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ def frequencies(config: ModelConfig) -> tuple[Tensor, float]:
     2023): pairs that turn less than once in the old context are divided, those that turn 32 times and more are kept,
     a ramp between; and logits grow by (0.1 ln factor + 1)^2.
     """
-    half = torch.arange(0, config.head_dim, 2, dtype=torch.float64) / config.head_dim
+    half = torch.arange(0, config.head_dim, 2, dtype=torch.float64, device="cpu") / config.head_dim
     theta, factor = config.rope_theta, config.rope_factor
     if config.rope_scale == "ntk" and config.head_dim > 2:
         theta *= factor ** (config.head_dim / (config.head_dim - 2))
@@ -36,11 +37,22 @@ def frequencies(config: ModelConfig) -> tuple[Tensor, float]:
 
 
 def rotary_table(config: ModelConfig, length: int, device: torch.device) -> Tensor:
-    """cos and sin of each position's angles, (T, 1, head_dim / 2, 2) float32."""
+    """cos and sin of each position's angles, (T, 1, head_dim / 2, 2) float32; on a CPU made once."""
+    if device.type == "cpu" and not torch.compiler.is_compiling():
+        return _kept_table(config, length)
+    return _table(config, length).to(device)
+
+
+@lru_cache(maxsize=8)
+def _kept_table(config: ModelConfig, length: int) -> Tensor:
+    with torch.inference_mode(False):  # else a table made in inference could not be used in training
+        return _table(config, length)
+
+
+def _table(config: ModelConfig, length: int) -> Tensor:
     rates, scale = frequencies(config)
-    angles = torch.outer(torch.arange(length, dtype=torch.float64), rates)
-    table = torch.stack((angles.cos(), angles.sin()), dim=-1) * scale
-    return table.float().unsqueeze(1).to(device)
+    angles = torch.outer(torch.arange(length, dtype=torch.float64, device="cpu"), rates)
+    return (torch.stack((angles.cos(), angles.sin()), dim=-1) * scale).float().unsqueeze(1)
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:

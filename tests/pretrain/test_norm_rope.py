@@ -125,3 +125,14 @@ def test_cross_entropy_and_z_with_gradients(monkeypatch: pytest.MonkeyPatch, max
         found = [torch.autograd.grad(ce + factor * z, (hidden, weight), retain_graph=True) for ce, z in (got, want)]
         for a, b in zip(*found, strict=True):
             torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_a_kept_table_serves_other_lengths_and_training_after_inference() -> None:
+    made, cpu = config(rope_theta=777.0), torch.device("cpu")
+    with torch.inference_mode():
+        first = rotary_table(made, 6, cpu)
+    assert rotary_table(made, 6, cpu) is first and rotary_table(made, 9, cpu).shape[0] == 9
+    assert not torch.equal(rotary_table(config(rope_theta=778.0), 6, cpu), first)
+    x = random(1, 6, 2, 16).requires_grad_()
+    rotate(x, first).sum().backward()
+    assert x.grad is not None
