@@ -83,8 +83,7 @@ class Preparation:
             made.append(Ready(name, packs, len(open_packs(packs)), whole))
         domains = []
         for i, (name, sample) in enumerate(held.items()):
-            packs, tokens = self._pack(f"packs-held-{i:02d}", sample, tokenizer)
-            domains.append(Domain(name, packs, tokens / sample.text_bytes))
+            domains.append(Domain(name, self._pack(f"packs-held-{i:02d}", sample, tokenizer)[0]))
         return made, domains
 
     def _split(self, name: str, source: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

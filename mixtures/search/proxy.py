@@ -6,20 +6,14 @@ threads, and every proxy begins with the same parameters and sees a source's seq
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pipeline.packreader import PackReader, open_packs
+from pipeline.packreader import open_packs
 
 from .batches import mixture_batches
-
-if TYPE_CHECKING:
-    from pretrain.model import Transformer
-
-MAX_EVAL_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -36,11 +30,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Domain:
-    """A held-out set: its packs, and how many tokens a byte of its text has."""
+    """A held-out set and its packs."""
 
     name: str
     packs: str
-    tokens_per_byte: float
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,8 @@ def run_proxy(proxy: Proxy) -> dict[str, Any]:
     import torch
 
     from pretrain.config import OptimConfig, TrainConfig
+    from pretrain.evaluate import evaluate
+    from pretrain.held_out import held_out
     from pretrain.loop import optimise
     from pretrain.model import Transformer
     from pretrain.objectives import make_objective
@@ -79,7 +74,8 @@ def run_proxy(proxy: Proxy) -> dict[str, Any]:
         )
         objective = make_objective(config.objective, {}, readers[0])
         events = list(optimise(model, objective, batches, config))
-        found = {one.name: bits_per_byte(model, one) for one in proxy.domains}
+        sets = {one.name: held_out(one.name, [open_packs(one.packs)]) for one in proxy.domains}
+        found = {name: one["bits_per_byte"] for name, one in evaluate(model, sets).items()}
     finally:
         torch.set_num_threads(before)
     return {
@@ -91,29 +87,3 @@ def run_proxy(proxy: Proxy) -> dict[str, Any]:
         "loss": events[-1].loss,
         "tokens": sum(event.tokens for event in events),
     }
-
-
-def bits_per_byte(model: Transformer, domain: Domain) -> float:
-    """Mean bits of a predicted token times the tokens of a byte of text.
-
-    A document's first token is not predicted, as in training; the mean stands for it too.
-    """
-    nats, tokens = held_out_loss(model, open_packs(domain.packs))
-    return nats / max(1, tokens) / math.log(2) * domain.tokens_per_byte
-
-
-def held_out_loss(model: Transformer, reader: PackReader) -> tuple[float, int]:
-    """(sum of the cross-entropy in nats over all predicted tokens, their number) of a pack set."""
-    import torch
-
-    from pretrain.data import PackLoader
-    from pretrain.objectives import make_objective
-
-    objective = make_objective("causal", {}, reader)
-    nats, tokens = 0.0, 0
-    with torch.no_grad():
-        for batch in PackLoader(reader, min(MAX_EVAL_BATCH, len(reader)), segments=True, shuffle=False):
-            inputs = objective.prepare(batch, 0)
-            nats += objective.loss(model, inputs).loss_sum.item()
-            tokens += inputs.n_valid
-    return nats, tokens

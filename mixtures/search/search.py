@@ -179,7 +179,7 @@ def search(
             {**asdict(one), "packs": Path(one.packs).relative_to(output).as_posix(), "natural": n, "limit": limit}
             for one, n, limit in zip(sources, natural(tokens).tolist(), limits.tolist(), strict=True)
         ],
-        "held_out": [{"name": one.name, "tokens_per_byte": one.tokens_per_byte} for one in domains],
+        "held_out": [{"name": one.name} for one in domains],
         "objective": objective,
         "regressions": [asdict(model) for model in models],
         "target_deviation": float(target.std()),

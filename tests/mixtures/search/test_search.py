@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import random
 import shutil
 from collections import Counter
@@ -18,12 +17,9 @@ torch = pytest.importorskip("torch")
 
 from mixtures.search import prepare, search  # noqa: E402
 from mixtures.search.batches import mixture_batches, schedule  # noqa: E402
-from mixtures.search.proxy import Domain, bits_per_byte, held_out_loss  # noqa: E402
 from pipeline.cli import main  # noqa: E402
 from pipeline.packreader import open_packs  # noqa: E402
 from pipeline.store import read_json  # noqa: E402
-from pretrain.config import ModelConfig  # noqa: E402
-from pretrain.model import Transformer  # noqa: E402
 from tests.pipeline.token_tools import pack_set  # noqa: E402
 
 from ..texts import write  # noqa: E402
@@ -245,17 +241,6 @@ def test_batches_come_from_the_sources_packs(tmp_path: Path) -> None:
     assert first[0][:40] == first[1][:40]  # chance is the same for other weights
     segments = batches[0].segment_ids
     assert segments is not None and (segments == 0).all()
-
-
-def test_bits_per_byte_of_a_model_that_knows_nothing(tmp_path: Path) -> None:
-    reader = packs(tmp_path, "a", 5)
-    model = Transformer(ModelConfig(vocab_size=64 * 5, d_model=8, n_layers=1, n_heads=1, d_ff=8))
-    with torch.no_grad():
-        model.embedding.weight.zero_()
-    nats, tokens = held_out_loss(model, reader)
-    assert tokens == 30 * 15 and nats == pytest.approx(tokens * math.log(320), rel=1e-5)
-    domain = Domain("a", str(reader.folder), 0.25)
-    assert bits_per_byte(model, domain) == pytest.approx(math.log2(320) / 4, rel=1e-5)
 
 
 def test_documents_of_a_run(tmp_path: Path) -> None:
