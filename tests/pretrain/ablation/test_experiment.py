@@ -167,3 +167,16 @@ def test_few_documents_make_epochs_and_none_an_error(corpora, tmp_path):
     pair = [Arm(name="fewer", inputs=(fewer,)), *arms(corpora, "other")]
     with pytest.raises(ConfigError, match="arm 'fewer' has .* sequences of 48 tokens, a batch takes 8"):
         run_ablation(pair, design(corpora, **how), tmp_path / "out")
+
+
+def test_pack_folders_of_one_tokenizer_are_trained_on_as_they_are(done, corpora, tmp_path):
+    out, whole = done
+    packs = [next((out / "prepare" / f"packs-{name}").glob("*-pack")) for name in ("ordered", "shuffled")]
+    pair = [Arm(name=path.parent.name[6:], inputs=(str(path),)) for path in packs]
+    how = {"readings": ("tokens",), "gold": (), "seeds": 2, "sequence_length": 1000}
+    result = run_ablation(pair, design(corpora, **how), tmp_path / "out")
+    assert result.design.sequence_length == 48  # the packs'
+    assert [arm.kind for arm in result.arms] == ["packs", "packs"] and result.comparisons[0].by_seed.mean < -0.05
+    assert [arm.text_bytes for arm in result.arms] == [arm.text_bytes for arm in whole.arms]
+    assert result.tokenizer["fingerprint"] == whole.tokenizer["fingerprint"]
+    assert result.values("held_out", "ordered") == pytest.approx(whole.values("held_out", "ordered")[:2], rel=1e-6)
