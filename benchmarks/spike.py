@@ -3,7 +3,7 @@
     python -m benchmarks.spike [--seeds 0 1 2] [--steps N] [--text FILE]
 
 tinyshakespeare, letter by letter, is cut into documents of 127 letters, one a sequence. Each seed's packs have a run of
-corrupted documents: half of the sequences of `BATCHES` consecutive batches (late, at 85 % of the steps, while the WSD
+corrupted documents: half of the sequences of `BATCHES` consecutive batches (late, at 90 % of the steps, while the WSD
 schedule still holds a raised learning rate) are one letter over and over. Three runs a seed: the clean packs
 (`undisturbed`), the corrupted packs with the guard as it is by default (`handled`), and without it (`unhandled`,
 clipping as ever). Measured are the steps whose update was left out, the corrupted documents among those that
@@ -30,7 +30,7 @@ from pretrain.data import PackLoader
 from pretrain.metrics import read_lines
 from pretrain.train import train
 
-LENGTH, BATCH, BATCHES = 128, 16, 4
+LENGTH, BATCH, BATCHES = 128, 16, 6
 LETTER = "Z"
 LR = 0.01
 
@@ -51,7 +51,7 @@ def packed(folder: Path, texts: list[str], tokenizer: Path) -> Path:
 
 def corrupted(packs: Path, seed: int, steps: int) -> tuple[int, set[int]]:
     """(first step, sequences) that are to be spoilt: every other sequence of `BATCHES` batches of the seed's order."""
-    first, found = int(0.85 * steps), set()
+    first, found = int(0.9 * steps), set()
     loader = PackLoader(packs, BATCH, seed, epochs=None, drop_last=True)
     for step, batch in zip(range(1, first + BATCHES), loader, strict=False):
         if step >= first:
