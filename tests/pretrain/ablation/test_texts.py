@@ -21,7 +21,7 @@ from pretrain.ablation.texts import as_documents, pieces, preset
 
 
 def read(path):
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in Path(path).read_bytes().splitlines()]
 
 
 def test_pieces_lose_nothing_and_are_long_enough():
