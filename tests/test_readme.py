@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -50,8 +51,6 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def common_crawl(tmp_path_factory):
     """A stand-in of Common Crawl's public server on this machine, with the sample crawl as its files."""
-    import gzip
-
     listing = "crawl-data/CC-MAIN-2025-08/segments/1/warc/{}\n"
     names = ["sample-00000.warc.gz", "sample-00001.warc.gz"]
     files = {f"/crawl-data/CC-MAIN-2025-08/segments/1/warc/{n}": (sample_warc() / n).read_bytes() for n in names}
@@ -109,11 +108,12 @@ LONG_COMMANDS = re.findall(r"^    ((?:gristmill|make) .*)$", README, re.MULTILIN
 """Those that stand indented take long, and run here on less."""
 GOLD_COMMANDS = [command for command in LONG_COMMANDS if command.startswith("gristmill extract")]
 SEARCH_COMMANDS = [command for command in LONG_COMMANDS if command.startswith("gristmill mix search")]
+ABLATE_COMMANDS = [command for command in LONG_COMMANDS if command.startswith("gristmill ablate")]
 
 
 def test_there_are_commands():
-    assert len(GOLD_COMMANDS) == 2 and len(SEARCH_COMMANDS) == 1
-    assert sorted(LONG_COMMANDS) == sorted(GOLD_COMMANDS + SEARCH_COMMANDS)
+    assert len(GOLD_COMMANDS) == 2 and len(SEARCH_COMMANDS) == 1 and len(ABLATE_COMMANDS) == 1
+    assert sorted(LONG_COMMANDS) == sorted(GOLD_COMMANDS + SEARCH_COMMANDS + ABLATE_COMMANDS)
     assert sum(c.startswith("gristmill") for c in COMMANDS) >= 9
     assert sum(c.startswith("make crawl-to-shards") for c in COMMANDS) == 3
 
@@ -166,6 +166,35 @@ def test_command_of_small_trainings(command, place, common_crawl):
     assert set(found) and (place / "search" / "report.html").is_file()
     chosen = yaml.safe_load((place / "search" / "mixture.yaml").read_text())
     assert set(chosen["sources"]) == {"web", "prose"} and chosen["held_out"] == {"share": 0.02}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ABLATE_COMMANDS)
+def test_command_of_an_ablation(command, place, common_crawl):
+    """Two corpora by the README's command, with few, short runs, on texts that no command made."""
+    pytest.importorskip("torch")
+    words = ["river", "stone", "light", "engine", "market", "letter", "winter", "garden", "signal", "harbour", "copper"]
+    texts = [" ".join(words[(i * k + k * k) % len(words)] for k in range(1, 90)) for i in range(150)]
+    for name in ("pages.jsonl.gz", "unlike.parquet"):
+        if not (place / name).exists():  # by itself, without the commands above it
+            rows = [f"{name} {text}" for text in texts]
+            if name.endswith(".parquet"):
+                pq.write_table(pa.table({"text": rows}), place / name)
+            else:
+                with gzip.open(place / name, "wt") as out:
+                    out.writelines(json.dumps({"text": row}) + "\n" for row in rows)
+    (place / "wiki.jsonl").write_text("".join(json.dumps({"text": text[::-1]}) + "\n" for text in texts))
+    less = {"--seeds 5": "--seeds 2", "--steps 500": "--steps 3 --sequence-length 64 --batch-size 4 --vocab-size 400"}
+    for option, value in less.items():
+        assert option in command
+        command = command.replace(option, value)
+    done = subprocess.run(
+        command, shell=True, cwd=place, env=environment(place, common_crawl), capture_output=True, text=True,
+        timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    found = json.loads((place / "ablation" / "results.json").read_text())
+    assert {arm["name"] for arm in found["arms"]} == {"raw", "mine"} and (place / "ablation" / "report.html").is_file()
 
 
 @pytest.mark.slow
