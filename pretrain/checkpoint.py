@@ -77,11 +77,12 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of a run. Kept are the `keep` newest, those of every `keep_every` steps, and the newest good one.
 
-    `say` is told of damaged checkpoints, which are passed over.
+    `say` is told of damaged checkpoints: they are passed over, don't count as kept and are written anew.
     """
 
     def __init__(self, run: Path, keep: int = 2, keep_every: int | None = None, say: Callable[[str], None] = print):
         self.folder, self.keep, self.keep_every, self.say = run / FOLDER, keep, keep_every, say
+        self._damaged: set[int] = set()
 
     def all(self) -> list[Checkpoint]:
         """Those that are there, the oldest first."""
@@ -94,6 +95,7 @@ class Checkpoints:
             try:
                 one.verify()
             except SchemaError as error:
+                self._damaged.add(one.step)
                 self.say(f"{error}; passed over for an earlier checkpoint")
                 continue
             if not good or one.meta["good"]:
@@ -101,11 +103,11 @@ class Checkpoints:
         return None
 
     def save(self, meta: dict[str, Any], full: Mapping[str, Any]) -> Checkpoint:
-        """Write the checkpoint of `meta["step"]`, unless it is there, and remove those that needn't be kept."""
+        """Write the checkpoint of `meta["step"]`, unless it is there whole, and remove those that needn't be kept."""
         import torch
 
         final = self.folder / f"step-{meta['step']:08d}"
-        if final.exists():
+        if final.exists() and meta["step"] not in self._damaged:
             return Checkpoint(final)
 
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -122,8 +124,11 @@ class Checkpoints:
             json.dump({"format": FORMAT, "version": VERSION, **meta, "files": files}, text, sort_keys=True, indent=1)
             _flush(text)
         _flush_folder(temporary)
+        if final.exists():  # damaged
+            self._remove(final)
         os.rename(temporary, final)
         _flush_folder(self.folder)
+        self._damaged.discard(meta["step"])
         self._prune()
         return Checkpoint(final)
 
@@ -131,7 +136,7 @@ class Checkpoints:
         """Remove those of later steps: a run went back behind them."""
         for one in reversed(self.all()):
             if one.step > step:
-                shutil.rmtree(one.path)
+                self._remove(one.path)
 
     def clean(self) -> None:
         """Remove what a killed run left half written."""
@@ -140,13 +145,27 @@ class Checkpoints:
                 shutil.rmtree(path)
 
     def _prune(self) -> None:
-        every = self.all()
+        every = [one for one in self.all() if one.step not in self._damaged]
         kept = {one.step for one in every[-self.keep :]}
         kept |= {one.step for one in every if self.keep_every is not None and one.step % self.keep_every == 0}
-        kept |= {one.step for one in [one for one in every if one.meta["good"]][-1:]}
+        kept |= {one.step for one in [one for one in every if _good(one)][-1:]}
         for one in every:
             if one.step not in kept:
-                shutil.rmtree(one.path)
+                self._remove(one.path)
+
+    def _remove(self, path: Path) -> None:
+        """Remove a checkpoint: under another name first, so that a kill leaves no half of one."""
+        gone = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        os.rename(path, gone)
+        shutil.rmtree(gone)
+
+
+def _good(one: Checkpoint) -> bool:
+    """Whether it was saved as good; a damaged one is not."""
+    try:
+        return bool(one.meta["good"])
+    except SchemaError:
+        return False
 
 
 def find_checkpoint(where: str | Path) -> Checkpoint:

@@ -115,12 +115,13 @@ def load_full(model: nn.Module, optimiser: torch.optim.Optimizer | None, full: M
 
 
 def _taken(value: Any, parameter: Tensor) -> Any:
-    """A moment of the parameter's shape is cut as the parameter is; a count stays as it is."""
+    """A moment of the parameter's shape is cut as the parameter is; a count keeps its value, on its device: torch's
+    fused AdamW counts there."""
     if not torch.is_tensor(value):
         return value
     if value.shape == parameter.shape and value.dim():
         return part_of(value.clone(), parameter)
-    return value.clone()
+    return value.clone().to(parameter.device)
 
 
 def clip(gradients: list[Tensor], total: Tensor, max_norm: float) -> Tensor:

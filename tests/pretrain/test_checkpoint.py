@@ -89,6 +89,40 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, harm: str) -> None:
         Checkpoint(folder).verify()
 
 
+def test_a_damaged_one_is_written_anew_and_keeps_no_place(tmp_path: Path) -> None:
+    made = saved(tmp_path, 5, 10, keep=1)
+    folder = made.folder / "step-00000010"
+    (folder / "weights.pt").write_bytes(b"bad")
+    saved(tmp_path / "other", 5)
+    (tmp_path / "other" / "checkpoints" / "step-00000005").rename(made.folder / "step-00000005")
+    newest = made.newest()
+    assert newest is not None and newest.step == 5
+    made.save({"step": 7, "good": True}, TENSORS)
+    assert [one.step for one in made.all()] == [7, 10]  # the damaged one is not the one that is kept
+    made.save({"step": 10, "good": True}, TENSORS)
+    Checkpoint(folder).verify()
+    assert [one.step for one in made.all()] == [10]
+
+
+def test_a_half_removed_one_is_no_end(tmp_path: Path) -> None:
+    """What a kill in the middle of a removal left, by any program: later checkpoints are written all the same."""
+    made = saved(tmp_path, 5, 10)
+    (made.folder / "step-00000005" / "checkpoint.json").unlink()
+    made.save({"step": 15, "good": False}, TENSORS)
+    assert [one.step for one in made.all()] == [10, 15]
+
+
+def test_a_kill_while_one_is_removed_leaves_no_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = saved(tmp_path, 5, 10)
+    names: list[str] = []
+    monkeypatch.setattr("pretrain.checkpoint.shutil.rmtree", lambda path: names.append(path.name))
+    made.save({"step": 15, "good": True}, TENSORS)
+    assert [one.step for one in made.all()] == [10, 15] and names[-1].startswith(".step-00000005.")
+    monkeypatch.undo()
+    made.clean()
+    assert sorted(p.name for p in made.folder.iterdir()) == ["step-00000010", "step-00000015"]
+
+
 def test_which_are_kept(tmp_path: Path) -> None:
     steps = [one.step for one in saved(tmp_path / "a", *range(10, 110, 10), keep=2, keep_every=40).all()]
     assert steps == [40, 80, 90, 100]

@@ -137,3 +137,15 @@ def test_batches_are_split_for_stages_but_not_pairs() -> None:
     assert split([whole, whole], 2) == [whole, whole] and split([], 2) == []
     pairs = whole._replace(pairs=torch.full_like(whole.input_ids, -1))
     assert len(split([pairs], 3)) == 1
+
+
+def test_a_loaded_state_lies_where_its_parameter_is() -> None:
+    """Fused AdamW on a GPU keeps the count of steps there too."""
+    from pretrain.parallel import state
+
+    model = torch.nn.Linear(2, 2, bias=False, device="meta")
+    optimiser = torch.optim.AdamW(model.parameters())
+    moments = {"step": torch.tensor(3.0), "exp_avg": torch.zeros(2, 2)}
+    full = {"model": {"weight": torch.zeros(2, 2)}, "optimiser": {"weight": moments}}
+    state.load_full(model, optimiser, full)
+    assert {value.device.type for value in optimiser.state[model.weight].values()} == {"meta"}
