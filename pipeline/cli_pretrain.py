@@ -27,6 +27,7 @@ examples:
   gristmill pretrain runs/mine -o model --steps 200                          the packs of a run, its held-out sets
   gristmill pretrain packs -o model --size 20M --batch-size 32 --lr 1e-3 --eval-every 100 --save-every 500
   gristmill pretrain packs -o model --config train.yaml --steps 5000 --check
+  gristmill pretrain packs -o model --eval-control low high           held-out sets also given control tokens
   gristmill pretrain packs -o model --objective spans --held-out wiki=packs-wiki news=packs-news
   gristmill pretrain packs -o model --model n_layers=8 qk_norm=false --schedule wsd --muon true
   torchrun --nproc-per-node 8 -m pipeline.cli pretrain packs -o model --size 124M --precision bf16 --parallel fsdp
@@ -170,7 +171,7 @@ def configuration(args: argparse.Namespace) -> dict[str, Any]:
                     **dict(pairs),
                 }
             elif str(f.type).startswith("tuple"):
-                target[f.name] = [load_yaml(word, flag) for word in given]
+                target[f.name] = list(given) if "str" in str(f.type) else [load_yaml(word, flag) for word in given]
             else:
                 text = str(f.type).startswith("str") and (given != "null" or str(f.type) == "str")
                 target[f.name] = given if text else load_yaml(given, flag)

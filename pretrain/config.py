@@ -188,6 +188,7 @@ class TrainConfig:
     eval_every: int | None = _opt(None, "steps between evaluations; null: at the end")
     held_out: dict[str, str] = _opt({}, "pack sets, by name, that bits per byte are measured on")
     held_out_bytes: int | None = _opt(1 << 22, "text of each held-out set that is measured, in bytes; null: all")
+    eval_control: tuple[str, ...] = _opt((), "control tokens, by name: held-out sets are measured again given each")
     stats_every: int | None = _opt(None, "steps between gradient statistics; null: never")
     init_from: str | None = _opt(None, "checkpoint whose weights training begins with")
     eval_batch: int = _opt(8, "sequences in a forward pass of an evaluation")

@@ -66,17 +66,23 @@ def evaluate_objective(
     *,
     batch_size: int = 8,
     max_sequences: int | None = None,
+    control: int | None = None,
     parallel: Parallel | None = None,
 ) -> dict[str, dict[str, Any]]:
     """`loss` (nats a target, or a pair) and `targets` of each set under any objective, always corrupted alike.
 
-    The sequences come in the order of the sets, of each pack set about the first `max_sequences` (whole batches).
+    The sequences come in the order of the sets, of each pack set about the first `max_sequences` (whole batches), and
+    with `control` before every document that begins in them.
     """
+    from .objectives.controls import conditioned
+
     parallel = parallel or Parallel(torch.device("cpu"))
     found = {}
     for name, readers in sets.items():
         batches = (
-            objective.of(reader).prepare(batch, EVALUATION_SEED)._replace(**({} if mine else {"n_valid": 0}))
+            objective.of(reader)
+            .prepare(batch if control is None else conditioned(batch, reader, control), EVALUATION_SEED)
+            ._replace(**({} if mine else {"n_valid": 0}))
             for reader in readers
             for batch, mine in _sequences(reader, batch_size, max_sequences, parallel.data_rank, parallel.data_size)
         )

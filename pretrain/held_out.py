@@ -109,14 +109,16 @@ def held_out(
     stride: int | None = None,
     max_bytes: int | None = None,
     ends: bool = True,
+    control: int | None = None,
 ) -> HeldOut:
     """Prepare a set that lies in one or several local pack sets (one for each sequence length).
 
     `length` is the window (default: the longest of the sets'), `stride` how far it moves on (default: `length`, no
     token is read twice). With `max_bytes` documents are taken in the order of a hash of their ids, which is the same
     for any tokenizer and packing, until they have that many bytes; the last is cut. Without `ends` the
-    end-of-document tokens are not predicted. Raises ConfigError for an empty
-    set, different tokenizers, a stride outside 1..length.
+    end-of-document tokens are not predicted. With `control`, a control id, that stands before every document whose
+    beginning is there, in place of a control token of its own: then the first token of its text is predicted too.
+    Raises ConfigError for an empty set, different tokenizers, a stride outside 1..length.
     """
     first = readers[0]
     for other in readers[1:]:
@@ -129,7 +131,7 @@ def held_out(
     table = token_bytes(load_tokenizer(first.folder / TOKENIZER, first.manifest.get("eos")), first.total_ids)
     runs = _Runs(readers)
     eos = None if ends else int(first.manifest["eos_id"])
-    ids, bounds, names, said, counted = _gathered(readers, runs, table, max_bytes, eos)
+    ids, bounds, names, said, counted = _gathered(readers, runs, table, max_bytes, eos, control)
     windows = [w for a, b in zip(bounds[:-1], bounds[1:], strict=True) for w in _windows(a, b, length, stride)]
     if not windows:
         raise ConfigError(f"held-out set '{name}' has no document of two tokens: nothing can be predicted")
@@ -182,6 +184,8 @@ class _Runs:
     def __init__(self, readers: Sequence[PackReader]) -> None:
         self.names: list[str] = []
         self.pieces: list[list[tuple[int, int, int, int]]] = []
+        self.begins: list[bool] = []
+        """Whether a run has its document's beginning."""
         columns: list[list[npt.NDArray[np.int64]]] = []
         ids: list[pa.Array] = []
         for number, reader in enumerate(readers):
@@ -208,6 +212,7 @@ class _Runs:
                 run = len(self.pieces)
                 self.pieces.append([])
                 self.names.append(names[document])
+                self.begins.append(at == 0)
             self.pieces[run].append((int(reader_[i]), int(row[i]), int(begin[i]), int(end[i])))
             open_.setdefault((document, at + size), []).append(run)
 
@@ -233,13 +238,14 @@ def _pieces(number: int, first: int, block) -> list[npt.NDArray[np.int64]]:  # t
 
 
 def _gathered(
-    readers: Sequence[PackReader], runs: _Runs, table: Ints, max_bytes: int | None, eos: int | None
+    readers: Sequence[PackReader], runs: _Runs, table: Ints, max_bytes: int | None, eos: int | None, control: int | None
 ) -> tuple[npt.NDArray[np.generic], list[int], list[str], int, int]:
     """(tokens of the runs, their bounds, their documents' ids, bytes of their text, bytes of their tokens).
 
     The bytes are those of documents that are there whole, or 0 where they agree in each.
     """
     known = _known(readers)
+    controls = readers[0].manifest["reserved_ids"]["control"]
     parts, bounds, names, total = [], [0], [], 0
     said = counted = 0
     loses = False
@@ -253,6 +259,10 @@ def _gathered(
             loses = loses or int(sizes.sum()) - text_bytes not in (0, 1)  # 1: a space put before the first word
         if eos is not None and ids[-1] == eos:
             ids, sizes = ids[:-1], sizes[:-1]
+        if control is not None and runs.begins[run]:
+            led = 1 if controls[0] <= ids[0] < sum(controls) else 0
+            ids = np.concatenate([np.array([control], ids.dtype), ids[led:]])
+            sizes = table[ids.astype(np.int64)]
         full = total + int(sizes.sum()) >= limit
         if full:
             ids = ids[: np.searchsorted(np.cumsum(sizes), limit - total, side="right")]

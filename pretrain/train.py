@@ -22,14 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, Stopped
 from pipeline.packreader import PackReader, open_packs
-from pipeline.packstep import find_pack_sets
 from pipeline.progress import Progress
 from pipeline.store import read_json, write_json
 
 from .checkpoint import FOLDER, Checkpoint, Checkpoints, changes, take_weights
 from .config import ModelConfig, TrainConfig
 from .metrics import MetricsWriter
-from .report import check_tokenizer
 from .signals import Asked, listening
 
 if TYPE_CHECKING:
@@ -37,14 +35,10 @@ if TYPE_CHECKING:
     from .parallel.base import Parallel
 
 FREE = (
-    "save_every", "keep", "keep_every", "eval_every", "eval_batch", "held_out", "held_out_bytes", "stats_every",
-    "tensorboard", "compile", "parallel", "threads",
+    "save_every", "keep", "keep_every", "eval_every", "eval_batch", "eval_control", "held_out", "held_out_bytes",
+    "stats_every", "tensorboard", "compile", "parallel", "threads",
 )  # fmt: skip
 """Options that may change when a run goes on: they change nothing, or no more than the order of additions."""
-
-
-BYTES_A_TOKEN = 4
-"""Bytes of text in a token, about: what `held_out_bytes` means for objectives that don't read from left to right."""
 
 EXTENDED = ("rope_scale", "rope_factor", "rope_original")
 """Fields of the model that a context extension changes on the way."""
@@ -103,6 +97,7 @@ class _Run:
         from .model import Transformer
         from .objectives import make_objective
         from .sizes import model_config
+        from .validation import Validation
 
         self.config, self.reader, self.folder, self.parallel, self.progress = config, reader, folder, parallel, progress
         objective = make_objective(config.objective, config.objective_options, reader)
@@ -123,7 +118,7 @@ class _Run:
             take_weights(model, config.init_from, reader.manifest["tokenizer"]["fingerprint"])
         self.loop = Loop(model, objective, source, config, parallel, [self._report])
         self.loop.rewind = self._rewind
-        self.held_out = self._held_out()
+        self.validation = Validation(config, reader, objective)
         self.told: dict[str, Any] = {}
         """First and last loss, and epochs begun."""
         if begun is not None:
@@ -140,25 +135,6 @@ class _Run:
 
         model: Any = self.parallel.plain(self.loop.model)
         rescale(model, phase)
-
-    def _held_out(self) -> dict[str, Any]:
-        """The held-out sets, ready to be measured under the objective."""
-        from .evaluate import LEFT_TO_RIGHT
-        from .held_out import held_out
-
-        readers = {
-            name: [open_packs(folder) for folder in find_pack_sets(Path(path))]
-            for name, path in self.config.held_out.items()
-        }
-        for name, found in readers.items():
-            for one in found:
-                check_tokenizer(name, one, self.reader)
-        if self.config.objective not in LEFT_TO_RIGHT:
-            for one in (one for found in readers.values() for one in found):
-                self.loop.objective.of(one)  # refuses now what it can't be measured on later
-            return readers
-        limit = self.config.held_out_bytes
-        return {name: held_out(name, found, max_bytes=limit) for name, found in readers.items()}
 
     def _resume(self, begun: Checkpoint) -> None:
         meta = begun.meta
@@ -230,22 +206,14 @@ class _Run:
         return sum(n for name, n in self.loop.counts.items() if name.startswith("skipped_"))
 
     def _evaluate(self) -> None:
-        from .evaluate import LEFT_TO_RIGHT, evaluate, evaluate_objective
-
-        if not self.held_out:
+        found = self.validation.measure(self.loop.model, self.parallel)
+        if not found:
             return
-        loop, limit = self.loop, self.config.held_out_bytes
-        how: dict[str, Any] = {"batch_size": self.config.eval_batch, "parallel": self.parallel}
-        if self.config.objective in LEFT_TO_RIGHT:
-            found = evaluate(loop.model, self.held_out, **how)
-        else:
-            most = None if limit is None else max(1, limit // (BYTES_A_TOKEN * self.reader.sequence_length))
-            found = evaluate_objective(loop.model, loop.objective, self.held_out, max_sequences=most, **how)
         if self.writer is not None:
-            self.writer.held_out(loop.step, found)
+            self.writer.held_out(self.loop.step, found)
         for name, values in found.items():
             kind = "bits_per_byte" if "bits_per_byte" in values else "loss"
-            self.progress.say(f"pretrain: step {loop.step}, {name}: {kind.replace('_', ' ')} {values[kind]:.4f}")
+            self.progress.say(f"pretrain: step {self.loop.step}, {name}: {kind.replace('_', ' ')} {values[kind]:.4f}")
         self.told["held_out"] = found
 
     def _save(self) -> None:

@@ -56,6 +56,26 @@ def test_a_run_measures_what_the_mixture_held_out(step_folder: Path, tmp_path: P
     assert len(_lines(tmp_path / "timing" / "steps.jsonl")) == 4 and any((tmp_path / "tensorboard").iterdir())
 
 
+def test_held_out_sets_given_control_tokens(step_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    tokenizer = bpe(tmp_path / "t.json", TEXTS)
+    text_packs(tmp_path / "packs", TEXTS[4:], tokenizer, 16, controls=("low", "high"))
+    sets = step_folder / "sets"
+    where = [str(tmp_path / "packs"), "--steps", "1", "--held-out", str(sets / "held_out"), *SMALL]
+    assert main(["pretrain", *where, "-o", str(tmp_path / "a"), "--eval-control", "high", "low"]) == 0
+    plain, high, low = _lines(tmp_path / "a" / "held_out.jsonl")
+    assert [line["set"] for line in (plain, high, low)] == ["held_out", "held_out@high", "held_out@low"]
+    assert high["tokens"] == low["tokens"] == plain["tokens"] + 3  # type: ignore[operator]  the documents' first ones
+    assert high["bytes"] == sum(len(text.encode()) for text in TEXTS[:3])
+    assert high["bits_per_byte"] != low["bits_per_byte"]
+    masked = [*where, "-o", str(tmp_path / "b"), "--objective", "masked", "--eval-control", "high", "low"]
+    assert main(["pretrain", *masked]) == 0
+    lines = _lines(tmp_path / "b" / "held_out.jsonl")
+    assert [line["set"] for line in lines] == ["held_out", "held_out@high", "held_out@low"]
+    assert lines[1]["targets"] == lines[2]["targets"] and len({line["loss"] for line in lines}) == 3
+    assert main(["pretrain", *where, "-o", str(tmp_path / "c"), "--eval-control", "hihg"]) == 2
+    assert "did you mean 'high'" in capsys.readouterr().err
+
+
 def test_sets_of_ones_own_and_none_at_all(step_folder: Path, tmp_path: Path) -> None:
     where = [str(step_folder / "packset"), "--steps", "1", *SMALL]
     fresh = str(step_folder / "sets" / "fresh")

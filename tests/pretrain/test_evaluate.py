@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ torch = pytest.importorskip("torch")
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers  # noqa: E402
 
+import pretrain.held_out  # noqa: E402
 from pipeline.bpe import LoadedTokenizer, load_tokenizer  # noqa: E402
 from pipeline.errors import ConfigError  # noqa: E402
 from pipeline.packreader import open_packs  # noqa: E402
@@ -70,15 +72,20 @@ def _encoded(tokenizer: LoadedTokenizer, text: str) -> list[int]:
 
 
 def _oracle(
-    model: Transformer, tokenizer: LoadedTokenizer, texts: list[str], length: int, stride: int
-) -> tuple[float, int, int]:
+    model: Transformer, tokenizer: LoadedTokenizer, texts: list[str], length: int, stride: int,
+    control: int | None = None,
+) -> tuple[float, int, int]:  # fmt: skip
     """(bits, predicted tokens, bytes), a document and a window at a time."""
     bits, tokens, size = 0.0, 0, 0
     for text in texts:
         ids = _encoded(tokenizer, text)
         if not ids:
             continue
-        size += len(text.encode()) - len(tokenizer.tokenizer.decode([ids[0]]).encode())
+        size += len(text.encode())
+        if control is None:
+            size -= len(tokenizer.tokenizer.decode([ids[0]]).encode())
+        else:
+            ids = [control, *ids]
         done = 1  # tokens that are predicted or can't be
         while done < len(ids):
             end = min(len(ids) - 1, length if done == 1 else done - 1 + stride)
@@ -104,6 +111,23 @@ def test_bits_per_byte_are_those_of_a_plain_loop(
     assert found["bits_per_byte"] == pytest.approx(bits / size, rel=1e-4)
     assert found["loss"] == pytest.approx(bits * math.log(2) / tokens, rel=1e-4)
     assert one.exact
+
+
+def test_given_a_control_token(model: Transformer, tokenizer: LoadedTokenizer, packs: Path, tmp_path: Path) -> None:
+    """Whether documents have none, that one or another."""
+    first = open_packs(packs).manifest["reserved_ids"]["control"][0]
+    texts = [text for text in TEXTS if text]
+    bits, tokens, size = _oracle(model, tokenizer, TEXTS, LENGTH, LENGTH, first + 1)
+    assert size == sum(len(text.encode()) for text in TEXTS)
+    other = _oracle(model, tokenizer, TEXTS, LENGTH, LENGTH, first + 2)[0]
+    assert abs(bits - other) > 0.001 * bits
+    for own, control in ((None, first + 1), (first + 1, None), (first + 2, first + 1)):
+        one = text_packs(tmp_path / f"{own}-{control}", texts, tokenizer, LENGTH, control=own)
+        found = evaluate(model, {"s": held_out("s", [open_packs(one)], control=control)})["s"]
+        assert (found["tokens"], found["bytes"]) == (tokens, size)
+        assert found["bits_per_byte"] == pytest.approx(bits / size, rel=1e-4)
+    limited = [held_out("s", [open_packs(packs)], max_bytes=200, control=c) for c in (None, first)]
+    assert limited[0].names == limited[1].names
 
 
 def test_context_is_worth_something(model: Transformer, packs: Path) -> None:
@@ -230,6 +254,23 @@ def test_removed_documents_are_not_measured(
     bits, tokens, size = _oracle(model, tokenizer, [TEXTS[0], *TEXTS[2:-1]], LENGTH, LENGTH)
     assert (found["tokens"], found["bytes"]) == (tokens, size)
     assert found["bits_per_byte"] == pytest.approx(bits / size, rel=1e-4)
+
+
+def test_a_part_of_a_document_is_given_no_control_token(packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = open_packs(packs)
+    first = reader.manifest["reserved_ids"]["control"][0]
+    pieces = pretrain.held_out._pieces
+
+    def later(*which: Any) -> list[Any]:
+        found = pieces(*which)
+        found[5][found[4] == 0] = 0  # documents' beginnings were removed
+        return found
+
+    whole = held_out("s", [reader], control=first)
+    monkeypatch.setattr("pretrain.held_out._pieces", later)
+    plain, led = (held_out("s", [reader], control=control) for control in (None, first))
+    assert 1 <= plain.documents < whole.documents and np.array_equal(plain.ids, led.ids)
+    assert (whole.ids == first).sum() == whole.documents
 
 
 def test_several_lengths_are_one_set(model: Transformer, tokenizer: LoadedTokenizer, tmp_path: Path) -> None:

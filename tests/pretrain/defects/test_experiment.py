@@ -20,7 +20,7 @@ from pretrain.defects.verdicts import CLAIMS, LEAKED
 from .words import documents
 
 TINY = {
-    "size": "tiny", "steps": 8, "seeds": 2, "batch_size": 8, "sequence_length": 64, "vocab_size": 400,
+    "size": "tiny", "tokens": 8 * 8 * 64, "seeds": 2, "batch_size": 8, "sequence_length": 64, "vocab_size": 400,
     "held_out_bytes": 10_000, "training": {"model": {"d_model": 16, "n_layers": 1, "n_heads": 1, "d_ff": 32}},
 }  # fmt: skip
 
@@ -80,6 +80,7 @@ def test_the_random_filter_keeps_as_much(made: tuple[Path, dict[str, Any]]) -> N
 def test_every_claim_is_tested_on_every_seed(made: tuple[Path, dict[str, Any]]) -> None:
     out, value = made
     assert list(value["arms"]) == list(ARMS)
+    assert {one["steps"] for one in json.loads((out / "ablation" / "results.json").read_text())["runs"]} == {8}
     assert [one["name"] for one in value["claims"]] == [one.name for one in CLAIMS]
     assert all(one["seeds"] == 2 for one in value["claims"])
     for one in value["arms"].values():
