@@ -104,8 +104,6 @@ class Checkpoints:
 
     def save(self, meta: dict[str, Any], full: Mapping[str, Any]) -> Checkpoint:
         """Write the checkpoint of `meta["step"]`, unless it is there whole, and remove those that needn't be kept."""
-        import torch
-
         final = self.folder / f"step-{meta['step']:08d}"
         if final.exists() and meta["step"] not in self._damaged:
             return Checkpoint(final)
@@ -114,16 +112,11 @@ class Checkpoints:
         self.clean()
         temporary = self.folder / f".{final.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"
         temporary.mkdir()
-        files = {}
-        for name, tensors in ((WEIGHTS, full["model"]), (OPTIMISER, full["optimiser"])):
-            with open(temporary / name, "wb") as file:
-                torch.save(tensors, file)
-                _flush(file)
-            files[name] = {"bytes": (temporary / name).stat().st_size, "blake2b": file_digest(temporary / name)}
-        with open(temporary / META, "w", encoding="utf-8") as text:
-            json.dump({"format": FORMAT, "version": VERSION, **meta, "files": files}, text, sort_keys=True, indent=1)
-            _flush(text)
-        _flush_folder(temporary)
+        try:
+            self._write(temporary, meta, full)
+        except BaseException:  # a full disk: what was written must not fill it
+            shutil.rmtree(temporary)
+            raise
         if final.exists():  # damaged
             self._remove(final)
         os.rename(temporary, final)
@@ -131,6 +124,21 @@ class Checkpoints:
         self._damaged.discard(meta["step"])
         self._prune()
         return Checkpoint(final)
+
+    def _write(self, folder: Path, meta: dict[str, Any], full: Mapping[str, Any]) -> None:
+        """Write a checkpoint's files into a folder, through to the disk."""
+        import torch
+
+        files = {}
+        for name, tensors in ((WEIGHTS, full["model"]), (OPTIMISER, full["optimiser"])):
+            with open(folder / name, "wb") as file:
+                torch.save(tensors, file)
+                _flush(file)
+            files[name] = {"bytes": (folder / name).stat().st_size, "blake2b": file_digest(folder / name)}
+        with open(folder / META, "w", encoding="utf-8") as text:
+            json.dump({"format": FORMAT, "version": VERSION, **meta, "files": files}, text, sort_keys=True, indent=1)
+            _flush(text)
+        _flush_folder(folder)
 
     def drop_after(self, step: int) -> None:
         """Remove those of later steps: a run went back behind them."""

@@ -67,3 +67,4 @@ class Output(NamedTuple):
     aux: Tensor  # () float32, router losses with their weights, times n_valid; 0 without experts
     hidden: Tensor | None = None  # (B, T, D) last normalised hidden states (the decoder's, if there is one), if asked
     parts: dict[str, Tensor] = {}  # what else is worth logging, detached; means over the micro-batch
+    n_valid: int = 0  # the micro-batch's, set by `Parallel`: what the parts weigh in the step's means

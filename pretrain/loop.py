@@ -41,7 +41,7 @@ class Event:
 
     step: int  # from 1; a rewind goes back
     epoch: int
-    loss: float  # nats a target over all micro-batches and ranks, before the update
+    loss: float  # nats a target over all micro-batches and ranks, before the update; NaN without a target
     lr: float
     grad_norm: float  # before clipping
     tokens: int  # in the batch over all ranks, padding not counted
@@ -151,19 +151,17 @@ class Loop:
 
         outputs = self.parallel.accumulate(self.model, self.objective.loss, micros, share)
         names = sorted({name for output in outputs for name in output.parts})
-        total = torch.zeros(4 + len(names), device=self.parallel.device)
+        total = torch.zeros(3 + len(names), device=self.parallel.device)
         for output in outputs:
-            one = torch.ones((), device=total.device)
-            total += torch.stack(
-                [output.loss_sum, output.z_sum, output.aux, one, *(output.parts[name].float() for name in names)]
-            )
-        loss, z, aux, count, *means = self.parallel.reduce(total).tolist()
-        parts = {name: value / count for name, value in zip(names, means, strict=True)}
+            parts_sums = (output.parts[name].float() * output.n_valid for name in names)
+            total += torch.stack([output.loss_sum, output.z_sum, output.aux, *parts_sums])
+        loss, z, aux, *sums = self.parallel.reduce(total).tolist()
+        parts = {name: value / n_valid for name, value in zip(names, sums, strict=True)}
         if z_loss:
             parts["z_loss"] = z_loss * z / n_valid
         if aux:
             parts["aux_loss"] = aux / n_valid
-        return loss / n_valid, parts
+        return loss / n_valid if targets else math.nan, parts
 
     def _recover(self, verdict: Verdict) -> int | None:
         """Rewind, or take the level for the new one, or give up, if too many updates were left out."""

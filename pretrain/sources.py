@@ -1,6 +1,6 @@
 """What a training loop draws its batches from: one pack set, one with a replayed share of another, or sets in phases.
 
-A source yields batches without end (or until its phases are over) and has a state of plain JSON: a source that is
+A source yields batches without end and has a state of plain JSON: a source that is
 restored to it goes on with the very batches that would have come, on any number of ranks.
 """
 
@@ -223,7 +223,7 @@ def extension(
 
 
 class PhaseSource:
-    """Pack sets one after the other; ends after the last phase's steps.
+    """Pack sets one after the other. The last goes on without end: a run that went back draws more than its steps.
 
     `phase` is the number of the phase that the batch drawn last (or restored to) belongs to. `on_phase` is called with
     a phase before its first batch is drawn, and after a restoring; `rescale` is what it may do to the model.
@@ -257,8 +257,6 @@ class PhaseSource:
     def __iter__(self) -> Iterator[Batch]:
         while True:
             phase, left = self._next()
-            if phase == len(self.phases):
-                return
             if self.on_phase is not None:
                 self.on_phase(self.phases[phase])
             for batch in self._sources[phase]:
@@ -269,13 +267,13 @@ class PhaseSource:
                     break
 
     def _next(self) -> tuple[int, int]:
-        """(phase of the next batch, steps left in it); behind the end (number of phases, 0)."""
+        """(phase of the next batch, steps left in it; -1: it is the last, which has no end)."""
         done = self._step
-        for number, phase in enumerate(self.phases):
+        for number, phase in enumerate(self.phases[:-1]):
             if done < phase.steps:
                 return number, phase.steps - done
             done -= phase.steps
-        return len(self.phases), 0
+        return len(self.phases) - 1, -1
 
     def state(self) -> dict[str, Any]:
         return {"step": self._step, "phases": [source.state() for source in self._sources]}
@@ -287,7 +285,7 @@ class PhaseSource:
         for source, one in zip(self._sources, state["phases"], strict=True):
             source.restore(one)
         self._step = state["step"]
-        self.phase = min(self._next()[0], len(self.phases) - 1)
+        self.phase = self._next()[0]
 
     def documents(self, batch: Batch) -> Documents:
         """Of a batch of the phase that its sequences' length says."""

@@ -176,22 +176,24 @@ class _Run:
                     log(event)
                 bar.note(f"loss {event.loss:.3f}" + (f", {self._skipped()} left out" if self._skipped() else ""))
                 bar.advance(1 if event.rewound is None else event.rewound - event.step + 1, event.tokens)
+                last, due = loop.step == config.steps, event.rewound is None
+                if not loop.counts["targets"] and (last or event.epoch):
+                    raise ConfigError(
+                        f"objective '{config.objective}' finds nothing to predict in {self.reader.store.where}:"
+                        " documents, or sequences, of a single token have no target"
+                    )
+                if due and (last or (config.eval_every is not None and loop.step % config.eval_every == 0)):
+                    self._evaluate()  # before the checkpoint, which says how many lines the files have
                 stop = self.parallel.agree(asked.signal is not None)
-                if event.rewound is None:
-                    if config.eval_every is not None and loop.step % config.eval_every == 0:
-                        self._evaluate()
-                    if stop or (config.save_every is not None and loop.step % config.save_every == 0):
-                        self._save()
-                if stop:
+                if due and (stop or last or (config.save_every is not None and loop.step % config.save_every == 0)):
+                    self._save()
+                if stop and not last:
                     raise Stopped(
                         f"pretrain: stopped by {asked.name or 'a signal to another process'} at step {loop.step} of"
                         f" {config.steps}; the same command goes on from {self.folder / FOLDER}",
                         asked.signal or 15,
                     )
                 speed.restart()
-        if speed.tokens and not (config.eval_every is not None and loop.step % config.eval_every == 0):
-            self._evaluate()
-        self._save()
         if self.writer is not None:
             self.writer.close()
         return self._summary(speed)
@@ -224,7 +226,7 @@ class _Run:
             self.writer.flush()
             meta = {
                 "step": self.loop.step,
-                "good": self.loop.guard.calm,
+                "good": self.loop.guard.calm and all(bool(x.isfinite().all()) for x in full["model"].values()),
                 "config": {**self.config.to_json(), "held_out": sorted(self.config.held_out)},  # names, not places
                 "model": dataclasses.asdict(model.config),
                 "tokenizer": self.reader.manifest["tokenizer"]["fingerprint"],

@@ -45,6 +45,10 @@ class Validation:
             found = [open_packs(folder) for folder in find_pack_sets(Path(path))]
             for one in found:
                 check_tokenizer(name, one, reader)
+                if not len(one):
+                    raise ConfigError(
+                        f"held-out set '{name}' ({one.store.where}) is empty: there is nothing to measure"
+                    )
             if config.objective in LEFT_TO_RIGHT:
                 self._sets[name] = held_out(name, found, max_bytes=limit)
                 for word, number in self._controls.items():

@@ -77,7 +77,7 @@ class Parallel:
                     output = forward(model, inputs)
                     share = loss(output, inputs)
                 share.backward()
-            outputs.append(detached(output))
+            outputs.append(detached(output, inputs))
         return outputs
 
     def sync(self, model: nn.Module, last: bool) -> AbstractContextManager[Any]:
@@ -88,7 +88,7 @@ class Parallel:
         """Outputs of this rank's micro-batches, without gradients. Every rank calls it as often as the others."""
         with torch.no_grad(), self.autocast():
             model = self.plain(model)
-            return [detached(forward(model, inputs.to(self.device))) for inputs in micros]
+            return [detached(forward(model, inputs.to(self.device)), inputs) for inputs in micros]
 
     def reduce(self, value: Tensor, op: str = "sum") -> Tensor:
         """`value` summed (or "max") over the data ranks; the same on every rank. Doesn't change `value`."""
@@ -158,7 +158,7 @@ class Parallel:
         self.close()
 
 
-def detached(output: Output) -> Output:
-    """Without graphs and hidden states, so that a micro-batch's activations go."""
+def detached(output: Output, inputs: Inputs) -> Output:
+    """The output of `inputs` without graphs and hidden states, so that a micro-batch's activations go."""
     parts = {name: value.detach() for name, value in output.parts.items()}
-    return Output(output.loss_sum.detach(), output.z_sum.detach(), output.aux.detach(), None, parts)
+    return Output(output.loss_sum.detach(), output.z_sum.detach(), output.aux.detach(), None, parts, inputs.n_valid)

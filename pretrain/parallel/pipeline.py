@@ -97,7 +97,7 @@ class Pipeline(Group):
             with self.autocast():  # not around the whole schedule: backward passes run in it
                 output = forward(model, inputs)
                 share = output.loss_sum if loss is None else loss(output, inputs)
-            outputs.append(detached(output))
+            outputs.append(detached(output, inputs))
             return share
 
         stage.inputs, stage.end = parts, end
@@ -131,14 +131,14 @@ class Pipeline(Group):
 
     def _told(self, outputs: list[Output]) -> list[Output]:
         """The last rank's outputs, on every rank."""
-        said = [[[float(value) for value in o[:3]], {k: float(v) for k, v in o.parts.items()}] for o in outputs]
+        said = [([float(x) for x in o[:3]], {k: float(v) for k, v in o.parts.items()}, o.n_valid) for o in outputs]
         told: list[Any] = [said]
         dist.broadcast_object_list(told, self.world_size - 1)
         made = []
-        for sums, parts in told[0]:
+        for sums, parts, n_valid in told[0]:
             values = torch.tensor(sums, device=self.device)
             named = {name: torch.tensor(value, device=self.device) for name, value in parts.items()}
-            made.append(Output(values[0], values[1], values[2], None, named))
+            made.append(Output(values[0], values[1], values[2], None, named, n_valid))
         return made
 
     def reduce(self, value: Tensor, op: str = "sum") -> Tensor:

@@ -144,7 +144,7 @@ def test_phases_follow_each_other_and_rescale_the_model(new: PackReader, long: P
     source = PhaseSource(phases, on_phase=on_phase)
     shapes = []
     at_first = model.hidden(Inputs(torch.arange(8)[None])).detach()
-    for batch in source:
+    for batch in islice(source, 5):
         shapes.append(tuple(batch.input_ids.shape))
         assert model.config.rope_factor == (1.0 if len(shapes) <= 3 else 4.0)
         checked(source, batch, [new if len(shapes) <= 3 else long])
@@ -154,13 +154,14 @@ def test_phases_follow_each_other_and_rescale_the_model(new: PackReader, long: P
     assert not torch.allclose(model.hidden(Inputs(spread)), at_first, atol=1e-4)
     again = PhaseSource(phases, on_phase=on_phase)
     again.restore(source.state())
-    assert list(again) == [] and again.phase == 1
+    (more,) = islice(again, 1)  # a run that went back takes more steps than it has
+    assert tuple(more.input_ids.shape) == (2, 128) and again.phase == 1
     middle = PhaseSource(phases)
     list(islice(middle, 4))
     model.config = ModelConfig(vocab_size=448, d_model=16, n_layers=1, n_heads=2, d_ff=16)
     resumed = PhaseSource(phases, on_phase=on_phase)
     resumed.restore(middle.state())
-    assert len(list(resumed)) == 1 and model.config.rope_factor == 4.0
+    assert next(iter(resumed)).input_ids.shape[1] == 128 and model.config.rope_factor == 4.0
 
 
 def test_what_cannot_be_drawn_together(

@@ -88,6 +88,21 @@ def test_z_loss_is_in_the_gradient_and_in_the_log(counting_packs: Path, monkeypa
     assert event.parts["z_loss"] == pytest.approx(0.1 * z.item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("size", [None, 1, 3])
+def test_what_is_logged_beside_the_loss_is_the_steps_mean(counting_packs: Path, size: int | None) -> None:
+    """Of micro-batches with different numbers of targets, too."""
+    one = loop(counting_packs, micro_batch=size)
+    plain = one.objective.loss
+
+    def loss(model: Any, inputs: Inputs) -> Output:
+        output = plain(model, inputs)
+        return output._replace(parts={"mean": output.loss_sum.detach() / inputs.n_valid})
+
+    one.objective.loss = loss
+    (event,) = one
+    assert event.parts["mean"] == pytest.approx(event.loss, rel=1e-6)
+
+
 def test_clipping(counting_packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = gradients(counting_packs, monkeypatch)
     norm = math.sqrt(sum(g.double().square().sum().item() for g in free.values()))
@@ -144,7 +159,7 @@ def test_a_step_that_is_not_finite_changes_nothing(counting_packs: Path) -> None
         before.append(weights)
         assert same == (event.step in (2, 3, 5))
         assert event.skipped == {2: "nonfinite", 3: "nonfinite", 5: "no_targets"}.get(event.step)
-        assert ("loss" in event.to_json()) and (event.to_json()["loss"] is None) == (event.step in (2, 3))
+        assert ("loss" in event.to_json()) and (event.to_json()["loss"] is None) == (event.step in (2, 3, 5))
     assert torch.isfinite(before[-1]).all()
     assert (one.counts["skipped_nonfinite"], one.counts["skipped_no_targets"]) == (2, 1)
 
