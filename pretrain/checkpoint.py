@@ -13,12 +13,13 @@ write the same bytes.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -200,11 +201,16 @@ def load_model(where: str | Path) -> Any:
     return model.eval()
 
 
-def take_weights(model: Any, where: str | Path, tokenizer: str) -> None:
+UNSHAPED = ("n_heads", "n_kv_heads", "top_k", "rope_theta", "rope_scale", "rope_factor", "rope_original")
+"""Fields of a model that its weights mean nothing without, and that no tensor's shape tells."""
+
+
+def take_weights(model: Any, where: str | Path, tokenizer: str, chosen: Collection[str] = ()) -> None:
     """Begin with a checkpoint's weights; `model` is a plain one, `tokenizer` the fingerprint of its pack set's.
 
     Of a vocabulary that has grown (an objective's mask and sentinels) the further rows stay as they are. Raises
-    ConfigError for a checkpoint of another tokenizer or of other shapes.
+    ConfigError for a checkpoint of another tokenizer, of other shapes, or whose heads and angles are other ones, but
+    for the fields in `chosen`, which are meant to differ.
     """
     import torch
 
@@ -224,6 +230,15 @@ def take_weights(model: Any, where: str | Path, tokenizer: str) -> None:
                 f"init_from {where}: {name} has shape {there or 'none'} there and {here or 'none'} here; take that"
                 f" run's size and model options: {checkpoint.meta['model']}"
             )
+    before, now = (
+        {name: one[name] for name in UNSHAPED if name not in chosen}
+        for one in (checkpoint.meta["model"], dataclasses.asdict(model.config))
+    )
+    if changed := changes(before, now, at="model."):
+        raise ConfigError(
+            f"init_from {where}: that model is computed otherwise ({'; '.join(changed)}): set the model's options to"
+            " what they were there, or to what they are to be"
+        )
     with torch.no_grad():
         for name, value in found.items():
             own[name][: len(value)].copy_(value)

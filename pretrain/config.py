@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import ConfigError, nearest
-from pipeline.option_types import check_types
+from pipeline.option_types import check_types, is_number
 
 from .parallel.spec import parse as parse_parallel
 
@@ -133,7 +133,10 @@ class OptimConfig:
         for name in ("weight_decay", "z_loss", "warmup", "decay"):
             _need(getattr(self, name) >= 0, f"optim.{name} must not be negative, is {getattr(self, name)}")
         _need(self.max_grad_norm is None or self.max_grad_norm > 0, "optim.max_grad_norm must be above 0 or null")
-        _need(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), "optim.betas: two numbers from 0 below 1")
+        pair = isinstance(self.betas, tuple) and len(self.betas) == 2 and all(is_number(b) for b in self.betas)
+        _need(
+            pair and all(0 <= b < 1 for b in self.betas), "optim.betas: two numbers from 0 below 1, as in [0.9, 0.95]"
+        )
         _need(0 <= self.momentum < 1, f"optim.momentum must be from 0 to below 1, not {self.momentum}")
         _need(0 <= self.min_lr_share <= 1, "optim.min_lr_share must be from 0 to 1")
         _choice("optim.schedule", self.schedule, SCHEDULES)
@@ -158,6 +161,7 @@ class SpikeConfig:
         _need(self.min_rise >= 0, f"spike.min_rise must not be negative, is {self.min_rise}")
         _need(2 <= self.min_history <= self.window, "spike.min_history must be from 2 to spike.window")
         _need(self.max_skips >= 1 and self.max_nonfinite >= 1, "spike.max_skips and max_nonfinite must be at least 1")
+        _need(self.max_skips < self.window, "spike.max_skips must be below spike.window, or it is never reached")
         _need(self.max_rewinds >= 0, f"spike.max_rewinds must not be negative, is {self.max_rewinds}")
 
 
@@ -218,6 +222,9 @@ class TrainConfig:
         known = [f.name for f in dataclasses.fields(ModelConfig) if f.name != "vocab_size"]
         for key in self.model:
             _need(key in known, f"model has no option '{key}'{nearest(str(key), known)}")
+        check_types(ModelConfig, self.model, "model")
+        for name, where in self.held_out.items():
+            _need(isinstance(where, str), f"held_out: {name} must be the path of a pack set, not {where!r}")
         objective_options(self.objective, self.objective_options)
         if self.long_packs is not None and not 1 <= self.long_steps < self.steps:
             raise ConfigError(f"long_steps must be from 1 to below steps ({self.steps}), not {self.long_steps}")

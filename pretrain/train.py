@@ -115,7 +115,7 @@ class _Run:
         parallel.barrier()
         begun = self.checkpoints.newest()
         if begun is None and config.init_from is not None:
-            take_weights(model, config.init_from, reader.manifest["tokenizer"]["fingerprint"])
+            take_weights(model, config.init_from, reader.manifest["tokenizer"]["fingerprint"], config.model.keys())
         self.loop = Loop(model, objective, source, config, parallel, [self._report])
         self.loop.rewind = self._rewind
         self.validation = Validation(config, reader, objective)

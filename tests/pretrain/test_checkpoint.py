@@ -196,6 +196,16 @@ def test_a_larger_vocabulary_keeps_what_was_learned(run: Path, counting_packs: P
     assert torch.equal(larger.embedding.weight[size:], fresh[size:]) and len(fresh) > size
 
 
+@pytest.mark.parametrize("change", [{"rope_theta": 500.0}, {"rope_scale": "linear", "rope_factor": 4.0}])
+def test_weights_are_not_taken_with_other_angles(run: Path, counting_packs: Path, change: dict[str, Any]) -> None:
+    """As of a model whose context was extended: its shapes are the same, but it would read noise."""
+    tokenizer = open_packs(counting_packs).manifest["tokenizer"]["fingerprint"]
+    other = Transformer(model_config("tiny", 385, **{**SMALL, **change}))
+    with pytest.raises(ConfigError, match=f"computed otherwise .model.{sorted(change)[0]}: "):
+        take_weights(other, run, tokenizer, SMALL)
+    take_weights(other, run, tokenizer, {**SMALL, **change})  # said, so it is meant
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [({"d_ff": 64}, "feed_forward"), ({"n_layers": 3}, "decoder.layers.2.* has shape none there"), ({}, "tokenizer")],

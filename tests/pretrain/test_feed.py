@@ -10,9 +10,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from pipeline.errors import ConfigError  # noqa: E402
-from pretrain.checkpoint import load_model  # noqa: E402
+from pretrain.checkpoint import find_checkpoint, load_model  # noqa: E402
 from pretrain.config import train_config  # noqa: E402
 from pretrain.loop import Event  # noqa: E402
+from pretrain.spikes import SpikeGuard, Verdict  # noqa: E402
 from pretrain.train import train  # noqa: E402
 from tests.pipeline.token_tools import pack_set  # noqa: E402
 
@@ -80,6 +81,22 @@ def test_context_extension_changes_length_and_angles_and_resumes(packs: dict[str
     run(packs, tmp_path / "parts", **options)
     assert same(tmp_path / "parts", tmp_path / "whole")
     assert load_model(tmp_path / "whole").config.rope_scale == "yarn"
+
+
+def test_a_run_that_went_back_in_its_second_phase_takes_all_its_steps(
+    packs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, judged = SpikeGuard.judge, 0
+
+    def once_too_many(guard: SpikeGuard, loss: float, grad_norm: float) -> Verdict:
+        nonlocal judged
+        judged += 1
+        return Verdict("loss", True, 0.0, 0.0) if judged == 11 else judge(guard, loss, grad_norm)
+
+    monkeypatch.setattr(SpikeGuard, "judge", once_too_many)
+    events = run(packs, tmp_path, long_packs=str(packs["long"]), long_steps=5)
+    assert [event.step for event in events] == [*range(1, 12), 10, 11, 12] and events[10].rewound == 9
+    assert find_checkpoint(tmp_path).step == 12
 
 
 @pytest.mark.parametrize(

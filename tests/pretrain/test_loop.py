@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -54,5 +55,16 @@ def test_what_cannot_be_trained(counting_packs: Path, tmp_path: Path) -> None:
         settings(steps=0)
     with pytest.raises(ConfigError, match="did you mean 'warmup'"):
         settings(optim={"warmpu": 3})
+    for wrong, words in [
+        ({"model": {"dropout": "a"}}, "model: dropout must be a number"),
+        ({"model": {"rope_theta": math.inf}}, "model: rope_theta must be a number"),
+        ({"model": {"qk_norm": "no"}}, "model: qk_norm must be true or false"),
+        ({"optim": {"betas": ["a", 0.9]}}, "optim.betas: two numbers"),
+        ({"optim": {"betas": 0.9}}, "optim.betas: two numbers"),
+        ({"held_out": {"wiki": 3}}, "held_out: wiki must be the path"),
+        ({"spike": {"window": 8, "min_history": 4}}, "max_skips must be below spike.window"),
+    ]:
+        with pytest.raises(ConfigError, match=words):
+            settings(**wrong)
     with pytest.raises(ConfigError, match="empty"):
         train(settings(), pack_set(tmp_path / "none", [[]], 8, 2), tmp_path)
