@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,17 +17,19 @@ from pipeline.sources import sample_warc
 
 def test_help_answers_at_once():
     for arguments in (["--help"], ["run", "--help"], ["trace", "--help"]):
-        best = min(_seconds(arguments) for _ in range(3))
+        best = min(_cpu_seconds(arguments) for _ in range(3))
         assert best < 0.5, f"{arguments}: {best:.2f} s"
 
 
-def _seconds(arguments) -> float:
-    start = time.perf_counter()
+def _cpu_seconds(arguments) -> float:
+    """What the command takes of a processor, however busy the machine is."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", *arguments], capture_output=True, text=True, check=True
     )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "usage: gristmill" in done.stdout
-    return time.perf_counter() - start
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 @pytest.mark.parametrize("command", ["extract", "filter", "dedup", "train-tokenizer", "tokenize", "pack", "pretrain"])

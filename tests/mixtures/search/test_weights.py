@@ -27,6 +27,7 @@ def unimax_of_the_paper(counts: list[int], budget: int, epochs: int) -> list[Fra
     return [one / sum(given) for one in given]
 
 
+@settings(deadline=None)
 @given(COUNTS, st.integers(1, 10**14), st.integers(1, 8))
 def test_unimax_is_that_of_the_paper(counts: list[int], budget: int, epochs: int) -> None:
     expected = [float(one) for one in unimax_of_the_paper(counts, budget, epochs)]
