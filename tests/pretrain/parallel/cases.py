@@ -1,10 +1,14 @@
-"""What two ranks do, run once for all tests: `python -m tests.pretrain.parallel.cases FOLDER RANK [SIZE]`.
+"""What ranks do, run once for all tests: `python -m tests.pretrain.parallel.cases FOLDER`.
 
-Each case's result, or the error that it ended with, is written to FOLDER/NAME-RANK.pt.
+One process imports everything and forks two ranks, then four, then two of which one fails: importing torch takes a
+process longer than all that it does here. Each case's result, or the error that it ended with, is written to
+FOLDER/NAME-RANK.pt.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 import time
 import traceback
@@ -19,7 +23,7 @@ import torch.distributed as dist
 from pipeline.errors import ConfigError
 from pretrain.config import TrainConfig
 from pretrain.inputs import IGNORED, Inputs
-from pretrain.parallel import parse
+from pretrain.parallel import parse, plan
 from pretrain.parallel.base import Parallel
 from pretrain.parallel.launch import make
 from pretrain.train import train
@@ -238,38 +242,45 @@ def refusals() -> dict[str, Any]:
     return said
 
 
-def all_cases(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
+def failing(rank: int) -> None:
+    """Rank 1 fails between two collectives, as a program that torchrun started."""
+    with plan(TrainConfig(parallel="ddp")) as parallel:
+        parallel.barrier()
+        if rank == 1:
+            raise ValueError("the disk is full")
+        while True:
+            parallel.reduce(torch.ones(1))
+
+
+def cases_of_two(folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
     made: dict[str, Callable[[], dict[str, Any]]] = {"agreement": agreement, "refusals": refusals}
-    for kind, name in [*MATCHES, ("tensor=2", "decoder")]:
+    for kind, name in MATCHES:
         made[f"match-{kind}-{name}"] = lambda kind=kind, name=name: match(kind, name)
     for kind in KINDS[:4]:
         made[f"pairs-{kind}"] = lambda kind=kind: pairs(kind)
         made[f"norms-{kind}"] = lambda kind=kind: norms(kind)
         made[f"evaluate-{kind}"] = lambda kind=kind: evaluate(kind)
         made[f"bf16-{kind}"] = lambda kind=kind: bf16(kind)
+        made[f"training-{kind}"] = lambda kind=kind: training(folder, kind)
     for kind in ("ddp", "fsdp"):
         made[f"few_rows-{kind}"] = lambda kind=kind: few_rows(kind)
         made[f"no_targets-{kind}"] = lambda kind=kind: no_targets(kind)
-    for kind in WHOLE:
-        made[f"training-{kind}"] = lambda kind=kind: training(folder, kind)
     for before, after in RESUMES:
         made[f"resume-{before}-{after}"] = lambda before=before, after=after: resume(before, after)
     return made
 
 
-WHOLE = ("fsdp", "tensor", "pipeline")
 RESUMES = (("ddp", "fsdp"), ("fsdp", "pipeline"), ("pipeline", "tensor"), ("tensor", "ddp"))
 
 
-def main(folder: Path, rank: int, size: int, names: list[str]) -> None:
-    torch.set_num_threads(1)
-    store = dist.FileStore(str(folder / "store"), size)
+def run(folder: Path, rank: int, size: int, cases: dict[str, Callable[[], dict[str, Any]]]) -> None:
+    """A rank's life."""
+    store = dist.FileStore(str(folder / f"store-{size}"), size)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=60))
-    cases = all_cases(folder)
-    for name in names or [name for name in cases if "=2" not in name]:
+    for name, case in cases.items():
         started = time.perf_counter()
         try:
-            result = cases[name]()
+            result = case()
         except Exception:
             torch.save({"error": traceback.format_exc()}, folder / f"{name}-{rank}.pt")
             raise
@@ -278,5 +289,57 @@ def main(folder: Path, rank: int, size: int, names: list[str]) -> None:
     dist.destroy_process_group()
 
 
+def forked(folder: Path, log: str, size: int, life: Callable[[int], None]) -> list[int]:
+    """Forks `size` ranks, waits for them, and gives their exit statuses; what they say goes to LOG-RANK."""
+    started = []
+    for rank in range(size):
+        process = os.fork()
+        if process:
+            started.append(process)
+            continue
+        status = 1
+        try:
+            said = os.open(folder / f"{log}-{rank}", os.O_WRONLY | os.O_CREAT)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            life(rank)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    return [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in started]
+
+
+def main(folder: Path) -> None:
+    import torch._dynamo
+    import torch.distributed.pipelining
+
+    import pretrain.parallel.ddp
+    import pretrain.parallel.fsdp
+    import pretrain.parallel.pipeline
+    import pretrain.parallel.tensor
+    import pretrain.validation  # noqa: F401
+
+    torch.set_num_threads(1)
+    forked(folder, "log", 2, lambda rank: run(folder, rank, 2, cases_of_two(folder)))
+    of_four = {"match-tensor=2-of-four": lambda: match("tensor=2", "decoder")}
+    forked(folder, "log-of-four", 4, lambda rank: run(folder, rank, 4, of_four))
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        os.environ.update(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(one.getsockname()[1]))
+
+    def fail(rank: int) -> None:
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+        failing(rank)
+
+    started = time.monotonic()
+    for rank, status in enumerate(forked(folder, "failing", 2, fail)):
+        found = {"status": status, "seconds": time.monotonic() - started}
+        torch.save({**found, "said": (folder / f"failing-{rank}").read_text()}, folder / f"failing-{rank}.pt")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    main(Path(sys.argv[1]))

@@ -1,9 +1,10 @@
-"""Two gloo processes, started once, that run every case while the first test waits."""
+"""Gloo processes, forked from one that has imported everything, that run every case while the first test waits."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,55 +23,49 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **more}
 
 
-def run_cases(folder: Path, size: int, *names: str) -> Ranks:
-    """Run cases on `size` processes; gives each one's results by rank."""
-    import torch
-
-    command = [sys.executable, "-m", "tests.pretrain.parallel.cases", str(folder)]
-    processes = []
-    for rank in range(size):
-        with open(folder / f"log-{rank}", "w") as log:
-            arguments = [*command, str(rank), str(size), *names]
-            processes.append(
-                subprocess.Popen(arguments, cwd=ROOT, env=environment(), stdout=log, stderr=subprocess.STDOUT)
-            )
-    try:
-        for process in processes:
-            process.wait(timeout=400)
-    finally:
-        for process in processes:
-            process.kill()
-
-    def ranks(name: str) -> list[dict[str, Any]]:
-        found = []
-        for rank in range(size):
-            path = folder / f"{name}-{rank}.pt"
-            log = (folder / f"log-{rank}").read_text()[-4000:]
-            assert path.exists(), f"rank {rank} did not come to {name}:\n{log}"
-            found.append(torch.load(path, weights_only=False))
-            assert "error" not in found[-1], found[-1]["error"]
-        return found
-
-    return ranks
-
-
 @pytest.fixture(scope="session")
 def gloo() -> None:
     """Skips where torch has no gloo."""
     torch = pytest.importorskip("torch")
     if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
         pytest.skip("this torch has no gloo: processes on a CPU can't talk to each other")
+    if not hasattr(os, "fork"):
+        pytest.skip("this system can't fork")
 
 
 @pytest.fixture(scope="session")
 def folder(counting_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the pair works; with the pack set `packs`."""
-    made = tmp_path_factory.mktemp("pair")
+    """Where the processes work; with the pack set `packs`."""
+    made = tmp_path_factory.mktemp("ranks")
     shutil.copytree(counting_packs, made / "packs")
     return made
 
 
 @pytest.fixture(scope="session")
-def pair(gloo: None, folder: Path) -> Ranks:
-    """Results of every case by its name, one for each of the two ranks."""
-    return run_cases(folder, 2)
+def ranks(gloo: None, folder: Path) -> Ranks:
+    """Results of every case by its name, one for each of its ranks: of two, if not of four."""
+    import torch
+
+    command = [sys.executable, "-m", "tests.pretrain.parallel.cases", str(folder)]
+    with open(folder / "log", "w") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            process.wait(timeout=400)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def results(name: str) -> list[dict[str, Any]]:
+        found = []
+        for rank in range(4 if name.endswith("of-four") else 2):
+            path = folder / f"{name}-{rank}.pt"
+            logs = "".join(one.read_text()[-4000:] for one in sorted(folder.glob("log*")))
+            assert path.exists(), f"rank {rank} did not come to {name}:\n{logs}"
+            found.append(torch.load(path, weights_only=False))
+            assert "error" not in found[-1], found[-1]["error"]
+        return found
+
+    return results

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from pretrain.parallel import parse  # noqa: E402
 from pretrain.parallel.launch import make  # noqa: E402
 
 from . import cases, tools  # noqa: E402
-from .conftest import Ranks, run_cases  # noqa: E402
+from .conftest import Ranks  # noqa: E402
 
 TOLERANCE = 3e-6
 """fp32 sums of some thousand numbers of size 1 in another order; losses are about 4."""
@@ -42,8 +41,8 @@ def plain() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("kind", "name"), cases.MATCHES)
-def test_two_processes_match_one(pair: Ranks, plain: dict[str, dict[str, Any]], kind: str, name: str) -> None:
-    main, other = pair(f"match-{kind}-{name}")
+def test_two_processes_match_one(ranks: Ranks, plain: dict[str, dict[str, Any]], kind: str, name: str) -> None:
+    main, other = ranks(f"match-{kind}-{name}")
     assert plain[name]["events"][0]["norm"] > 1.2  # so it is clipped
     close(main, plain[name])
     assert (plain[name]["events"][0]["aux"] > 0) == (name == "experts")
@@ -61,29 +60,29 @@ def test_one_process_matches_too(plain: dict[str, dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("kind", cases.KINDS[:4])
-def test_a_loss_of_hidden_states(pair: Ranks, kind: str) -> None:
+def test_a_loss_of_hidden_states(ranks: Ranks, kind: str) -> None:
     config = tools.small(form="encoder", tied=False, n_layers=2)
     want = tools.plain(config, tools.batches(config), micro=tools.MICRO, forward=tools.contrast)
-    close(pair(f"pairs-{kind}")[0], want)
+    close(ranks(f"pairs-{kind}")[0], want)
 
 
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_a_rank_without_any_sequence(pair: Ranks, kind: str) -> None:
+def test_a_rank_without_any_sequence(ranks: Ranks, kind: str) -> None:
     config = tools.small()
     data = [tools.rows_of(tools.batches(config)[0], 1, 2), *tools.batches(config)[1:2]]
-    close(pair(f"few_rows-{kind}")[0], tools.plain(config, data))
+    close(ranks(f"few_rows-{kind}")[0], tools.plain(config, data))
 
 
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
-def test_a_rank_without_any_target(pair: Ranks, kind: str) -> None:
+def test_a_rank_without_any_target(ranks: Ranks, kind: str) -> None:
     config = tools.small()
     want = tools.plain(config, cases.without_targets(config))["events"]
-    for found in pair(f"no_targets-{kind}"):
+    for found in ranks(f"no_targets-{kind}"):
         assert found["events"][0] == pytest.approx(want[0], rel=TOLERANCE, abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("kind", cases.KINDS[:4])
-def test_evaluation_sums_over_ranks_and_leaves_training_alone(pair: Ranks, kind: str) -> None:
+def test_evaluation_sums_over_ranks_and_leaves_training_alone(ranks: Ranks, kind: str) -> None:
     config = tools.small()
     first, held_out, last = tools.batches(config)
     model = tools.model_of(config)
@@ -93,20 +92,20 @@ def test_evaluation_sums_over_ranks_and_leaves_training_alone(pair: Ranks, kind:
     with torch.no_grad():
         loss = model(held_out).loss_sum.item()
     after = tools.train(parallel, model, optimiser, [last])
-    for found in pair(f"evaluate-{kind}"):
+    for found in ranks(f"evaluate-{kind}"):
         assert found["loss"] == pytest.approx(loss, rel=TOLERANCE)
         assert found["micros"] == 3 and not found["grad"]  # 2 + 3 sequences in twos; or 5
         assert found["after"][0] == pytest.approx(after[0], rel=TOLERANCE, abs=TOLERANCE)
 
 
 @pytest.mark.parametrize("kind", cases.KINDS[:4])
-def test_norms_are_of_whole_tensors(pair: Ranks, kind: str) -> None:
+def test_norms_are_of_whole_tensors(ranks: Ranks, kind: str) -> None:
     model = tools.model_of(tools.small())
     model(tools.batches(tools.small())[0]).loss_sum.backward()
     parameters = {name: p.detach().norm().item() for name, p in model.named_parameters()}
     gradients = {name: p.grad.norm().item() for name, p in model.named_parameters()}
     whole = math.sqrt(sum(x * x for x in gradients.values()))
-    for found in pair(f"norms-{kind}"):
+    for found in ranks(f"norms-{kind}"):
         if kind == "pipeline":  # the last stage's copy of the tied output layer has a name of its own
             for values in (found["parameters"], found["gradients"]):
                 assert values.pop("head.weight") == pytest.approx(values["embedding.weight"], rel=1e-6)
@@ -118,9 +117,9 @@ def test_norms_are_of_whole_tensors(pair: Ranks, kind: str) -> None:
 
 @pytest.mark.parametrize(("before", "after"), cases.RESUMES)
 def test_checkpoints_go_from_kind_to_kind(
-    pair: Ranks, plain: dict[str, dict[str, Any]], before: str, after: str
+    ranks: Ranks, plain: dict[str, dict[str, Any]], before: str, after: str
 ) -> None:
-    main = pair(f"resume-{before}-{after}")[0]
+    main = ranks(f"resume-{before}-{after}")[0]
     for kind in ("model", "optimiser"):
         flat = [_flat(main[which][kind]) for which in ("written", "again")]
         assert flat[0].keys() == flat[1].keys()
@@ -129,12 +128,12 @@ def test_checkpoints_go_from_kind_to_kind(
     close(main, {**plain["decoder"], "events": plain["decoder"]["events"][2:]})
 
 
-def test_one_process_goes_on_from_two(pair: Ranks, plain: dict[str, dict[str, Any]]) -> None:
+def test_one_process_goes_on_from_two(ranks: Ranks, plain: dict[str, dict[str, Any]]) -> None:
     config = tools.small()
     parallel = make(parse("none"), "fp32")
     model = parallel.wrap(tools.model_of(config))
     optimiser = tools.optimiser_of(model)
-    parallel.load_full(model, optimiser, pair("resume-fsdp-pipeline")[0]["written"])
+    parallel.load_full(model, optimiser, ranks("resume-fsdp-pipeline")[0]["written"])
     events = tools.train(parallel, model, optimiser, tools.batches(config)[2:])
     close({"events": events, **parallel.full_state(model, optimiser)},
           {**plain["decoder"], "events": plain["decoder"]["events"][2:]})  # fmt: skip
@@ -148,8 +147,8 @@ def _flat(found: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", cases.KINDS[:4])
-def test_bf16_keeps_fp32_masters(pair: Ranks, plain: dict[str, dict[str, Any]], kind: str) -> None:
-    main = pair(f"bf16-{kind}")[0]
+def test_bf16_keeps_fp32_masters(ranks: Ranks, plain: dict[str, dict[str, Any]], kind: str) -> None:
+    main = ranks(f"bf16-{kind}")[0]
     want = plain["decoder"]["events"]
     for got, exact in zip(main["events"], want, strict=True):
         # bf16 has 8 bits: an error of 2^-9 at each of some twenty roundings along the network, in logits of size 1
@@ -163,8 +162,8 @@ def test_bf16_keeps_fp32_masters(pair: Ranks, plain: dict[str, dict[str, Any]], 
     assert not any(rounded)
 
 
-def test_ranks_agree(pair: Ranks) -> None:
-    found = pair("agreement")
+def test_ranks_agree(ranks: Ranks) -> None:
+    found = ranks("agreement")
     assert [x["said"] for x in found] == [[True, False]] * 2 and [x["max"] for x in found] == [1.0, 1.0]
     assert [x["main"] for x in found] == [True, False] and [x["data"] for x in found] == [(0, 2), (1, 2)]
 
@@ -188,12 +187,10 @@ def test_ranks_agree(pair: Ranks) -> None:
         ),
     ],
 )
-def test_what_cannot_be_is_refused(pair: Ranks, name: str, message: str) -> None:
-    for found in pair("refusals"):
+def test_what_cannot_be_is_refused(ranks: Ranks, name: str, message: str) -> None:
+    for found in ranks("refusals"):
         assert message in found[name]
 
 
-@pytest.mark.slow
-def test_tensor_groups_are_data_parallel(gloo: None, plain: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-    main = run_cases(tmp_path, 4, "match-tensor=2-decoder")("match-tensor=2-decoder")[0]
-    close(main, plain["decoder"])
+def test_tensor_groups_are_data_parallel(ranks: Ranks, plain: dict[str, dict[str, Any]]) -> None:
+    close(ranks("match-tensor=2-of-four")[0], plain["decoder"])

@@ -26,9 +26,9 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("kind", cases.WHOLE)
-def test_a_stopped_run_goes_on_bit_for_bit(pair: Ranks, folder: Path, kind: str) -> None:
-    for found in pair(f"training-{kind}"):
+@pytest.mark.parametrize("kind", cases.KINDS[:4])
+def test_a_stopped_run_goes_on_bit_for_bit(ranks: Ranks, folder: Path, kind: str) -> None:
+    for found in ranks(f"training-{kind}"):
         assert found["stopped"] == "in step 4"
         told = [{k: v for k, v in found[one].items() if "second" not in k and k != "tokens_per_s"}
                 for one in ("whole", "again")]  # fmt: skip
@@ -43,13 +43,13 @@ def test_a_stopped_run_goes_on_bit_for_bit(pair: Ranks, folder: Path, kind: str)
         assert values and all(torch.equal(value, other["optimiser"][name][key]) for key, value in values.items())
 
 
-def test_runs_of_all_kinds_and_of_one_process_are_the_same(pair: Ranks, folder: Path, tmp_path: Path) -> None:
-    for kind in ("tensor", "pipeline"):
-        pair(f"training-{kind}")
+def test_runs_of_all_kinds_and_of_one_process_are_the_same(ranks: Ranks, folder: Path, tmp_path: Path) -> None:
+    for kind in ("ddp", "tensor", "pipeline"):
+        ranks(f"training-{kind}")
     config = cases.settings("none", held_out={"same": str(folder / "packs")})
     train(config, folder / "packs", tmp_path)
     want, sets = lines(tmp_path / "metrics.jsonl"), lines(tmp_path / "held_out.jsonl")
-    for kind in ("tensor", "pipeline"):  # fsdp's run has dropout
+    for kind in ("ddp", "tensor", "pipeline"):  # fsdp's run has dropout
         for got, one in zip(lines(folder / kind / "metrics.jsonl"), want, strict=True):
             assert got["loss"] == pytest.approx(one["loss"], rel=1e-4)
             assert got["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-3)
@@ -57,9 +57,11 @@ def test_runs_of_all_kinds_and_of_one_process_are_the_same(pair: Ranks, folder: 
                 one[k] for k in ("lr", "tokens", "targets", "epoch")
             ]
         for name, values in want[-1]["statistics"].items():
-            assert lines(folder / kind / "metrics.jsonl")[-1]["statistics"][name] == pytest.approx(values, rel=1e-2), (
-                name
-            )
+            got = lines(folder / kind / "metrics.jsonl")[-1]["statistics"][name]
+            if (kind, name) == ("ddp", "attention_logit"):  # the largest of a sequence of each rank
+                assert all(got[layer] >= 0.999 * value for layer, value in values.items())
+            else:
+                assert got == pytest.approx(values, rel=1e-2), name
         held_out = lines(folder / kind / "held_out.jsonl")
         assert held_out[-1]["bits_per_byte"] == pytest.approx(sets[-1]["bits_per_byte"], rel=1e-4)
         assert held_out[-1]["tokens"] == sets[-1]["tokens"]
@@ -94,26 +96,8 @@ def test_torchrun_and_sigterm(gloo: None, folder: Path, tmp_path: Path) -> None:
     assert steps == list(range(1, stopped.step + 1))
 
 
-def test_a_rank_that_fails_ends_the_others_with_its_message(gloo: None, tmp_path: Path) -> None:
-    code = (
-        "import sys, torch\n"
-        "from pretrain.parallel import plan\n"
-        "from pretrain.config import TrainConfig\n"
-        "with plan(TrainConfig(parallel='ddp')) as parallel:\n"
-        "    parallel.barrier()\n"
-        "    if parallel.rank == 1:\n"
-        "        raise ValueError('the disk is full')\n"
-        "    while True:\n"
-        "        parallel.reduce(torch.ones(1))\n"
-    )
-    more = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
-    started = time.monotonic()
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, stderr=subprocess.PIPE,
-                         env=environment(RANK=str(rank), LOCAL_RANK=str(rank), **more))
-        for rank in range(2)
-    ]  # fmt: skip
-    said = [process.communicate(timeout=300)[1] for process in processes]
-    assert all(process.returncode for process in processes) and time.monotonic() - started < 200
-    assert "another process failed, so this one (rank 0) ends. rank 1: ValueError: the disk is full" in said[0]
-    assert "ValueError: the disk is full" in said[1]
+def test_a_rank_that_fails_ends_the_others_with_its_message(ranks: Ranks) -> None:
+    first, second = ranks("failing")
+    assert first["status"] == second["status"] == 1 and first["seconds"] < 60
+    message = "another process failed, so this one (rank 0) ends. rank 1: ValueError: the disk is full"
+    assert message in first["said"] and "ValueError: the disk is full" in second["said"]
