@@ -116,7 +116,8 @@ def test_other_packs_are_refused(counting_packs: Path, tmp_path: Path) -> None:
 
 PROGRAM = """
 import os, sys, time
-import torch
+import torch, torch._dynamo  # an optimiser imports it, which takes a second
+import pretrain.loop, pretrain.model, pretrain.validation
 from pipeline.errors import GristmillError
 from pretrain.train import train
 from tests.pretrain.test_resume import settings
@@ -186,6 +187,14 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
+def undisturbed(counting_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    train(settings(), counting_packs, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def runs() -> Iterator[Runs]:
     made = Runs()
     yield made
@@ -193,7 +202,7 @@ def runs() -> Iterator[Runs]:
     made.parent.wait()
 
 
-def test_killed_while_writing_a_checkpoint(counting_packs: Path, tmp_path: Path, runs: Runs) -> None:
+def test_killed_while_writing_a_checkpoint(counting_packs: Path, tmp_path: Path, runs: Runs, undisturbed: Path) -> None:
     """A kill between the files of the checkpoint of step 10: the one of step 5 stands."""
     with pytest.raises(Broken):
         train(settings(), counting_packs, tmp_path / "run", log=stop_after(7))
@@ -205,11 +214,10 @@ def test_killed_while_writing_a_checkpoint(counting_packs: Path, tmp_path: Path,
     events: list[Event] = []
     train(settings(), counting_packs, tmp_path / "run", log=events.append)
     assert events[0].step == 6
-    train(settings(), counting_packs, tmp_path / "whole")
-    assert files(tmp_path / "run") == files(tmp_path / "whole")
+    assert files(tmp_path / "run") == files(undisturbed)
 
 
-def test_killed_at_any_time(counting_packs: Path, tmp_path: Path, runs: Runs) -> None:
+def test_killed_at_any_time(counting_packs: Path, tmp_path: Path, runs: Runs, undisturbed: Path) -> None:
     """At most the steps since the newest checkpoint are done again, wherever the kill falls."""
     rng = random.Random(8)
     kills = 0
@@ -229,11 +237,10 @@ def test_killed_at_any_time(counting_packs: Path, tmp_path: Path, runs: Runs) ->
         assert last - (0 if newest is None else newest.step) <= 5 or said[-1] == "end 0"
     assert kills
     train(settings(), counting_packs, tmp_path / "run")
-    train(settings(), counting_packs, tmp_path / "whole")
-    assert files(tmp_path / "run") == files(tmp_path / "whole")
+    assert files(tmp_path / "run") == files(undisturbed)
 
 
-def test_sigterm_saves_and_says_so(counting_packs: Path, tmp_path: Path, runs: Runs) -> None:
+def test_sigterm_saves_and_says_so(counting_packs: Path, tmp_path: Path, runs: Runs, undisturbed: Path) -> None:
     runs.start(counting_packs, tmp_path / "run")
     runs.until("3")
     *_, message, end = runs.end(signal.SIGTERM)
@@ -244,8 +251,7 @@ def test_sigterm_saves_and_says_so(counting_packs: Path, tmp_path: Path, runs: R
     events: list[Event] = []
     train(settings(), counting_packs, tmp_path / "run", log=events.append)
     assert [event.step for event in events] == list(range(newest.step + 1, 18))
-    train(settings(), counting_packs, tmp_path / "whole")
-    done, want = files(tmp_path / "run"), files(tmp_path / "whole")
+    done, want = files(tmp_path / "run"), files(undisturbed)
     assert done["metrics.jsonl"] == want["metrics.jsonl"]
     assert done["checkpoints/step-00000017/weights.pt"] == want["checkpoints/step-00000017/weights.pt"]
 
