@@ -132,11 +132,12 @@ def active_parameters(config: ModelConfig) -> int:
 def flops_per_token(config: ModelConfig, sequence_length: int) -> float:
     """Floating-point operations of training on a token: 6 N + 12 layers width T (Chowdhery et al. 2022, appendix B).
 
-    N are the active parameters. The second term is attention over the whole sequence; that causal attention and masks
-    leave out half and more is not subtracted, as is usual.
+    N are the active parameters. The second term is attention over the whole sequence, of an encoder-decoder three times
+    a layer: each side's own and that of one to the other. That causal attention and masks leave out half and more is
+    not subtracted, as is usual.
     """
-    stacks = 2 if config.form == "encoder_decoder" else 1
-    return 6.0 * active_parameters(config) + 12.0 * stacks * config.n_layers * config.d_model * sequence_length
+    attentions = 3 if config.form == "encoder_decoder" else 1
+    return 6.0 * active_parameters(config) + 12.0 * attentions * config.n_layers * config.d_model * sequence_length
 
 
 def layer_parameters(config: ModelConfig, *, active: bool = False, cross: bool = False) -> int:

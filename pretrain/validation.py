@@ -45,15 +45,14 @@ class Validation:
             found = [open_packs(folder) for folder in find_pack_sets(Path(path))]
             for one in found:
                 check_tokenizer(name, one, reader)
-                if not len(one):
-                    raise ConfigError(
-                        f"held-out set '{name}' ({one.store.where}) is empty: there is nothing to measure"
-                    )
+            if not any(map(len, found)):
+                raise ConfigError(f"held-out set '{name}' ({path}) is empty: there is nothing to measure")
             if config.objective in LEFT_TO_RIGHT:
                 self._sets[name] = held_out(name, found, max_bytes=limit)
                 for word, number in self._controls.items():
                     self._sets[f"{name}@{word}"] = held_out(name, found, max_bytes=limit, control=number)
             else:
+                found = [one for one in found if len(one)]  # of a set with several lengths some may have nothing
                 for one in found:
                     objective.of(one)  # refuses now what it can't be measured on later
                 self._sequences[name] = found

@@ -30,7 +30,8 @@ class Contrastive(Objective[ContrastiveOptions]):
     A pair is a document's title and what a sequence holds of its text, without the token that ends it, a control token
     and the title, should the text begin with it. All other pairs of a micro-batch are negatives but for those whose
     title is the same (another copy, or another part, of a document among them). An embedding is the mean of a text's
-    last hidden states, of length 1. Documents without a title are left out: `titles` counts them.
+    last hidden states, of length 1. Documents without a title are left out: `titles` counts them. Of a micro-batch
+    whose pairs all have the same title none counts.
     """
 
     name = "contrastive"
@@ -53,13 +54,14 @@ class Contrastive(Objective[ContrastiveOptions]):
                 kept_bodies.append(body[: self.options.max_body] if self.options.max_body else body)
                 kept.append(k)
         texts = [*kept_titles, *kept_bodies]
+        groups = self.titles.groups(numbers[kept])
         laid, laid_segments, pairs = lay_out(texts, ids.shape[1], self.vocabulary.pad_id)
         return Inputs(
             input_ids=torch.from_numpy(laid),
             segment_ids=torch.from_numpy(laid_segments),
             pairs=torch.from_numpy(pairs),
-            groups=torch.from_numpy(self.titles.groups(numbers[kept])),
-            n_valid=len(kept),
+            groups=torch.from_numpy(groups),
+            n_valid=len(kept) if len(set(groups.tolist())) > 1 else 0,  # alone, a pair has nothing to be told from
         )
 
     def loss(self, model: nn.Module, inputs: Inputs) -> Output:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from pipeline.bpe import load_tokenizer  # noqa: E402
 from pipeline.errors import ConfigError, Stopped  # noqa: E402
 from pretrain.checkpoint import Checkpoints, find_checkpoint  # noqa: E402
 from pretrain.loop import Event  # noqa: E402
@@ -116,6 +118,19 @@ def test_an_empty_held_out_set_is_said_before_training(
     config = settings(objective=objective, model={"form": form}, held_out={"none": str(empty)})
     with pytest.raises(ConfigError, match="held-out set 'none'.* is empty"):
         train(config, counting_packs, tmp_path / "run", log=lambda event: (_ for _ in ()).throw(Broken))
+
+
+@pytest.mark.parametrize(("objective", "form"), [("causal", "decoder"), ("masked", "encoder")])
+def test_of_several_lengths_one_may_be_empty(
+    text_sets: tuple[Path, Path], tmp_path: Path, objective: str, form: str
+) -> None:
+    made = tmp_path / "sets"
+    made.mkdir()
+    shutil.copytree(text_sets[1], made / "32")
+    tokenizer = load_tokenizer(text_sets[1] / "tokenizer.json")
+    text_packs(made / "64", [], tokenizer, 64)
+    config = settings(steps=1, objective=objective, model={"form": form}, held_out={"both": str(made)})
+    assert train(config, text_sets[0], tmp_path / "run")["held_out"]["both"]["loss"] > 0
 
 
 def test_destroyed_weights_are_no_good_checkpoint(counting_packs: Path, tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def test_flops_by_hand() -> None:
     config = ModelConfig(vocab_size=64, d_model=4, n_layers=1, n_heads=1, d_ff=8)
     assert active_parameters(config) == 4 * 16 + 8 + 96 + 12 + 256 == parameters(config)
     assert flops_per_token(config, 10) == 6 * active_parameters(config) + 12 * 4 * 10
+    both = ModelConfig(vocab_size=64, d_model=4, n_layers=1, n_heads=1, d_ff=8, form="encoder_decoder")
+    assert flops_per_token(both, 10) == 6 * active_parameters(both) + 3 * 12 * 4 * 10
     untied = ModelConfig(vocab_size=64, d_model=4, n_layers=1, n_heads=1, d_ff=8, tied=False)
     assert parameters(untied) == parameters(config) + 256 and active_parameters(untied) == active_parameters(config)
     experts = ModelConfig(vocab_size=64, d_model=4, n_layers=1, n_heads=1, d_ff=8, n_experts=5, top_k=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,16 @@ def test_clipping(counting_packs: Path, monkeypatch: pytest.MonkeyPatch) -> None
         torch.testing.assert_close(got, free[name] / 4, atol=1e-6, rtol=1e-3)
     (event,) = loop(counting_packs, optim={"max_grad_norm": norm / 4})
     assert event.grad_norm == pytest.approx(norm, rel=1e-4)
+
+
+def test_the_same_batch_is_dropped_from_otherwise_each_step(counting_packs: Path) -> None:
+    class Again(Poisoned):
+        def __iter__(self) -> Iterator[Batch]:
+            return repeat(next(batches(self.packs)))
+
+    one = loop(counting_packs, made(dropout=0.3), Again(counting_packs), steps=3, optim={"lr": 1e-12})
+    losses = [event.loss for event in one]
+    assert min(abs(a - b) for a, b in pairwise(losses)) > 1e-4
 
 
 def test_bf16_keeps_fp32_weights_and_loss(counting_packs: Path) -> None:

@@ -179,6 +179,17 @@ def test_one_pair_or_none_has_no_loss(titled_packs: Path) -> None:
     assert output.loss_sum.item() == 0 and empty.n_valid == 0
 
 
+def test_pairs_of_one_title_have_nothing_to_be_told_from(tmp_path: Path) -> None:
+    """Copies of a page, or one pair in a micro-batch: a loss that is always 0 must not look like a learned one."""
+    rows = [(f"{i:032x}", title, "bread and stone " * 3) for i, title in enumerate(["Mill", "mill", "River"])]
+    objective = contrastive(write_titled(tmp_path / "p", rows))
+    several = objective.prepare(next(iter(PackLoader(objective.reader, 9, segments=True))), 0)
+    assert several.n_valid == 3
+    objective = contrastive(write_titled(tmp_path / "q", rows[:2]))
+    same = objective.prepare(next(iter(PackLoader(objective.reader, 9, segments=True))), 0)
+    assert same.groups is not None and len(same.groups) == 2 and same.n_valid == 0
+
+
 def test_an_embedding_is_the_mean_of_a_text_read_alone(titled_packs: Path) -> None:
     torch.manual_seed(0)
     objective = contrastive(titled_packs)
