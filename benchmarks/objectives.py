@@ -1,13 +1,14 @@
 """Whether every objective of pretraining learns from real packs, on a CPU at toy size; and what preparing it costs.
 
-    python -m benchmarks.objectives [--steps 250] [--batch-size 8]
+    python -m benchmarks.objectives [--steps 400] [--jobs 2] [--only NAME ...]
 
 Texts: the pages of WCXB (../shared/data/html/gold/wcxb.jsonl.gz) with their titles, a tenth of them held out, and
 WikiText-2 (../shared/data/quality) as the old set of the replay. All losses are of held-out text, in nats a target:
 untrained, of the frequencies of the targets seen in training (add-one), trained. Beside them: masks of 15 and 30 %,
 span corruption as encoder-decoder and as decoder, accuracy@1 of titles and bodies against chance, a small student
 with and without its teacher, the old set's loss after training on a new one with and without replay, and the loss
-at positions beyond the first context after an extension and without it.
+at positions beyond the first context after an extension and without it. Masked models take more steps than the others
+(`STEPS`): a step has few targets. About 12 minutes on one core, half of that with `--jobs 2` on two.
 
 Writes benchmarks/results/objectives.json.
 """
@@ -18,11 +19,12 @@ import argparse
 import gzip
 import json
 import math
+import multiprocessing
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +48,14 @@ from pretrain.sources import PackSource, PhaseSource, ReplaySource, extension, r
 
 from .common import ROOT, SHARED, write
 
-SHORT, LONG = 256, 1024
-WIDTHS = {"d_model": 128, "n_layers": 4, "n_heads": 4, "d_ff": 352}
-SMALL = {"d_model": 64, "n_layers": 2, "n_heads": 2, "d_ff": 176}
-EVAL_BATCHES = 6
+SHORT, LONG = 128, 512
+VOCABULARY = 2048
+WIDTHS = {"d_model": 96, "n_layers": 3, "n_heads": 3, "d_ff": 256}
+SMALL = {"d_model": 48, "n_layers": 2, "n_heads": 2, "d_ff": 128}
+STEPS = {"masked_15": 3, "masked_30": 2}
+"""How many times `--steps` a measurement trains, if not once."""
+EVAL_BATCHES = 12
+"""Of held-out text, at most; 16 sequences each."""
 REPLAY_SHARE = 0.25
 
 
@@ -58,7 +64,13 @@ def cli(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "pipeline.cli", *words, "--quiet"], check=True, cwd=ROOT)
 
 
-def make_packs(folder: Path) -> dict[str, PackReader]:
+PACKS = {
+    "train": ("new-train", SHORT), "held": ("new-held", SHORT), "old": ("old-train", SHORT),
+    "old_held": ("old-held", SHORT), "long": ("new-train", LONG), "long_held": ("new-held", LONG),
+}  # fmt: skip
+
+
+def make_packs(folder: Path) -> None:
     """Pack sets `train` and `held` (short), `long` and `long_held`, `old` and `old_held`, of one tokenizer."""
     with gzip.open(SHARED / "html/gold/wcxb.jsonl.gz", "rt", encoding="utf-8") as file:
         pages = [json.loads(line) for line in file]
@@ -77,17 +89,17 @@ def make_packs(folder: Path) -> dict[str, PackReader]:
                 folder / f"{name}-{part}.parquet",
             )
     tokenizer = str(folder / "tokenizer.json")
-    cli("train-tokenizer", str(folder / "new-train.parquet"), "-o", tokenizer, "--vocab-size", "4096")
-    made = {}
-    for name, source, lengths in [
-        ("train", "new-train", [SHORT]), ("held", "new-held", [SHORT]), ("old", "old-train", [SHORT]),
-        ("old_held", "old-held", [SHORT]), ("long", "new-train", [LONG]), ("long_held", "new-held", [LONG]),
-    ]:  # fmt: skip
-        out = folder / name
+    cli("train-tokenizer", str(folder / "new-train.parquet"), "-o", tokenizer, "--vocab-size", str(VOCABULARY))
+    for name, (source, length) in PACKS.items():
+        out = folder / f"{name}-packed"
         cli("pack", str(folder / f"{source}.parquet"), "-o", str(out), "--tokenizer", tokenizer,
-            "--sequence-length", str(lengths[0]))  # fmt: skip
-        made[name] = open_packs(out / "packset" if (out / "packset").is_dir() else out)
-    return made
+            "--sequence-length", str(length))  # fmt: skip
+        (folder / name).symlink_to(out / "packset" if (out / "packset").is_dir() else out)
+
+
+def packs_in(folder: Path) -> dict[str, PackReader]:
+    """The pack sets that `make_packs` made."""
+    return {name: open_packs((folder / name).resolve()) for name in PACKS}
 
 
 def new_model(reader: PackReader, objective: Objective[Any], widths: dict[str, int], seed: int = 0) -> Transformer:
@@ -195,9 +207,10 @@ class Bench:
     def __init__(self, packs: dict[str, PackReader], steps: int, batch_size: int) -> None:
         self.packs, self.steps, self.batch_size = packs, steps, batch_size
 
-    def how(self, steps: int | None = None, lr: float = 2e-3) -> TrainConfig:
+    def how(self, steps: int | None = None, lr: float = 4e-3) -> TrainConfig:
         """How a model is trained."""
-        return TrainConfig(steps=steps or self.steps, batch_size=self.batch_size, optim=OptimConfig(lr=lr))
+        optim = OptimConfig(lr=lr, muon=True)
+        return TrainConfig(steps=steps or self.steps, batch_size=self.batch_size, optim=optim)
 
     def source(self, name: str = "train") -> PackSource:
         """Batches of a set."""
@@ -243,7 +256,7 @@ class Bench:
             ways.append((name, Distill(train, options, teacher)))
         for name, objective in ways:
             student = new_model(train, causal, SMALL, seed=1)
-            learn(student, objective, self.source(), self.how(lr=4e-3))
+            learn(student, objective, self.source(), self.how(lr=6e-3))
             found[name] = held_out(student, causal, held)["loss"]
         return found
 
@@ -285,41 +298,70 @@ class Bench:
         return found
 
 
+OBJECTIVES: dict[str, tuple[str, dict[str, Any]]] = {
+    "causal": ("causal", {}), "masked_15": ("masked", {}), "masked_30": ("masked", {"rate": 0.3}),
+    "spans": ("spans", {}), "spans_prefix": ("spans", {"prefix": True}), "contrastive": ("contrastive", {}),
+}  # fmt: skip
+PARTS = (
+    "masked_15",
+    "masked_30",
+    "distillation",
+    "extension",
+    "replay",
+    "spans",
+    "spans_prefix",
+    "contrastive",
+    "causal",
+)
+"""All measurements, the longest first."""
+
+
+def measure(name: str, folder: str, steps: int, batch_size: int) -> dict[str, Any]:
+    """One measurement on one thread; it may run in a process of its own."""
+    torch.set_num_threads(1)
+    bench = Bench(packs_in(Path(folder)), steps * STEPS.get(name, 1), batch_size)
+    if name in OBJECTIVES:
+        return bench.objective(*OBJECTIVES[name])
+    return dict(getattr(bench, name)())
+
+
+def line(name: str, found: dict[str, Any]) -> str:
+    """A measurement in a line."""
+    flat = {}
+    for key, value in found.items():
+        flat |= {f"{key} {k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+    return f"{name}: " + ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in flat.items())
+
+
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--only", default="", help="one measurement by name; nothing is written")
+    parser.add_argument("--jobs", type=int, default=1, help="measurements at a time, each in a process of its own")
+    parser.add_argument("--only", nargs="+", default=[], choices=PARTS, help="some measurements; nothing is written")
     args = parser.parse_args()
-    torch.set_num_threads(1)
     start = time.perf_counter()
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        bench = Bench(make_packs(Path(temporary)), args.steps, args.batch_size)
-        parts: dict[str, Callable[[], dict[str, Any]]] = {
-            "causal": lambda: bench.objective("causal", {}),
-            "masked_15": lambda: bench.objective("masked", {}),
-            "masked_30": lambda: bench.objective("masked", {"rate": 0.3}),
-            "spans": lambda: bench.objective("spans", {}),
-            "spans_prefix": lambda: bench.objective("spans", {"prefix": True}),
-            "contrastive": lambda: bench.objective("contrastive", {}),
-            "distillation": bench.distillation,
-            "replay": bench.replay,
-            "extension": bench.extension,
-        }
-        found = {}
-        for name, part in parts.items():
-            if args.only in ("", name):
-                found[name] = part()
-                print(name, json.dumps(found[name], indent=1), flush=True)
-        tokens = {name: reader.manifest["tokens"] for name, reader in bench.packs.items()}
-        vocabulary = bench.packs["train"].total_ids
+        make_packs(Path(temporary))
+        spawned = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(args.jobs, mp_context=spawned) as pool:
+            names = [name for name in PARTS if not args.only or name in args.only]
+            work = {pool.submit(measure, name, temporary, args.steps, args.batch_size): name for name in names}
+            for done in as_completed(work):
+                found[work[done]] = done.result()
+                print(line(work[done], found[work[done]]), flush=True)
+        packs = packs_in(Path(temporary))
+        tokens = {name: reader.manifest["tokens"] for name, reader in packs.items()}
+        vocabulary = packs["train"].total_ids
     if args.only:
         return
     value = {
-        "steps": args.steps, "batch_size": args.batch_size, "sequence_length": SHORT, "model": WIDTHS, "threads": 1,
-        "tokens": tokens, "ids": vocabulary, "uniform_loss": math.log(vocabulary),
-        "seconds": time.perf_counter() - start, "objectives": found,
+        "steps": {name: args.steps * STEPS.get(name, 1) for name in PARTS}, "batch_size": args.batch_size,
+        "sequence_length": SHORT, "model": WIDTHS, "threads": 1, "jobs": args.jobs, "tokens": tokens,
+        "ids": vocabulary, "uniform_loss": math.log(vocabulary), "seconds": time.perf_counter() - start,
+        "objectives": {name: found[name] for name in PARTS},
     }  # fmt: skip
     write("objectives", value, ("torch", "numpy", "numba"))
 
