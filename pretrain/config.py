@@ -16,8 +16,8 @@ FORMS = ("decoder", "encoder", "encoder_decoder")
 ACTIVATIONS = ("swiglu", "relu2")
 ROPE_SCALES = ("none", "linear", "ntk", "yarn")
 
-MAX_LOGITS = 1 << 25
-"""Logits held at a time (128 MB of float32): a vocabulary of 128 000 would else take gigabytes."""
+MAX_LOGITS = 1 << 26
+"""Logits held at a time (256 MB of float32): a vocabulary of 128 000 would else take gigabytes."""
 SCHEDULES = ("cosine", "wsd", "linear", "constant")
 PRECISIONS = ("fp32", "bf16")
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .attention import Attention, Context
+from .attention import Attention, Context, document_mask
 from .inputs import Inputs
 from .parallel.base import Parallel
 
@@ -127,6 +127,9 @@ def _largest_logit(module: Attention, x: Tensor, context: Context, memory: Tenso
 
 def _seen(context: Context, rows: int, queries: int, keys: int, device: torch.device) -> Tensor:
     """(B or 1, T, K) bool: which key positions a query position sees."""
+    if context.pieces is not None:
+        number = torch.arange(len(context.pieces)).repeat_interleave(torch.tensor(context.pieces)).view(rows, queries)
+        return document_mask(number, number, context.causal).squeeze(1)
     if isinstance(context.mask, Tensor):
         return context.mask.squeeze(1)
     if context.mask is not None:

@@ -45,27 +45,38 @@ def cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tens
 
 
 def _summed(weight: Tensor, hidden: Tensor, targets: Tensor) -> Tensor:
-    return torch.stack(_CrossEntropy.apply(F.linear(hidden, weight), targets))
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):  # here, since nothing is cast in the backward pass of a function of one's own
+        precision = torch.get_autocast_dtype(device)
+        hidden, weight = hidden.to(precision), weight.to(precision)
+    return torch.stack(_CrossEntropy.apply(hidden, weight, targets))
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """Sums of the cross-entropy and of log(Z)^2 from (N, V) logits: one pass over them forward, three back."""
+    """Sums of the cross-entropy and of log(Z)^2 of hidden states (N, D) under the output layer (V, D).
+
+    The probabilities p take the logits' place, and nothing else of N x V is made: with s = 1 + 2 log(Z) dz/dloss the
+    gradient s p - onehot of the logits goes into both matrix products as p, scaled on the N x D side, and as rows.
+    """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        log_p = F.log_softmax(logits, -1, dtype=torch.float32)
-        chosen = log_p.gather(1, targets[:, None])
-        log_z = logits.gather(1, targets[:, None]) - chosen
-        ctx.save_for_backward(log_p, targets, log_z)
-        ctx.dtype = logits.dtype
-        return -chosen.sum(), log_z.square().sum()
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        logits = F.linear(hidden, weight).float()
+        chosen, top = logits.gather(1, targets[:, None]), logits.amax(-1, keepdim=True)
+        p = torch.softmax(logits, -1, out=None if torch.compiler.is_compiling() else logits)
+        log_z = top - p.amax(-1, keepdim=True).log()
+        ctx.save_for_backward(hidden, weight, targets, p, log_z)
+        return (log_z - chosen).sum(), log_z.square().sum()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, grad_z: Tensor) -> tuple[Tensor, None]:
-        log_p, targets, log_z = ctx.saved_tensors
-        out = log_p.exp().mul_(grad + 2 * grad_z * log_z)
-        out.scatter_add_(1, targets[:, None], (-grad).expand(len(targets), 1))
-        return out.to(ctx.dtype), None
+    def backward(ctx: Any, grad: Tensor, grad_z: Tensor) -> tuple[Tensor, Tensor, None]:
+        hidden, weight, targets, p, log_z = ctx.saved_tensors
+        p, scale = p.to(hidden.dtype), grad + 2 * grad_z * log_z
+        grad_hidden = (p @ weight).float().mul_(scale).sub_(weight[targets].float().mul_(grad))
+        grad_weight = (p.mT @ (hidden * scale).to(p.dtype)).float()
+        rows = hidden.float() * -grad
+        grad_weight.index_put_((targets,), rows, accumulate=True)  # unlike index_add_ always in order on a GPU
+        return grad_hidden.to(hidden.dtype), grad_weight.to(weight.dtype), None
 
 
 def distillation(

@@ -6,7 +6,7 @@ process hold all of it on each device; FSDP2 an equal share, the largest layer w
 pipeline parallel their part of the layers, pipeline the embedding too.
 
 Activations are counted from what the layers keep for the backward pass (nothing is recomputed but logits beyond one
-slice), attention by a kernel that keeps no T x T matrix.
+slice), attention by a kernel that keeps no T x T matrix. The output layer's probabilities take the logits' place.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def memory(
         gradients=round(4 * held + 4 * whole),
         optimiser=round(moments),
         activations=round(tokens * (kept_layers * layer + ends) * in_flight),
-        logits=round(min(tokens * config.vocab_size / split, MAX_LOGITS) * (10 if precision == "bf16" else 12)),
+        logits=round(min(tokens * config.vocab_size / split, MAX_LOGITS) * (6 if precision == "bf16" else 4)),
     )
 
 

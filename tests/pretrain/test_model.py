@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 
 from pretrain import attention  # noqa: E402
-from pretrain.attention import Context, block_mask, document_mask, one_document_a_row  # noqa: E402
+from pretrain.attention import Context, block_mask, document_mask, one_document_a_row, pieces_of  # noqa: E402
 from pretrain.config import ModelConfig  # noqa: E402
 from pretrain.inputs import Inputs  # noqa: E402
 from pretrain.model import Transformer  # noqa: E402
@@ -190,6 +190,35 @@ def test_one_document_a_row_needs_no_mask(monkeypatch: pytest.MonkeyPatch) -> No
         with monkeypatch.context() as patch:
             patch.setattr(attention, "one_document_a_row", lambda segments: False)
             torch.testing.assert_close(found[segments >= 0], model.logits(one)[segments >= 0], atol=1e-4, rtol=1e-4)
+
+
+def test_where_documents_are_cut_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pieces_of(SEGMENTS, 32) is None  # so few positions are faster masked
+    monkeypatch.setattr(attention, "PIECE_COST", 0)
+    assert pieces_of(SEGMENTS, 32) == [4, 3, 2, 2, 3, 8]
+    assert pieces_of(torch.tensor([[0, 0, 1], [1, 1, 1]], dtype=torch.int32), 32) == [2, 1, 3]
+    assert pieces_of(torch.tensor([[0, 0, -1, 0, 1]], dtype=torch.int32), 32) is None  # 0 sees across the hole
+    assert pieces_of(torch.zeros(2, 5, dtype=torch.int32), 32) is None
+    monkeypatch.undo()
+    long = (torch.arange(2048, dtype=torch.int32) // 128).expand(2, 2048)
+    assert pieces_of(long, 32) == [128] * 32
+
+
+@pytest.mark.parametrize(("form", "heads"), [("decoder", 2), ("encoder", 0), ("encoder_decoder", 2)])
+def test_attention_document_by_document_is_the_masked_one(
+    form: str, heads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, one = made(form=form, n_kv_heads=heads), inputs(form)
+    segments = DECODER_SEGMENTS if form == "encoder_decoder" else SEGMENTS
+    found = []
+    for cost in (10**9, 0):
+        monkeypatch.setattr(attention, "PIECE_COST", cost)
+        context = model.context(one.input_ids, SEGMENTS, form == "decoder")
+        assert (context.pieces is None) is (cost > 0) and (context.mask is None) is (cost == 0)
+        logits = model.logits(one)[segments >= 0]
+        found.append((logits, *torch.autograd.grad(logits.square().sum(), list(model.parameters()))))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("causal", [True, False])

@@ -17,6 +17,7 @@ import torch.nn.functional as F  # noqa: E402
 
 from pipeline.errors import StepFailed  # noqa: E402
 from pipeline.packreader import open_packs  # noqa: E402
+from pretrain import attention  # noqa: E402
 from pretrain.config import TrainConfig, train_config  # noqa: E402
 from pretrain.data import Batch, PackLoader  # noqa: E402
 from pretrain.gradstats import layer_of  # noqa: E402
@@ -237,7 +238,11 @@ def test_statistics_are_what_they_say(counting_packs: Path) -> None:
         assert event.statistics["update_to_weight"][layer] == pytest.approx(want, rel=1e-3)
 
 
-def test_activations_and_logits_are_what_they_say(counting_packs: Path) -> None:
+@pytest.mark.parametrize("cost", [0, 10**9])
+def test_activations_and_logits_are_what_they_say(
+    counting_packs: Path, cost: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "PIECE_COST", cost)
     model = made(dropout=0.5)
     one = loop(counting_packs, model=model, stats_every=1, optim={"lr": 1e-9})
     (event,) = one
