@@ -240,5 +240,9 @@ def seeded(seed: int, drawn: int, parallel: Parallel) -> Iterator[None]:
     """torch's generators seeded by (seed, batches drawn, data rank) for the block, and as they were after it."""
     devices = [parallel.device] if parallel.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(int(digest(seed, drawn, parallel.data_rank)[:15], 16))
+        number = int(digest(seed, drawn, parallel.data_rank)[:15], 16)
+        torch.default_generator.manual_seed(number)  # torch.manual_seed takes 1 ms: a traceback a backend
+        if devices:
+            with torch.cuda.device(parallel.device):
+                torch.cuda.manual_seed(number)
         yield
