@@ -70,6 +70,9 @@ def _ablate(args: argparse.Namespace) -> int:
 
     arms, design = _arms(args), _design(args)
     check_arms(arms)
+    for name, what in (("manifest.json", "a pack folder"), ("recipe.yaml", "a run"), ("checkpoints", "a model")):
+        if (args.output / name).exists():
+            raise ConfigError(f"--output '{args.output}' is {what}: name a folder of its own for the ablation")
     need_torch()
     workers = args.workers or (1 if not args.address else available_cpus())
     if args.budget is not None:
@@ -115,8 +118,13 @@ def _design(args: argparse.Namespace) -> Design:
     """The design: the file's values, and above them those of the command line. Raises ConfigError."""
     from pretrain.ablation.design import Design, HeldOut, load_design, make_design, named_inputs
 
+    from .errors import ConfigError
+
     options = given_options(args, Design)
     sets = [named_inputs(HeldOut, words) for words in args.held_out]
+    twice = {one.name for one in sets if sum(other.name == one.name for other in sets) > 1}
+    if twice:
+        raise ConfigError(f"--held-out: two sets are called '{min(twice)}': list the files of a set after one name")
     if sets:
         options["held_out"] = {one.name: list(one.inputs) for one in sets}
     return load_design(args.design, **options) if args.design is not None else make_design(options)

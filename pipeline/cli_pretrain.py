@@ -143,11 +143,15 @@ def configuration(args: argparse.Namespace) -> dict[str, Any]:
     import dataclasses
 
     from .errors import ConfigError
-    from .yaml_input import load_yaml
+    from .yaml_input import load_word, load_yaml
 
     values: dict[str, Any] = {}
     if args.config is not None:
-        read = load_yaml(args.config.read_bytes(), str(args.config))
+        try:
+            content = args.config.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"--config {args.config}: {error.strerror}") from error
+        read = load_yaml(content, str(args.config))
         if not isinstance(read, dict):
             raise ConfigError(f"{args.config} must be a mapping of options, e.g. `steps: 100`")
         values = dict(read)
@@ -171,24 +175,24 @@ def configuration(args: argparse.Namespace) -> dict[str, Any]:
                     **dict(pairs),
                 }
             elif str(f.type).startswith("tuple"):
-                target[f.name] = list(given) if "str" in str(f.type) else [load_yaml(word, flag) for word in given]
+                target[f.name] = list(given) if "str" in str(f.type) else [load_word(word, flag) for word in given]
             else:
                 text = str(f.type).startswith("str") and (given != "null" or str(f.type) == "str")
-                target[f.name] = given if text else load_yaml(given, flag)
+                target[f.name] = given if text else load_word(given, flag)
     return values
 
 
 def _pair(word: str, flag: str, path: bool) -> tuple[str, Any]:
     """KEY=VALUE; a path without a key has its folder's name as key."""
     from .errors import ConfigError
-    from .yaml_input import load_yaml
+    from .yaml_input import load_word
 
     key, equals, value = word.partition("=")
     if path:
         return (key, value) if equals else (Path(word).name, word)
     if not equals or not key:
         raise ConfigError(f"{flag} '{word}' must be KEY=VALUE")
-    return key, load_yaml(value, f"{flag} {key}")
+    return key, load_word(value, f"{flag} {key}")
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -204,6 +208,7 @@ def _train(args: argparse.Namespace) -> int:
     config = train_config(values, "pretrain")
     if "held_out" not in values:
         config = with_held_out(config, args.packs)
+    _check_output(args.output)
     if args.check:
         return _check(args, packs, config)
     message = Pretrain().why_skipped()
@@ -223,14 +228,32 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace, packs: Path, config: Any) -> int:
-    """Say what would be trained. Raises ConfigError for packs or held-out sets that can't be read."""
-    from pretrain.report import intended
+def _check_output(folder: Path) -> None:
+    """Raise ConfigError for an output that is something else: training would write among its files."""
+    from .errors import ConfigError
 
+    for name, what in (("manifest.json", "a pack folder"), ("recipe.yaml", "a run of recipes")):
+        if (folder / name).exists():
+            raise ConfigError(f"--output '{folder}' is {what}: name a folder of its own for the model")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--output '{folder}' is a file: name a folder")
+
+
+def _check(args: argparse.Namespace, packs: Path, config: Any) -> int:
+    """Say what would be trained. Raises ConfigError for what training would be refused for."""
+    from pretrain.parallel import is_main
+    from pretrain.report import intended
+    from pretrain.step import Pretrain
+
+    from .packreader import open_packs
     from .report import print_sections
 
     shown = intended(config, packs)
-    if not args.quiet:
+    if Pretrain().why_skipped() is None:
+        from pretrain.feed import check_inputs
+
+        check_inputs(config, open_packs(packs))
+    if not args.quiet and is_main():
         print_sections(shown, sys.stdout)
     return 0
 

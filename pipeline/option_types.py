@@ -67,7 +67,9 @@ def _way_out(value: Any, what: str) -> str:
             return ""
         if not math.isfinite(plain) or (what == "a whole number" and not plain.is_integer()):
             return ""
-        return f"; YAML takes it for a text, so write {int(plain) if what == 'a whole number' else plain!r}"
+        shown = repr(int(plain) if what == "a whole number" else plain)
+        shown = shown if "." in shown else shown.replace("e", ".0e")  # YAML 1.1 takes 1e-08 for a text, too
+        return f"; YAML takes it for a text, so write {shown}"
     if what == "a text" or (what == "a list of texts" and isinstance(value, tuple)):
         return "; quote what YAML takes for something else (no, on, 1, null)"
     if what == "a list of texts" and isinstance(value, str):

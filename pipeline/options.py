@@ -118,7 +118,7 @@ def given_options(args: argparse.Namespace, cls: type) -> dict[str, Any]:
     """The configuration that the command line gives for a class: only what was said. Raises ConfigError."""
     import dataclasses
 
-    from .yaml_input import load_yaml
+    from .yaml_input import load_word
 
     found: dict[str, Any] = {}
     for f in dataclasses.fields(cls):
@@ -127,7 +127,7 @@ def given_options(args: argparse.Namespace, cls: type) -> dict[str, Any]:
             continue
         flag, kind = f"--{f.name.replace('_', '-')}", str(f.type)
         if isinstance(value, list):
-            found[f.name] = tuple(v if kind.startswith("tuple[str") else load_yaml(v, flag) for v in value)
+            found[f.name] = tuple(v if kind.startswith("tuple[str") else load_word(v, flag) for v in value)
         else:
-            found[f.name] = value if kind.startswith("str") else load_yaml(value, flag)
+            found[f.name] = value if kind.startswith("str") else load_word(value, flag)
     return found

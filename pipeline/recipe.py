@@ -33,7 +33,7 @@ from .mapstep import MODES, MapStep
 from .sources import SOURCES, DocumentsSource, Source, make_source
 from .stage import Stage, make, registered
 from .steps import Step, make_step, registered_steps
-from .yaml_input import load_yaml
+from .yaml_input import load_word, load_yaml
 
 TOP_KEYS = ("name", "source", "steps", "output", "mode")
 
@@ -105,7 +105,7 @@ def override(plain: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
         step, dot, option = target.partition(".")
         if not sign or not dot:
             raise ConfigError(f"--set wants STEP.OPTION=VALUE, not '{setting}'")
-        value = load_yaml(text, f"--set {setting}: the value")
+        value = load_word(text, f"--set {setting}: the value")
         if isinstance(plain.get("source"), dict) and isinstance(plain["source"].get(step), dict):
             plain["source"][step][option] = value
             continue

@@ -63,8 +63,10 @@ def show(value: Cell) -> str:
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{padding:.25rem .8rem;border-bottom:1px solid #ddd;"
-    "text-align:left;vertical-align:top;overflow-wrap:anywhere}td.n{text-align:right;font-variant-numeric:tabular-nums}"
+    "table{border-collapse:collapse;margin:.5rem 0 1.5rem;display:block;overflow-x:auto}"
+    "th,td{padding:.25rem .8rem;border-bottom:1px solid #ddd;"
+    "text-align:left;vertical-align:top;overflow-wrap:anywhere}th{overflow-wrap:normal}td{min-width:5rem}"
+    "td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;min-width:0}"
     "h2{margin-top:2rem}h3{margin:1.5rem 0 .5rem}td,p{unicode-bidi:isolate}svg{display:block;max-width:100%}"
 )
 

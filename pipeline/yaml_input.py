@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 import yaml
@@ -33,6 +35,21 @@ def load_yaml(text: str | bytes, where: str) -> Any:
             loader.dispose()
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise ConfigError(f"{where} can't be read as YAML: {_why(error)}{_place(error)}") from error
+
+
+_SCIENTIFIC = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+")
+
+
+def load_word(text: str, where: str) -> Any:
+    """A value from the command line: as `load_yaml`, but `1e-3` and `2e9` are numbers there.
+
+    YAML 1.1, which PyYAML reads, takes them for texts; YAML 1.2 and everyone at a command line for numbers. A number
+    without a fraction is an int, so that `--steps 1e4` is a whole number.
+    """
+    if not _SCIENTIFIC.fullmatch(text.strip()) or not math.isfinite(float(text)):
+        return load_yaml(text, where)
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 1 << 53 else value
 
 
 def _constructed(loader: yaml.SafeLoader, root: yaml.Node) -> Any:

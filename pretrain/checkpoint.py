@@ -177,8 +177,11 @@ def _good(one: Checkpoint) -> bool:
         return False
 
 
-def find_checkpoint(where: str | Path) -> Checkpoint:
-    """The checkpoint at a path: a checkpoint's own folder, or the newest of a run's. Raises ConfigError for none."""
+def find_checkpoint(where: str | Path, option: str = "") -> Checkpoint:
+    """The checkpoint at a path: a checkpoint's own folder, or the newest of a run's.
+
+    Raises ConfigError for none, naming the `option` that the path comes from.
+    """
     path = Path(where)
     if (path / META).is_file():
         one = Checkpoint(path)
@@ -186,7 +189,8 @@ def find_checkpoint(where: str | Path) -> Checkpoint:
         return one
     found = Checkpoints(path.parent if path.name == FOLDER else path).newest()
     if found is None:
-        raise ConfigError(f"{where} holds no checkpoint: name a run's folder, or one of its {FOLDER}/step-...")
+        named = f"{option} {where}".strip()
+        raise ConfigError(f"{named} holds no checkpoint: name a run's folder, or one of its {FOLDER}/step-...")
     return found
 
 
@@ -214,7 +218,7 @@ def take_weights(model: Any, where: str | Path, tokenizer: str, chosen: Collecti
     """
     import torch
 
-    checkpoint = find_checkpoint(where)
+    checkpoint = find_checkpoint(where, "init_from")
     if checkpoint.meta["tokenizer"] != tokenizer:
         raise ConfigError(
             f"init_from {where}: that model was trained with tokenizer {checkpoint.meta['tokenizer']}, these packs were"

@@ -28,7 +28,7 @@ MOST_ERROR = 0.05
 """How far from the asked count a configuration may be."""
 
 _CLOSE = 0.01
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmbt]?)", re.IGNORECASE)
+_COUNT = re.compile(r"(\d+(?:\.\d+)?(?:e\+?\d{1,2})?)\s*([kmbt]?)", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 
 
@@ -38,7 +38,7 @@ def padded(vocab_size: int) -> int:
 
 
 def parse_count(text: str | int) -> int | None:
-    """`20M`, `0.5m`, `1B`, `5000000` or a number as a count; None for anything else."""
+    """`20M`, `0.5m`, `1B`, `5000000`, `2e9` or a number as a count; None for anything else."""
     match = _COUNT.fullmatch(str(text).strip())
     return round(float(match[1]) * _UNITS[match[2].lower()]) if match else None
 

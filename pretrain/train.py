@@ -26,7 +26,7 @@ from pipeline.progress import Progress
 from pipeline.store import read_json, write_json
 
 from .checkpoint import FOLDER, Checkpoint, Checkpoints, changes, take_weights
-from .config import ModelConfig, TrainConfig
+from .config import TrainConfig
 from .metrics import MetricsWriter
 from .signals import Asked, listening
 
@@ -92,18 +92,13 @@ class _Run:
     ) -> None:
         import torch
 
-        from .feed import make_source
+        from .feed import make_source, objective_and_shape
         from .loop import Loop
         from .model import Transformer
-        from .objectives import make_objective
-        from .sizes import model_config
         from .validation import Validation
 
         self.config, self.reader, self.folder, self.parallel, self.progress = config, reader, folder, parallel, progress
-        objective = make_objective(config.objective, config.objective_options, reader)
-        chosen = {"form": objective.forms[0], **config.model}
-        self.sizes: ModelConfig = model_config(config.size, reader.total_ids + objective.extra_ids, **chosen)
-        objective.check_form(self.sizes.form)
+        objective, self.sizes = objective_and_shape(config, reader)
         self.readers, source = make_source(config, reader, parallel, self._rescale)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)

@@ -109,6 +109,7 @@ def prepare(arms: Sequence[Arm], design: Design, out: Path, runner: Runner, prog
         design = replace(design, held_out={**sets, **design.held_out}, gold=(*benchmarks, *design.gold))
     shop = Workshop(folder, runner, progress, WHERE)
     corpora = [resolve(arm, folder / f"arm-{arm.name}", runner, progress) for arm in arms]
+    passed_over: list[str] = []
     if trained_as_they_are(corpora, design.tokenizer):
         design = replace(design, sequence_length=open_packs(corpora[0].packs).sequence_length)
         packs = [corpus.packs for corpus in corpora]
@@ -118,6 +119,11 @@ def prepare(arms: Sequence[Arm], design: Design, out: Path, runner: Runner, prog
         corpora = [decoded(corpus, folder / f"arm-{corpus.arm.name}") for corpus in corpora]
         size = design.run_steps * design.step_tokens * BYTES_PER_TOKEN
         samples = [shop.sample(f"sample-{c.arm.name}", c.source, size, design.seed, c.arm.name) for c in corpora]
+        passed_over = [
+            f"arm '{corpus.arm.name}': {sample.left_out} are no documents and were left out"
+            for corpus, sample in zip(corpora, samples, strict=True)
+            if sample.left_out
+        ]
         told = _choose_tokenizer(corpora, samples, design, shop)
         packing = {"sequence_length": design.sequence_length, "seed": design.seed, "method": "concatenate"}
         packs = [
@@ -135,6 +141,7 @@ def prepare(arms: Sequence[Arm], design: Design, out: Path, runner: Runner, prog
     ]
     shares = [one for _, one in found]
     measured, notes = _measured(held, [arm.name for arm in arms], shares, design)
+    notes = (*passed_over, *notes)
     told = {key: value for key, value in told.items() if key != "path"}
     return Ready(design, tuple(made), measured, gold_file, told, notes)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
-from pipeline.report import Cell, Measure, Section, Share, html_page
+from pipeline.report import Cell, Measure, Section, html_page
 from pipeline.store import atomic_path
 from pretrain.figures import Curve, Figure, svg, values_table
 
 from .result import Comparison, Result
 
 _COLUMNS = (
-    "figure", "equal", "first", "second", "first: mean", "deviation", "second: mean", "deviation ", "difference",
-    "95 %, low", "high", "p", "documents: low", "high ",
+    "figure", "equal", "arms", "first: mean (deviation)", "second: mean (deviation)", "difference",
+    "95 % interval", "p", "documents: 95 % interval",
 )  # fmt: skip
 
 
@@ -71,10 +72,18 @@ def _how(result: Result) -> str:
 def _row(one: Comparison) -> tuple[Cell, ...]:
     seeds, documents = one.by_seed, one.by_document
     return (
-        one.figure, one.reading, one.first, one.second, Measure(one.first_mean), Measure(one.first_deviation),
-        Measure(one.second_mean), Measure(one.second_deviation), Measure(seeds.mean), Measure(seeds.low),
-        Measure(seeds.high), Measure(one.p), Measure(documents.low), Measure(documents.high),
+        one.figure, one.reading, f"{one.first} - {one.second}", _mean(one.first_mean, one.first_deviation),
+        _mean(one.second_mean, one.second_deviation), f"{seeds.mean:+.4f}", _interval(seeds.low, seeds.high),
+        Measure(one.p), _interval(documents.low, documents.high),
     )  # fmt: skip
+
+
+def _mean(value: float, deviation: float) -> str:
+    return f"{value:.4f}" if math.isnan(deviation) else f"{value:.4f} ({deviation:.4f})"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{low:+.4f} to {high:+.4f}" if math.isfinite(high - low) else "none: one seed"
 
 
 def curves(result: Result) -> list[Section]:
@@ -116,7 +125,7 @@ def terminal(result: Result) -> list[Section]:
                 ("arm", "made of", "documents", "tokens", "bytes per token", "epochs"),
                 [
                     (arm.name, arm.kind, arm.documents, arm.tokens, Measure(arm.bytes_per_token),
-                     Share(max(arm.epochs.values())))
+                     Measure(max(arm.epochs.values())))
                     for arm in result.arms
                 ],
             ),
@@ -125,7 +134,7 @@ def terminal(result: Result) -> list[Section]:
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{mean(values):.4f} ({stdev(values):.4f})" if len(values) > 1 else f"{mean(values):.4f}"
+    return _mean(mean(values), stdev(values)) if len(values) > 1 else f"{mean(values):.4f}"
 
 
 def write(result: Result, out: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, SchemaError, StepFailed
 from pipeline.packreader import open_packs
 from pipeline.progress import Progress
 from pipeline.recipe import build
@@ -28,6 +28,17 @@ class Sample:
     documents: int
     text_bytes: int
     available_bytes: int
+    left_out: str
+    """Records that are no documents, in words; empty if there were none."""
+
+
+def left_out(manifest: dict[str, Any]) -> str:
+    """What a step that reads documents passed over, in words: `3 of 273 records (2 bad_json, 1 no_text)`."""
+    kinds = {kind: count for kind, count in manifest.get("skipped", {}).items() if count}
+    if not kinds:
+        return ""
+    named = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items()))
+    return f"{sum(kinds.values()):,} of {manifest['records']:,} records ({named})"
 
 
 class Workshop:
@@ -42,7 +53,10 @@ class Workshop:
         """Run steps (plain, as in a recipe) on documents into the folder `name`."""
         self._progress.say(f"{self.label}: {name}: {', '.join(next(iter(step)) for step in steps)}")
         recipe = build({"name": name, "source": {"documents": source}, "steps": steps}, f"{self.label}: {name}")
-        return execute(recipe, self.folder / name, self._runner, self._quiet)
+        try:
+            return execute(recipe, self.folder / name, self._runner, self._quiet)
+        except (StepFailed, SchemaError) as error:
+            raise type(error)(f"{self.label}: {name}: {error}") from error
 
     def sample(self, name: str, source: dict[str, Any], size: int, seed: int, whose: str) -> Sample:
         """Documents of at most `size` bytes of text, by a hash of seed and id; all if there are no more.
@@ -59,11 +73,13 @@ class Workshop:
         return drawn
 
     def _drawn(self, name: str, source: dict[str, Any], size: int, seed: int) -> Sample:
-        last = self.run(name, source, [{"select_random": {"keep": f"{size} bytes", "seed": seed}}]).steps[-1]
-        assert last.manifest is not None
+        first, last = self.run(name, source, [{"select_random": {"keep": f"{size} bytes", "seed": seed}}]).steps
+        assert first.manifest is not None and last.manifest is not None
         told = last.manifest["selection"]
         available = told["groups"][0]["available"] if told["groups"] else 0
-        return Sample(str(last.folder / "kept"), last.manifest["rows"], told["kept"], available)
+        return Sample(
+            str(last.folder / "kept"), last.manifest["rows"], told["kept"], available, left_out(first.manifest)
+        )
 
     def train_tokenizer(self, name: str, inputs: list[str], vocab_size: int) -> str:
         """Path of a byte-level BPE trained on documents."""

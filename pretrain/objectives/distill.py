@@ -70,7 +70,7 @@ def load_teacher(path: str, tokenizer: str) -> Transformer:
     """The model of a checkpoint, on the CPU. Raises ConfigError unless it was trained with that tokenizer."""
     from pretrain.checkpoint import find_checkpoint, load_model
 
-    found = find_checkpoint(path).meta["tokenizer"]
+    found = find_checkpoint(path, "distill: teacher").meta["tokenizer"]
     if found != tokenizer:
         raise ConfigError(
             f"distill: teacher {path} was trained with tokenizer {found}, the packs were made with {tokenizer}:"

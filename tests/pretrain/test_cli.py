@@ -123,7 +123,17 @@ def test_the_command_line_goes_before_the_file(step_folder: Path, tmp_path: Path
         (["--held-out-bytes", "0"], "held_out_bytes must be at least 1"),
         (["--config", "{tmp}/list.yaml"], "must be a mapping"),
         (["--config", "{tmp}/typo.yaml"], "did you mean 'weight_decay'"),
-        (["--config", "{tmp}/none.yaml"], "No such file"),
+        (["--config", "{tmp}/none.yaml"], "--config {tmp}/none.yaml: No such file"),
+        (["--init-from", "{tmp}/none"], "init_from {tmp}/none holds no checkpoint"),
+        (["--replay", "{tmp}/none"], "replay: '{tmp}/none' is neither a pack folder nor a run"),
+        (["--long-packs", "{tmp}/none", "--long-steps", "2"], "long_packs: '{tmp}/none' is neither a pack folder"),
+        (
+            ["--objective", "distill", "--objective-options", "teacher={tmp}/none"],
+            "teacher {tmp}/none holds no checkpoint",
+        ),
+        (["-o", "{packs}"], "is a pack folder: name a folder of its own"),
+        (["-o", "{tmp}/run"], "is a run of recipes: name a folder of its own"),
+        (["-o", "{tmp}/list.yaml"], "is a file: name a folder"),
         (["--held-out", "{tmp}/other"], "another tokenizer"),
     ],
 )
@@ -140,10 +150,32 @@ def test_mistakes_are_named_before_anything_runs(
     (tmp_path / "typo.yaml").write_text("optim: {weight_decya: 1}")
     if "other" in arguments[-1]:
         text_packs(tmp_path / "other", TEXTS[:2], bpe(tmp_path / "o.json", ["another text"], 258), 16)
-    given = [word.replace("{tmp}", str(tmp_path)) for word in arguments]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").write_text("steps: []")
+    places = {"{tmp}": str(tmp_path), "{packs}": str(step_folder / "packset")}
+    given, message = [_placed(word, places) for word in arguments], _placed(message, places)
     output = tmp_path / "o"
     assert main(["pretrain", str(step_folder), "-o", str(output), *["--check"][:check], *given, "--quiet"]) == 2
     assert message in capsys.readouterr().err and not list(output.glob("checkpoints/*"))
+
+
+def _placed(text: str, places: dict[str, str]) -> str:
+    for name, path in places.items():
+        text = text.replace(name, path)
+    return text
+
+
+def test_numbers_as_people_write_them(step_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--lr", "1e-3", "--steps", "5e1", "--z-loss", "1E-4", "--model", "rope_theta=1e6"]
+    assert main(["pretrain", str(step_folder), "-o", str(tmp_path / "o"), "--check", *arguments]) == 0
+    assert main(["pretrain", "plan", "--flops", "1e20", "--json"]) == 0
+    shown = capsys.readouterr().out
+    assert json.loads(shown[shown.index("\n{") :])["budget"]["flops_6nd"] == pytest.approx(1e20, rel=1e-6)
+    assert main(["pretrain", "plan", "--tokens", "2e9", "--quiet"]) == 0
+    assert main(["pretrain", "plan", "--flops", "1e999", "--quiet"]) == 2
+    (tmp_path / "c.yaml").write_text("optim: {eps: 1e-8}")
+    assert main(["pretrain", str(step_folder), "-o", str(tmp_path / "o"), "--config", str(tmp_path / "c.yaml")]) == 2
+    assert "so write 1.0e-08" in capsys.readouterr().err
 
 
 def test_check_says_what_would_be_trained(

@@ -92,10 +92,10 @@ def test_flops_by_hand() -> None:
 
 
 def test_counts_in_words() -> None:
-    assert [parse_count(t) for t in ("20M", "0.5m", "1B", " 300k ", 7, "1.5 b", "2T")] == [
-        20_000_000, 500_000, 10**9, 300_000, 7, 1_500_000_000, 2 * 10**12,
+    assert [parse_count(t) for t in ("20M", "0.5m", "1B", " 300k ", 7, "1.5 b", "2T", "2e9", "1.5E+6")] == [
+        20_000_000, 500_000, 10**9, 300_000, 7, 1_500_000_000, 2 * 10**12, 2 * 10**9, 1_500_000,
     ]  # fmt: skip
-    assert [parse_count(t) for t in ("tiny", "", "-3M", "1e6", "M", "5MB")] == [None] * 6
+    assert [parse_count(t) for t in ("tiny", "", "-3M", "1e-6", "1e400", "M", "5MB")] == [None] * 7
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ def test_the_command_writes_a_report_and_says_its_verdicts(corpora, tmp_path, ca
     out = tmp_path / "out"
     hostile = tmp_path / "x<script>.jsonl"
     write(hostile, documents(7, 30))
+    with open(hostile, "a", encoding="utf-8") as more:
+        more.write('{"id": "broken"\n{"id": "without"}\n')
     words = ["ablate", corpora("ordered"), f"b={hostile}", "-o", str(out), "--held-out", f"h={corpora('held')}", *TINY]
     assert main([*words, "--readings", "tokens", "--gold", corpora("quiz")]) == 0
     said = capsys.readouterr().out
@@ -34,6 +36,10 @@ def test_the_command_writes_a_report_and_says_its_verdicts(corpora, tmp_path, ca
     told = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert [arm["name"] for arm in told["arms"]] == ["ordered", "b"] and len(told["runs"]) == 4
     assert told["verdicts"][0] in said
+    one = told["comparisons"][0]
+    assert f"<td>{one['by_seed']['low']:+.4f} to {one['by_seed']['high']:+.4f}</td>" in page
+    passed_over = "arm 'b': 2 of 32 records (1 bad_json, 1 no_text) are no documents and were left out"
+    assert passed_over in told["notes"] and f"note: {passed_over}" in said
     again = out / "results.json"
     before = again.read_bytes()
     assert main(["ablate", corpora("ordered"), f"b={hostile}", "-o", str(out), "--design", str(out / "design.yaml"),
@@ -58,6 +64,9 @@ def test_a_dry_run_touches_nothing(corpora, tmp_path, capsys):
         (["a=x.jsonl", "b=y.jsonl", "--design", "absent.yaml"], "is not a file"),
         (["a=x.jsonl", "b=y.jsonl", "--budget", "0"], "--budget must be above 0"),
         (["a=absent.jsonl", "b=y.jsonl"], "'absent.jsonl' does not exist"),
+        (["a=y.jsonl", "b=empty.jsonl"], "ablate: sample-b: step '01-read': the input holds no records"),
+        (["a=x.jsonl", "b=y.jsonl", "-o", "run"], "--output 'run' is a run: name a folder of its own"),
+        (["a=x.jsonl", "b=y.jsonl", "--held-out", "h=x.jsonl"], "two sets are called 'h'"),
         (["a=absent.yaml", "b=y.jsonl"], "is not a file"),
         (["a=page.warc.gz", "b=y.jsonl"], "holds pages, not documents"),
     ],
@@ -65,7 +74,10 @@ def test_a_dry_run_touches_nothing(corpora, tmp_path, capsys):
 def test_errors_name_the_way_out(words, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "y.jsonl", documents(0, 3))
-    assert main(["ablate", *words, "-o", "out", "--held-out", "h=y.jsonl"]) == 2
+    (tmp_path / "empty.jsonl").touch()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.yaml").touch()
+    assert main(["ablate", "-o", "out", *words, "--held-out", "h=y.jsonl"]) == 2
     assert message in capsys.readouterr().err
 
 
