@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError, SchemaError, nearest
 from pipeline.runner import Task
 from pipeline.stage import CUT_SPANS
-from pipeline.steps import Step, StepContext, add_counts, register_step
+from pipeline.steps import Step, StepContext, register_step, shard_results
 
 from . import shuffle
 from .keeper import HELP, KeeperPolicy
@@ -366,14 +366,9 @@ class LineDedup(Step):
             context.map(reduce_first, tasks("first", partitions), unit="lines", label=label + "choose")
         results = context.map(write_texts, tasks("apply", n), label=label + "cut")
         shuffle.remove(context.folder.path, "lines", "contents", "counts", "repeated", "candidates", "first", "filters")
-        kept = [result["files"][0] for result in results]
         facts |= {name: sum(result[name] for result in results) for name in ("lines_cut", "bytes_in", "bytes_cut")}
         return {
-            "artefact": [one["file"] for one in kept],
-            "rows": sum(one["rows"] for one in kept),
-            "files": [one for result in results for one in result["files"]],
-            "documents_read": sum(result["n_in"] for result in results),
-            "counts": add_counts(results),
+            **shard_results(results),
             "line_dedup": facts,
         }
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from pipeline.runner import Task
 from pipeline.stage import DROP_FILTER, DROP_REASON
-from pipeline.steps import Artefact, StepContext, add_counts
+from pipeline.steps import Artefact, StepContext, shard_results
 from pipeline.store import parquet_shards
 
 from .shuffle import document_batches, files_in, partition_tables, read_partition, write_partitions
@@ -195,11 +195,4 @@ def split_all(
         for i, file in enumerate(documents.files)
     ]
     results = context.map(split_shard, [Task(f"apply-{t.index:05d}", t) for t in tasks], label=f"{context.step}: split")
-    kept = [result["files"][0] for result in results]
-    return {
-        "artefact": [one["file"] for one in kept],
-        "rows": sum(one["rows"] for one in kept),
-        "files": [one for result in results for one in result["files"]],
-        "documents_read": sum(result["n_in"] for result in results),
-        "counts": add_counts(results),
-    }
+    return shard_results(results)

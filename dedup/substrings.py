@@ -44,7 +44,7 @@ from filters.kernels.columns import Text
 from pipeline.errors import ConfigError, SchemaError, nearest
 from pipeline.runner import Task
 from pipeline.stage import CUT_SPANS, DROP_FILTER, DROP_REASON, SPAN
-from pipeline.steps import Step, StepContext, add_counts, register_step
+from pipeline.steps import Step, StepContext, register_step, shard_results
 from pipeline.store import parquet_shards
 
 from .keeper import HELP, KeeperPolicy
@@ -375,14 +375,9 @@ class SubstringDedup(Step):
         if sum(of_shard):
             run(reduce_classes, "choose", tasks("verdicts", partitions, partitions, sum(of_shard)))
         results = run(apply_cuts, self.action, tasks("apply", n, partitions, of_shard))
-        kept = [result["files"][0] for result in results]
         remove(context.folder.path, *_LEFT)
         return {
-            "artefact": [entry["file"] for entry in kept],
-            "rows": sum(entry["rows"] for entry in kept),
-            "files": [entry for result in results for entry in result["files"]],
-            "documents_read": sum(result["n_in"] for result in results),
-            "counts": add_counts(results),
+            **shard_results(results),
             "repeats": {k: sum(r["repeats"][k] for r in results) for k in ("documents", "spans", "bytes", "of_bytes")},
         }
 

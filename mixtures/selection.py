@@ -27,7 +27,7 @@ from pipeline.documents import EXTRA
 from pipeline.errors import ConfigError, SchemaError, StepFailed
 from pipeline.runner import Task
 from pipeline.stage import DROP_FILTER, DROP_REASON
-from pipeline.steps import StageCounts, Step, StepContext, add_counts
+from pipeline.steps import StageCounts, Step, StepContext, shard_results
 from pipeline.store import atomic_path, file_digest, parquet_shards, read_json, write_json
 
 from .selection_budget import HELP, Budget
@@ -363,13 +363,8 @@ class Selection(Step):
             context.progress.say(
                 f"{context.step}: only {got:,} of {wanted:,} {self.budget.unit} could be chosen from; all are kept"
             )
-        kept = [result["files"][0] for result in results]
         return {
-            "artefact": [one["file"] for one in kept],
-            "rows": sum(one["rows"] for one in kept),
-            "files": [one for result in results for one in result["files"]],
-            "documents_read": sum(result["n_in"] for result in results),
-            "counts": add_counts(results),
+            **shard_results(results),
             "selection": {"unit": self.budget.unit, "budget": list(budgets), "kept": got, "groups": cuts, **told},
             "summary": {"selection": {f"{self.budget.unit} kept": got, **told}},
         }

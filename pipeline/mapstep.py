@@ -26,7 +26,7 @@ from .runner import Task
 from .schema import PAGE
 from .sources import Source
 from .stage import DROP_FILTER, DROP_REASON, Editor, Filter, Stage, check_columns, split
-from .steps import Artefact, StageCounts, Step, StepContext, add_counts
+from .steps import Artefact, StageCounts, Step, StepContext, shard_results
 from .store import atomic_path, digest, file_digest, parquet_shards
 
 PAYLOAD_COLUMNS = ("payload",)
@@ -318,20 +318,11 @@ class MapStep(Step):
         for stage in self.stages:
             stage.prepare(context.progress.say)
         results = context.map(map_shard, tasks, unit=unit)
-        kept = [result["files"][0] for result in results]
+        shards = shard_results(results)
         skipped: Counter[str] = Counter()
         for result in results:
             skipped.update(result["skipped"])
         records = sum(result["records"] for result in results)
-        counts = add_counts(results)
         if source.initial:
-            _check_input(context.step, records, sum(result["n_in"] for result in results), skipped, counts)
-        return {
-            "artefact": [entry["file"] for entry in kept],
-            "rows": sum(entry["rows"] for entry in kept),
-            "files": [entry for result in results for entry in result["files"]],
-            "records": records,
-            "documents_read": sum(result["n_in"] for result in results),
-            "skipped": dict(sorted(skipped.items())),
-            "counts": counts,
-        }
+            _check_input(context.step, records, shards["documents_read"], skipped, shards["counts"])
+        return {**shards, "records": records, "skipped": dict(sorted(skipped.items()))}

@@ -161,6 +161,21 @@ class StageCounts:
         }
 
 
+def shard_results(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A manifest's part that comes of all shards: `artefact` (kept files), `rows`, `files`, `documents_read`, `counts`.
+
+    `results` has for each shard its `files`, the kept one first, `n_in` and `counts`.
+    """
+    kept = [result["files"][0] for result in results]
+    return {
+        "artefact": [entry["file"] for entry in kept],
+        "rows": sum(entry["rows"] for entry in kept),
+        "files": [entry for result in results for entry in result["files"]],
+        "documents_read": sum(result["n_in"] for result in results),
+        "counts": add_counts(results),
+    }
+
+
 def add_counts(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Sum the `counts` lists of many shards, stage by stage, and check that they add up."""
     total: list[StageCounts] = []
