@@ -22,6 +22,7 @@ from . import (
     cli_pretrain,
     cli_select,
 )
+from .arguments import parse_words
 from .cli_stages import (
     STAGE_HELP,
     check_output,
@@ -33,7 +34,7 @@ from .cli_stages import (
     runner_options,
     show_counts,
 )
-from .options import add_options, given_options, option_classes
+from .options import given_options
 
 EPILOG = """
 examples:
@@ -283,6 +284,8 @@ def _recipes(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
+    from .errors import GristmillError
+
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe that is not UTF-8 must not end a command
             stream.reconfigure(errors="backslashreplace")
@@ -290,14 +293,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for part in (cli_extract, cli_dedup, cli_select, cli_mix, cli_packs, cli_pretrain):
         argv = part.joined(argv)
     parser = _parser()
-    classes = option_classes(argv)
-    if classes:
-        actions = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-        add_options(actions.choices[next(word for word in argv if not word.startswith("-"))], classes)
-    args, unknown = parser.parse_known_args(argv)
-    misspelt = args.command == "filter" and len(classes) == 1  # its options are not known, and _filter says why
-    if unknown and not misspelt:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    try:
+        args = parse_words(parser, argv)
+    except GristmillError as error:
+        print(f"gristmill: {error}", file=sys.stderr)
+        return error.status
     if args.version:
         from . import __version__
 
@@ -306,8 +306,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         parser.print_help()
         return 0
-    from .errors import GristmillError
-
     function: Callable[[argparse.Namespace], int] = args.function
     try:
         status = function(args)

@@ -81,6 +81,20 @@ def test_stage_help_lists_its_options(command, capsys):
         (["pack", "{tmp}/a.jsonl", "-o", "{tmp}", "--tokenizer", "none.json"], "no pack folder"),
         (["train-tokenizer", "{tmp}/a.jsonl", "-o", "{tmp}"], "is a folder"),
         (["stages", "langauge"], "did you mean 'language'"),
+        (["ablat", "a", "b"], "no command is called 'ablat' (did you mean 'ablate'?)"),
+        (["ablate", "a", "b", "-o", "{tmp}/o", "--bugdet", "3"], "no option '--bugdet' (did you mean '--budget'?)"),
+        (["ablate", "--bugdet=3"], "did you mean '--budget'"),  # before what is missing
+        (["pretrain", "packs", "--ouput", "x"], "did you mean '--output'"),
+        (["pretrain", "packs", "-o", "x", "--btach-size", "4"], "did you mean '--batch-size'"),
+        (["pretrain", "plan", "--token", "2B", "--accelerater", "h100"], "did you mean '--accelerator'"),
+        (["filter", "language", "x.jsonl", "-o", "y.jsonl", "--langauges", "en"], "did you mean '--languages'"),
+        (["dedup", "minhash", "x.jsonl", "-o", "y.jsonl", "--treshold", ".8"], "did you mean '--threshold'"),
+        (["run", "crawl-to-shards", "--worker=2", "--inlien"], "run has no option '--inlien' (did you mean '--inline'?)"),
+        (["run", "crawl-to-shards", "--debug"], "--debug stands before the command: gristmill --debug run"),
+        (["mix", "plna", "natural", "--json"], "did you mean 'plan'"),
+        (["mix", "--jsno"], "mix has no option '--jsno'"),
+        (["pretrain", "packs", "more", "-o", "x"], "can't make sense of 'more'; `gristmill pretrain --help`"),
+        (["--deubg", "recipes"], "can't make sense of '--deubg'"),
     ],
 )
 def test_errors_are_one_line(arguments, message, tmp_path, capsys):

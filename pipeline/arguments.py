@@ -1,0 +1,59 @@
+"""The command line's words as a command's arguments; what none of them stands for is named, with the nearest name."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .errors import ConfigError, nearest
+from .options import add_options, option_classes
+
+
+def parse_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments, with options made of what the command runs. Raises ConfigError for words that stand for nothing.
+
+    argparse alone would first ask for what is missing beside a misspelt option, and take its value for an input.
+    """
+    commands = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction)).choices
+    words = [word for word in argv if not word.startswith("-")]
+    classes = option_classes(argv)
+    if words:
+        _check_command(words[0], commands)
+        add_options(commands[words[0]], classes)
+    # `gristmill filter` and overviews such as `gristmill mix` say themselves that their next word is misspelt
+    next_misspelt = len(words) > 1 and (
+        (words[0] == "filter" and len(classes) == 1) or commands[words[0]].get_default("parser") is not None
+    )
+    if words and not next_misspelt:
+        _check_options(argv[argv.index(words[0]) :], parser, commands)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown and not next_misspelt:
+        where = f"gristmill {args.command}" if args.command else "gristmill"
+        raise ConfigError(f"{where}: can't make sense of '{' '.join(unknown)}'; `{where} --help` lists what there is")
+    return args
+
+
+def _check_command(word: str, commands: Mapping[str, Any]) -> None:
+    if word not in commands:
+        raise ConfigError(f"no command is called '{word}'{nearest(word, commands)}; `gristmill --help` lists all")
+
+
+def _check_options(words: Sequence[str], parser: argparse.ArgumentParser, commands: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a `--name` behind the command `words[0]` that is none of its options, or their beginning."""
+    command = words[0]
+    known, general = _long_names(commands[command]), _long_names(parser)
+    for word in itertools.takewhile(lambda one: one != "--", words[1:]):
+        flag = word.partition("=")[0]
+        if not flag.startswith("--") or " " in flag or any(name.startswith(flag) for name in known):
+            continue
+        if flag in general:
+            raise ConfigError(f"{flag} stands before the command: gristmill {flag} {command} ...")
+        raise ConfigError(
+            f"{command} has no option '{flag}'{nearest(flag, known)}; `gristmill {command} --help` lists all"
+        )
+
+
+def _long_names(parser: argparse.ArgumentParser) -> list[str]:
+    return [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
