@@ -30,8 +30,9 @@ def parse_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argpars
         _check_options(argv[argv.index(words[0]) :], parser, commands)
     args, unknown = parser.parse_known_args(argv)
     if unknown and not next_misspelt:
-        where = f"gristmill {args.command}" if args.command else "gristmill"
-        raise ConfigError(f"{where}: can't make sense of '{' '.join(unknown)}'; `{where} --help` lists what there is")
+        meant = nearest(unknown[0], _long_names(parser)) if args.command is None else ""
+        shown = f"gristmill {args.command or ''}".strip()
+        raise ConfigError(f"can't make sense of '{' '.join(unknown)}'{meant}; `{shown} --help` lists what there is")
     return args
 
 
@@ -41,7 +42,7 @@ def _check_command(word: str, commands: Mapping[str, Any]) -> None:
 
 
 def _check_options(words: Sequence[str], parser: argparse.ArgumentParser, commands: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a `--name` behind the command `words[0]` that is none of its options, or their beginning."""
+    """Raise ConfigError for a `--name` behind the command `words[0]` that is no option's, nor a beginning."""
     command = words[0]
     known, general = _long_names(commands[command]), _long_names(parser)
     for word in itertools.takewhile(lambda one: one != "--", words[1:]):

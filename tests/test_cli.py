@@ -89,12 +89,12 @@ def test_stage_help_lists_its_options(command, capsys):
         (["pretrain", "plan", "--token", "2B", "--accelerater", "h100"], "did you mean '--accelerator'"),
         (["filter", "language", "x.jsonl", "-o", "y.jsonl", "--langauges", "en"], "did you mean '--languages'"),
         (["dedup", "minhash", "x.jsonl", "-o", "y.jsonl", "--treshold", ".8"], "did you mean '--threshold'"),
-        (["run", "crawl-to-shards", "--worker=2", "--inlien"], "run has no option '--inlien' (did you mean '--inline'?)"),
+        (["run", "crawl-to-shards", "--worker=2", "--inlien"], "'--inlien' (did you mean '--inline'?)"),
         (["run", "crawl-to-shards", "--debug"], "--debug stands before the command: gristmill --debug run"),
         (["mix", "plna", "natural", "--json"], "did you mean 'plan'"),
         (["mix", "--jsno"], "mix has no option '--jsno'"),
         (["pretrain", "packs", "more", "-o", "x"], "can't make sense of 'more'; `gristmill pretrain --help`"),
-        (["--deubg", "recipes"], "can't make sense of '--deubg'"),
+        (["--deubg", "recipes"], "can't make sense of '--deubg' (did you mean '--debug'?)"),
     ],
 )
 def test_errors_are_one_line(arguments, message, tmp_path, capsys):
