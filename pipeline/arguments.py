@@ -30,9 +30,8 @@ def parse_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argpars
         _check_options(argv[argv.index(words[0]) :], parser, commands)
     args, unknown = parser.parse_known_args(argv)
     if unknown and not next_misspelt:
-        meant = nearest(unknown[0], _long_names(parser)) if args.command is None else ""
-        shown = f"gristmill {args.command or ''}".strip()
-        raise ConfigError(f"can't make sense of '{' '.join(unknown)}'{meant}; `{shown} --help` lists what there is")
+        shown, near = f"gristmill {args.command or ''}".strip(), nearest(unknown[0], _long_names(parser))
+        raise ConfigError(f"can't make sense of '{' '.join(unknown)}'{near}; `{shown} --help` lists what there is")
     return args
 
 
