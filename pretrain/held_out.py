@@ -259,6 +259,8 @@ def _gathered(
             loses = loses or int(sizes.sum()) - text_bytes not in (0, 1)  # 1: a space put before the first word
         if eos is not None and ids[-1] == eos:
             ids, sizes = ids[:-1], sizes[:-1]
+        if not len(ids):  # an empty document: without its end it has nothing to predict
+            continue
         if control is not None and runs.begins[run]:
             led = 1 if controls[0] <= ids[0] < sum(controls) else 0
             ids = np.concatenate([np.array([control], ids.dtype), ids[led:]])

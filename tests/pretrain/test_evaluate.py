@@ -29,6 +29,7 @@ from pretrain.objectives import make_objective  # noqa: E402
 from pretrain.parallel.base import Parallel  # noqa: E402
 from pretrain.sizes import model_config  # noqa: E402
 from pretrain.token_bytes import token_bytes  # noqa: E402
+from tests.pipeline.token_tools import pack_set  # noqa: E402
 from tests.pretrain.text_packs import bpe, text_packs  # noqa: E402
 
 TEXTS = [
@@ -352,3 +353,14 @@ def test_batches_are_padded_to_one_shape(packs: Path) -> None:
     one = held_out("s", [open_packs(packs)])
     empty = one.batch([])
     assert empty.input_ids.shape == (1, LENGTH) and empty.n_valid == 0 and np.all(empty.segment_ids == -1)
+
+
+def test_an_empty_document_without_its_end_is_no_document(tmp_path: Path) -> None:
+    sets = []
+    for name, documents in (("full", [[7, 8], [9, 7, 8]]), ("some", [[7, 8], [], [9, 7, 8]])):
+        ended = [(f"{sum(ids):032x}", [*ids, 256]) for ids in documents]
+        (tmp_path / name).mkdir()
+        sets.append(open_packs(pack_set(tmp_path / name, [ended], 16, 2)))
+    for control in (None, sets[0].manifest["reserved_ids"]["control"][0]):
+        want, got = (held_out("s", [one], ends=False, control=control) for one in sets)
+        assert (got.documents, got.n_targets, got.n_bytes) == (want.documents, want.n_targets, want.n_bytes)
