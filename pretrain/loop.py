@@ -2,7 +2,9 @@
 
 A step draws a batch, makes micro-batches of it, adds up their gradients, judges loss and gradient norm, and updates or
 leaves it. The loss is the fp32 sum over the valid targets of all micro-batches and ranks divided by their number, so
-neither micro-batches nor ranks change the gradient.
+neither micro-batches nor ranks change the gradient. Two losses are not sums over targets and are those of each
+micro-batch, averaged by its targets: the balance of experts, a product of two means (so that of micro-batches is an
+average of products), and contrastive pairs, whose negatives are the micro-batch's.
 
 Random numbers (dropout) come from generators seeded anew each step by (seed, batches drawn, data rank): a run that goes
 on needs no generator's state but these two numbers, on any number of ranks.

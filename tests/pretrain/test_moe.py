@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pretrain.config import ModelConfig  # noqa: E402
 from pretrain.inputs import Inputs  # noqa: E402
 from pretrain.model import FeedForward, Transformer  # noqa: E402
 from pretrain.moe import MixtureOfExperts, router_losses  # noqa: E402
+from tests.pretrain.test_steps import loop, made  # noqa: E402
 
 
 def config(**changes: Any) -> ModelConfig:
@@ -140,3 +142,24 @@ def test_the_grouped_product_is_the_loop() -> None:
     grouped = moe._block(x, counts.cumsum(0).int())
     torch.testing.assert_close(grouped, loop, atol=0.3, rtol=0.05)
     assert F.cosine_similarity(grouped.flatten(), loop.flatten(), dim=0) > 0.999
+
+
+def test_only_the_routers_losses_depend_on_micro_batches(counting_packs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them the gradient is the same; the balance of single sequences is less even than that of all."""
+
+    def of(weight: float, size: int | None) -> tuple[dict[str, Any], float]:
+        shape = {"n_experts": 5, "balance_weight": weight, "router_z_weight": 0.0}
+        one = loop(counting_packs, model=made(**shape), micro_batch=size, optim={"max_grad_norm": None})
+        found: dict[str, Any] = {}
+        monkeypatch.setattr(
+            one.optimiser, "step", lambda: found.update((n, p.grad.clone()) for n, p in one.model.named_parameters())
+        )
+        event = next(iter(one))
+        return found, event.parts["balance"]
+
+    for name, got in of(0.0, 1)[0].items():
+        torch.testing.assert_close(got, of(0.0, None)[0][name], atol=2e-6, rtol=1e-4)
+    (whole, even), (parts, apart) = of(1.0, None), of(1.0, 1)
+    assert apart > even + 1e-4
+    routers = [name for name in whole if "router" in name]
+    assert routers and not all(torch.allclose(parts[n], whole[n], rtol=1e-2) for n in routers)
