@@ -28,6 +28,8 @@ from typing import Any
 from pipeline.errors import ConfigError, SchemaError
 from pipeline.store import file_digest
 
+from .metrics import finite
+
 FOLDER, META, WEIGHTS, OPTIMISER = "checkpoints", "checkpoint.json", "weights.pt", "optimiser.pt"
 FORMAT, VERSION = "gristmill-checkpoint", 1
 _NAME = re.compile(r"step-(\d{8,})")
@@ -137,7 +139,8 @@ class Checkpoints:
                 _flush(file)
             files[name] = {"bytes": (folder / name).stat().st_size, "blake2b": file_digest(folder / name)}
         with open(folder / META, "w", encoding="utf-8") as text:
-            json.dump({"format": FORMAT, "version": VERSION, **meta, "files": files}, text, sort_keys=True, indent=1)
+            value = {"format": FORMAT, "version": VERSION, **finite(meta), "files": files}
+            json.dump(value, text, sort_keys=True, indent=1, allow_nan=False)
             _flush(text)
         _flush_folder(folder)
 

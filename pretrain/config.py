@@ -50,7 +50,7 @@ class ModelConfig:
     norm_eps: float = _opt(1e-5, "added under the root of RMSNorm")
     n_experts: int = _opt(0, "experts of each feed-forward block; 0: dense")
     top_k: int = _opt(2, "experts that each token goes to")
-    balance_weight: float = _opt(0.01, "weight of the load-balance loss (Fedus et al. 2021)")
+    balance_weight: float = _opt(0.01, "weight of the load-balance loss (Fedus et al. 2021), of each micro-batch")
     router_z_weight: float = _opt(0.001, "weight of the router z-loss (Zoph et al. 2022)")
     attention: str = _opt("auto", "auto (flex on a GPU, dense elsewhere), dense or flex")
 
@@ -182,7 +182,9 @@ class TrainConfig:
     rope_scale: str = _opt("yarn", f"rotary positions of the context extension: one of {', '.join(ROPE_SCALES)}")
     steps: int = _opt(40, "optimiser steps")
     batch_size: int = _opt(8, "sequences in a step, over all processes")
-    micro_batch: int | None = _opt(None, "sequences in a forward pass of a process; null: all of its share at once")
+    micro_batch: int | None = _opt(
+        None, "sequences in a forward pass of a process, and so contrastive's negatives; null: all of its share at once"
+    )
     seed: int = _opt(0, "seed of weights, order and dropout")
     precision: str = _opt("fp32", "fp32, or bf16: autocast with weights, gradients and loss in fp32")
     compile: bool = _opt(False, "compile the model (torch.compile)")

@@ -108,7 +108,7 @@ class MetricsWriter:
         self.close()
 
     def _write(self, name: str, values: Mapping[str, Any]) -> None:
-        self._files[name].write(json.dumps(_finite(values), ensure_ascii=False, allow_nan=False) + "\n")
+        self._files[name].write(json.dumps(finite(values), ensure_ascii=False, allow_nan=False) + "\n")
         self._lines[name] += 1
 
     def _show(self, prefix: str, values: Mapping[str, Any]) -> None:
@@ -116,11 +116,12 @@ class MetricsWriter:
             self._board.scalars(prefix, values)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Plain values with None for each number that is not finite: JSON has neither NaN nor infinity."""
     if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -149,7 +150,10 @@ def _keep(path: Path, after: int, count: int | None) -> int:
     kept = [line for line in islice(read_lines(path), count) if count is not None or line["step"] <= after]
     lines = kept if after else []
     with atomic_path(path) as temporary:
-        temporary.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+        temporary.write_text(
+            "".join(json.dumps(finite(line), ensure_ascii=False, allow_nan=False) + "\n" for line in lines),
+            encoding="utf-8",
+        )
     return len(lines)
 
 

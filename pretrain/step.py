@@ -55,7 +55,8 @@ class Pretrain(Step):
         from .train import train
 
         summary = train(with_held_out(self.training(), packs), packs, output, progress=progress)
-        progress.say(f"pretrain: loss {summary['first_loss']:.3f} -> {summary['last_loss']:.3f} in {self.steps} steps")
+        first, last = ("none" if x is None else f"{x:.3f}" for x in (summary["first_loss"], summary["last_loss"]))
+        progress.say(f"pretrain: loss {first} -> {last} in {self.steps} steps")
         return summary
 
     def run(self, context: StepContext) -> dict[str, Any]:

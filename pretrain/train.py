@@ -27,7 +27,7 @@ from pipeline.store import read_json, write_json
 
 from .checkpoint import FOLDER, Checkpoint, Checkpoints, changes, take_weights
 from .config import TrainConfig
-from .metrics import MetricsWriter
+from .metrics import MetricsWriter, finite
 from .signals import Asked, listening
 
 if TYPE_CHECKING:
@@ -42,6 +42,18 @@ FREE = (
 
 EXTENDED = ("rope_scale", "rope_factor", "rope_original")
 """Fields of the model that a context extension changes on the way."""
+
+
+def few_negatives(config: TrainConfig, data_ranks: int) -> str | None:
+    """What to say where a contrastive step's pairs are told from fewer others than the step has; else None."""
+    share = -(-config.batch_size // data_ranks)
+    size = min(config.micro_batch or share, share)
+    if config.objective != "contrastive" or size >= config.batch_size:
+        return None
+    return (
+        f"pretrain: the negatives of a pair come from its own micro-batch of {size} sequences, not from all"
+        f" {config.batch_size} of the step: a larger micro_batch on fewer processes gives more of them"
+    )
 
 
 def torch_available() -> bool:
@@ -59,8 +71,9 @@ def train(
 ) -> dict[str, Any]:
     """Train a model on the pack set, or go on with it, and return the summary; `log` gets each step's event.
 
-    The summary has `first_loss, last_loss, untrained_loss` (ln of the number of ids: a uniform guess), `parameters,
-    tokens, skipped` (updates that were left out, by reason), and, outside `summary.json`, `seconds` and `tokens_per_s`.
+    The summary has `first_loss`, `last_loss` (of the last step whose update was taken; None if none was),
+    `untrained_loss` (ln of the number of ids: a uniform guess), `parameters, tokens, skipped` (updates that were left
+    out, by reason), and, outside `summary.json`, `seconds` and `tokens_per_s`. A value that is not finite is None.
     A pack set that is smaller than the steps need is gone through again in another order.
 
     Raises ConfigError for options that don't fit the packs or the run in `out_dir`, StepFailed where training is beyond
@@ -114,6 +127,8 @@ class _Run:
         self.loop = Loop(model, objective, source, config, parallel, [self._report])
         self.loop.rewind = self._rewind
         self.validation = Validation(config, reader, objective)
+        if (hint := few_negatives(config, parallel.data_size)) is not None:
+            progress.say(hint)
         self.told: dict[str, Any] = {}
         """First and last loss, and epochs begun."""
         if begun is not None:
@@ -194,8 +209,9 @@ class _Run:
         return self._summary(speed)
 
     def _count(self, event: Event) -> None:
-        self.told.setdefault("first_loss", event.loss if math.isfinite(event.loss) else None)
-        if math.isfinite(event.loss):
+        self.told.setdefault("first_loss", event.loss)
+        self.told.setdefault("last_loss", None)
+        if event.skipped is None:
             self.told["last_loss"] = event.loss
         self.told["epochs"] = event.epoch + 1
 
@@ -259,6 +275,7 @@ class _Run:
         self.progress.say(f"pretrain: too many updates left out by step {self.loop.step}: back to step {found.step}")
         self.parallel.load_full(self.loop.model, self.loop.optimiser, found.full())
         self.loop.go_back(found.meta["state"])
+        self.told["last_loss"] = found.meta["told"].get("last_loss")
         self.parallel.barrier()
         if self.parallel.main:
             self.checkpoints.drop_after(found.step)
@@ -271,7 +288,7 @@ class _Run:
         from .throughput import memory
 
         config, loop = self.config, self.loop
-        summary = {
+        summary: dict[str, Any] = {
             "size": config.size,
             "objective": config.objective,
             "parameters": self.parameters,
@@ -287,6 +304,7 @@ class _Run:
             "skipped": {name[8:]: n for name, n in sorted(loop.counts.items()) if name.startswith("skipped_")},
             "rewinds": loop.rewinds,
         }
+        summary = finite(summary)
         timing_file = self.folder / "timing" / "run.json"
         timing = speed.total()
         if not speed.tokens:  # all was done before

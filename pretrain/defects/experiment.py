@@ -31,6 +31,7 @@ from pipeline.runner import InlineRunner, Runner
 from pipeline.store import atomic_path, write_json
 from pretrain.ablation import Arm, Design, Result, run_ablation
 from pretrain.ablation.design import make_design
+from pretrain.metrics import finite
 
 from .design import DefectDesign
 from .generators import leak, plant_junk, planted_share, repeat_documents, text_bytes
@@ -127,7 +128,7 @@ def run_defects(
         arms, instrument(texts, design, out), out / "ablation", runner=runner or InlineRunner(), progress=progress
     )
     value = told(made, result, design)
-    write_json(out / "defects.json", value)
+    write_json(out / "defects.json", finite(value))
     return value
 
 
@@ -166,4 +167,6 @@ def _plain(one: Finding) -> dict[str, Any]:
 
 def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        temporary.write_text(
+            "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows), encoding="utf-8"
+        )

@@ -78,7 +78,7 @@ class SpansOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastiveOptions(Options):
-    """Find a page's text by its title among those of the batch, and the other way round (van den Oord et al. 2018)."""
+    """Find a page's text by its title among those of the micro-batch, and its title (van den Oord et al. 2018)."""
 
     forms: ClassVar[tuple[str, ...]] = ("encoder",)
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from pipeline.bpe import load_tokenizer  # noqa: E402
 from pipeline.errors import ConfigError, Stopped  # noqa: E402
 from pretrain.checkpoint import Checkpoints, find_checkpoint  # noqa: E402
 from pretrain.loop import Event  # noqa: E402
+from pretrain.spikes import SpikeGuard, Verdict  # noqa: E402
 from pretrain.train import train  # noqa: E402
 from tests.pipeline.token_tools import pack_set  # noqa: E402
 
@@ -140,3 +142,36 @@ def test_destroyed_weights_are_no_good_checkpoint(counting_packs: Path, tmp_path
     first = Checkpoints(tmp_path).all()[0]
     assert first.step == 1 and not all(x.isfinite().all() for x in first.weights().values())
     assert Checkpoints(tmp_path).newest(good=True) is None
+
+
+def test_the_last_loss_is_of_the_last_update(counting_packs: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Of a run whose last two updates are left out, one with a finite loss."""
+    plain = SpikeGuard.judge
+
+    def judge(guard: SpikeGuard, loss: float, norm: float) -> Verdict:
+        calls.append(loss)
+        found = plain(guard, loss, norm)
+        return found._replace(skip="loss") if len(calls) > 3 else found
+
+    calls: list[float] = []
+    monkeypatch.setattr(SpikeGuard, "judge", judge)
+    events: list[Event] = []
+    summary = train(settings(steps=5), counting_packs, tmp_path / "some", log=events.append)
+    assert [event.skipped for event in events] == [None, None, None, "loss", "loss"]
+    assert summary["last_loss"] == events[2].loss != events[4].loss
+    calls += [0.0] * 9
+    assert train(settings(steps=2), counting_packs, tmp_path / "none")["last_loss"] is None
+
+
+def test_every_json_file_is_valid(text_sets: tuple[Path, Path], tmp_path: Path) -> None:
+    """Also of a run whose weights are destroyed by its first update."""
+    config = settings(steps=3, save_every=1, held_out={"kept": str(text_sets[1])}, optim={"lr": 1e39, "warmup": 0})
+    summary = train(config, text_sets[0], tmp_path)
+    found = [path for path in sorted(tmp_path.rglob("*.json*")) if path.is_file()]
+    assert {"summary.json", "checkpoint.json", "metrics.jsonl", "spikes.jsonl"} <= {path.name for path in found}
+    for path in found:
+        text = path.read_text()
+        for part in text.splitlines() if path.suffix == ".jsonl" else [text]:
+            json.loads(part, parse_constant=pytest.fail)
+    assert summary["held_out"]["kept"]["loss"] is None and summary["skipped"] == {"nonfinite": 2}
+    assert train(config, text_sets[0], tmp_path) == summary

@@ -16,14 +16,16 @@ torch = pytest.importorskip("torch")
 from pipeline.bpe import load_tokenizer  # noqa: E402
 from pipeline.errors import ConfigError  # noqa: E402
 from pipeline.packreader import open_packs  # noqa: E402
+from pipeline.progress import Progress  # noqa: E402
 from pipeline.recipe import build  # noqa: E402
-from pretrain.config import ModelConfig  # noqa: E402
+from pretrain.config import ModelConfig, train_config  # noqa: E402
 from pretrain.data import PackLoader  # noqa: E402
 from pretrain.inputs import Inputs  # noqa: E402
 from pretrain.model import Transformer  # noqa: E402
 from pretrain.objectives import make_objective  # noqa: E402
 from pretrain.objectives.contrastive import Contrastive, embed, info_nce, pooled  # noqa: E402
 from pretrain.objectives.titles import lay_out  # noqa: E402
+from pretrain.train import few_negatives, train  # noqa: E402
 from tests.pretrain.objectives.conftest import titled_documents, write_titled  # noqa: E402
 from tests.runs import run_recipe  # noqa: E402
 
@@ -233,3 +235,24 @@ def test_what_is_refused(titled_packs: Path, counting_packs: Path, tmp_path: Pat
         indices=(batch.indices + 1) % len(objective.reader))):  # fmt: skip
         with pytest.raises(ConfigError, match="whose titles were read"):
             objective.prepare(other, 0)
+
+
+@pytest.mark.parametrize(
+    ("micro", "ranks", "size"), [(None, 1, None), (8, 1, None), (4, 1, 4), (None, 2, 4), (2, 2, 2)]
+)
+def test_fewer_negatives_than_the_step_has_are_said(micro: int | None, ranks: int, size: int | None) -> None:
+    config = train_config({"objective": "contrastive", "batch_size": 8, "micro_batch": micro})
+    said = few_negatives(config, ranks)
+    assert (said is None) == (size is None)
+    assert said is None or f"micro-batch of {size} sequences, not from all 8" in said
+    assert few_negatives(train_config({"batch_size": 8, "micro_batch": 2}), 2) is None
+
+
+def test_a_run_says_where_its_negatives_come_from(titled_packs: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    progress = Progress(quiet=True)
+    progress.say = said.append  # type: ignore[method-assign, assignment]
+    model = {"form": "encoder", "d_model": 32, "n_layers": 1, "n_heads": 2, "d_ff": 48}
+    options = {"objective": "contrastive", "steps": 1, "model": model, "tensorboard": False, "threads": 1}
+    train(train_config({**options, "micro_batch": 3}), titled_packs, tmp_path / "run", progress=progress)
+    assert any("micro-batch of 3 sequences, not from all 8" in line for line in said)
