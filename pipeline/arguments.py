@@ -12,9 +12,10 @@ from .options import add_options, option_classes
 
 
 def parse_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments, with options made of what the command runs. Raises ConfigError for words that stand for nothing.
+    """The arguments, with options made of what the command runs, and `argv` itself.
 
-    argparse alone would first ask for what is missing beside a misspelt option, and take its value for an input.
+    Raises ConfigError for words that stand for nothing: argparse alone would first ask for what is missing beside a
+    misspelt option, and take its value for an input.
     """
     commands = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction)).choices
     words = [word for word in argv if not word.startswith("-")]
@@ -32,6 +33,7 @@ def parse_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argpars
     if unknown and not next_misspelt:
         shown, near = f"gristmill {args.command or ''}".strip(), nearest(unknown[0], _long_names(parser))
         raise ConfigError(f"can't make sense of '{' '.join(unknown)}'{near}; `{shown} --help` lists what there is")
+    args.argv = list(argv)
     return args
 
 

@@ -200,6 +200,7 @@ def _train(args: argparse.Namespace) -> int:
     from pretrain.parallel import is_main
     from pretrain.step import Pretrain, with_held_out
 
+    from .errors import ConfigError
     from .packstep import find_packs
     from .progress import Progress
 
@@ -215,6 +216,8 @@ def _train(args: argparse.Namespace) -> int:
     if message:
         print(f"gristmill: {message}", file=sys.stderr)
         return 2
+    if missing := _missing_processes(args, config):
+        raise ConfigError(missing)
     from pretrain.train import train
 
     summary = train(config, packs, args.output, progress=Progress(quiet=args.quiet))
@@ -241,21 +244,42 @@ def _check_output(folder: Path) -> None:
 
 def _check(args: argparse.Namespace, packs: Path, config: Any) -> int:
     """Say what would be trained. Raises ConfigError for what training would be refused for."""
+    import dataclasses
+
     from pretrain.parallel import is_main
     from pretrain.report import intended
     from pretrain.step import Pretrain
 
+    from .errors import ConfigError
     from .packreader import open_packs
     from .report import print_sections
 
-    shown = intended(config, packs)
-    if Pretrain().why_skipped() is None:
-        from pretrain.feed import check_inputs
+    shape, missing = None, _missing_processes(args, config)
+    if Pretrain().why_skipped() is None and len(reader := open_packs(packs)):
+        from pretrain.feed import check_run
 
-        check_inputs(config, open_packs(packs))
+        alone = dataclasses.replace(config, parallel="none") if missing else config
+        shape = check_run(alone, reader, args.output)
+    shown = intended(config, packs, shape)
     if not args.quiet and is_main():
         print_sections(shown, sys.stdout)
+    if missing:
+        raise ConfigError(missing)
     return 0
+
+
+def _missing_processes(args: argparse.Namespace, config: Any) -> str:
+    """What to say where the configuration needs processes that only torchrun starts; empty where it started them."""
+    import os
+    import shlex
+
+    from pretrain.parallel import parse
+
+    spec = parse(config.parallel)
+    if spec.kind == "none" or "RANK" in os.environ or "WORLD_SIZE" in os.environ:
+        return ""
+    command = shlex.join(["torchrun", "--nproc-per-node", str(spec.tensor or 2), "-m", "pipeline.cli", *args.argv])
+    return f"--parallel {config.parallel} needs several processes, which torchrun starts, on GPUs one each: {command}"
 
 
 def _plan(args: argparse.Namespace) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +14,12 @@ from pipeline.packreader import PackReader, open_packs
 from pipeline.packstep import find_packs
 
 from .config import ModelConfig, TrainConfig
+from .memory import memory
 from .objectives import make_objective
 from .objectives.base import Objective
+from .parallel import parse, plan
 from .parallel.base import Parallel
-from .sizes import model_config
+from .sizes import model_config, parameters
 from .sources import PackSource, Phase, PhaseSource, ReplaySource, Source, extension
 
 
@@ -48,20 +52,76 @@ def objective_and_shape(config: TrainConfig, reader: PackReader) -> tuple[Object
     chosen = {"form": objective.forms[0], **config.model}
     shape = model_config(config.size, reader.total_ids + objective.extra_ids, **chosen)
     objective.check_form(shape.form)
+    check_memory(config, shape)
     return objective, shape
 
 
-def check_inputs(config: TrainConfig, reader: PackReader) -> None:
-    """Raise ConfigError for what a run would be refused for before its first step; makes no weights."""
-    from .checkpoint import take_weights
-    from .model import Transformer
+def check_run(config: TrainConfig, reader: PackReader, folder: Path) -> ModelConfig:
+    """The model that a run into `folder` would train; makes no weights and writes nothing.
 
-    _, shape = objective_and_shape(config, reader)
-    make_source(config, reader, Parallel(torch.device("cpu")), lambda phase: None)
-    if config.init_from is not None:
-        with torch.device("meta"):
-            model = Transformer(shape)
-        take_weights(model, config.init_from, reader.manifest["tokenizer"]["fingerprint"])
+    Raises ConfigError for what the run would be refused for before its first step. Joins the process group where
+    torchrun started several processes.
+    """
+    from .checkpoint import Checkpoints, changes, take_weights
+    from .model import Transformer
+    from .train import EXTENDED, FREE
+    from .validation import Validation
+
+    with plan(config) as parallel:
+        objective, shape = objective_and_shape(config, reader)
+        parallel.check_model(shape)
+        make_source(config, reader, parallel, lambda phase: None)
+        Validation(config, reader, objective)
+        begun = Checkpoints(folder, say=lambda message: None).newest()
+        if begun is None and config.init_from is not None:
+            with torch.device("meta"):
+                model = Transformer(shape)
+            take_weights(model, config.init_from, reader.manifest["tokenizer"]["fingerprint"], config.model.keys())
+    if begun is not None:
+        changed = changes(begun.meta["config"], config.to_json(), FREE)
+        changed += changes(begun.meta["model"], dataclasses.asdict(shape), EXTENDED, "model.")
+        if changed:
+            raise ConfigError(
+                f"--output {folder} holds a run with other options, at step {begun.step} ({'; '.join(changed)}): change"
+                " them back, or name another folder"
+            )
+    return shape
+
+
+def check_memory(config: TrainConfig, shape: ModelConfig) -> None:
+    """Raise ConfigError where weights, gradients and optimiser state alone take more memory than there is.
+
+    Of a CPU and its processes together; of GPUs, on each of them, and the host, where each process first makes the
+    whole model's weights.
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    kind = parse(config.parallel).kind
+    used = memory(
+        shape, 0, 0, precision="fp32", optimiser="muon" if config.optim.muon else "adamw",
+        parallel="single" if kind == "none" else kind, devices=processes,
+    )  # fmt: skip
+    each, made = used.weights + used.gradients + used.optimiser, 4 * parameters(shape) * here
+    host = host_memory()
+    if torch.cuda.is_available():
+        _check_room(shape, each, torch.cuda.get_device_properties(0).total_memory, "the GPU")
+        _check_room(shape, made, host, "the machine")
+    else:
+        _check_room(shape, max(each * here, made), host, "the machine")
+
+
+def host_memory() -> int:
+    """Bytes of memory that the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _check_room(shape: ModelConfig, needed: int, there: int, where: str) -> None:
+    if needed > there:
+        raise ConfigError(
+            f"a model of {parameters(shape):,} parameters needs {needed / 1e9:.1f} GB for weights, gradients and"
+            f" optimiser state alone, {where} has {there / 1e9:.1f} GB: choose a smaller size, or share it among more"
+            " devices (--parallel fsdp); `gristmill pretrain plan` says what fits"
+        )
 
 
 def _opened(option: str, path: str) -> PackReader:

@@ -11,7 +11,7 @@ from pipeline.packreader import open_packs
 from pipeline.packstep import find_pack_sets
 from pipeline.report import Cell, Measure, Section
 
-from .config import TrainConfig, whole_steps
+from .config import ModelConfig, TrainConfig, whole_steps
 from .sizes import flops_per_token, model_config, parameters
 
 KEPT = ("objective", "parameters", "steps", "tokens", "first_loss", "last_loss", "untrained_loss", "held_out")
@@ -50,12 +50,15 @@ def section(summary: Mapping[str, Any]) -> Section:
     return Section("Training on the packs", ("what", "value"), rows)
 
 
-def intended(config: TrainConfig, packs: Path) -> list[Section]:
-    """What a configuration would train on a pack set. Raises ConfigError where it can't, SchemaError for bad packs."""
+def intended(config: TrainConfig, packs: Path, shape: ModelConfig | None = None) -> list[Section]:
+    """What a configuration would train on a pack set: a model of `shape`, or the size's without the objective's ids.
+
+    Raises ConfigError where it can't, SchemaError for bad packs.
+    """
     reader = open_packs(packs)
     if not len(reader):
         raise ConfigError(f"pack set {packs} is empty: there is nothing to train on")
-    sizes = model_config(config.size, reader.total_ids, **config.model)
+    sizes = shape or model_config(config.size, reader.total_ids, **config.model)
     length = reader.sequence_length
     batch = min(config.batch_size, len(reader))
     flops = flops_per_token(sizes, length)

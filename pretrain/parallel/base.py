@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..config import ModelConfig
 from ..inputs import Inputs, Output
 from . import state
 
@@ -42,6 +43,9 @@ class Parallel:
     @property
     def main(self) -> bool:
         return self.rank == 0
+
+    def check_model(self, config: ModelConfig) -> None:
+        """Raise ConfigError for a model that this kind can't split over its ranks; `wrap` does so, too."""
 
     def wrap(self, model: nn.Module, *, compile: bool = False) -> nn.Module:
         """The model to train, on this rank's device. Build the optimiser from its parameters.

@@ -48,9 +48,12 @@ class Pipeline(Group):
         self._stage: Stage | None = None
         self._schedules: dict[bool, tuple[tuple[int, ...], Any]] = {}
 
+    def check_model(self, config: ModelConfig) -> None:
+        check(config, self.world_size)
+
     def wrap(self, model: nn.Module, *, compile: bool = False) -> nn.Module:
         """Cut the model down to this rank's layers; the others become empty."""
-        check(model.config, self.world_size)
+        self.check_model(model.config)
         if self.last and not self.first and model.config.tied:
             model.head = nn.Linear(model.config.d_model, model.config.vocab_size, bias=False)
             model.head.weight = nn.Parameter(model.embedding.weight.detach().clone())

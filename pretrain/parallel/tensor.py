@@ -58,9 +58,12 @@ class TensorParallel(DataParallel):
         self.shard_ranks = self.world_size
         self._per_head: list[nn.Parameter] = []
 
+    def check_model(self, config: ModelConfig) -> None:
+        check(config, self.mesh["tensor"].size())
+
     def wrap(self, model: nn.Module, *, compile: bool = False) -> nn.Module:
         mesh = self.mesh["tensor"]
-        check(model.config, mesh.size())
+        self.check_model(model.config)
         model = model.to(self.device)
         parallelize_module(model, mesh, _outer_plan(model.config))
         for layer in model.layers():

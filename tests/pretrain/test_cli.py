@@ -135,6 +135,13 @@ def test_the_command_line_goes_before_the_file(step_folder: Path, tmp_path: Path
         (["-o", "{tmp}/run"], "is a run of recipes: name a folder of its own"),
         (["-o", "{tmp}/list.yaml"], "is a file: name a folder"),
         (["--held-out", "{tmp}/other"], "another tokenizer"),
+        (["--size", "700B"], "GB for weights, gradients and optimiser state alone, the machine has"),
+        (["--eval-control", "hihg"], "control"),
+        (["--parallel", "fsdp"], "torchrun --nproc-per-node 2 -m pipeline.cli pretrain "),
+        (
+            ["--parallel", "tensor=4"],
+            "needs several processes, which torchrun starts, on GPUs one each: torchrun --nproc-per-node 4",
+        ),
     ],
 )
 @pytest.mark.parametrize("check", [True, False])
@@ -157,6 +164,28 @@ def test_mistakes_are_named_before_anything_runs(
     output = tmp_path / "o"
     assert main(["pretrain", str(step_folder), "-o", str(output), *["--check"][:check], *given, "--quiet"]) == 2
     assert message in capsys.readouterr().err and not list(output.glob("checkpoints/*"))
+
+
+def test_a_check_knows_the_run_that_is_there(
+    step_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["pretrain", str(step_folder), "-o", str(tmp_path / "o"), "--steps", "2", *SMALL]
+    assert main(where) == 0 and main([*where, "--check"]) == 0
+    before = digests(tmp_path / "o")
+    for words in ([], ["--check"]):
+        assert main([*where, "--lr", "0.5", *words]) == 2
+        assert "holds a run with other options, at step 2 (optim.lr: 0.002 -> 0.5)" in capsys.readouterr().err
+    assert digests(tmp_path / "o") == before
+
+
+def test_a_check_shows_the_model_that_is_trained(
+    step_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["pretrain", str(step_folder), "-o", str(tmp_path / "o"), "--steps", "1", "--objective", "spans"]
+    assert main([*where, *SMALL]) == 0
+    count = json.loads((tmp_path / "o" / "summary.json").read_text())["parameters"]
+    assert main([*where, *SMALL[:-1], "--check"]) == 0
+    assert f"{count:,}" in capsys.readouterr().out  # of an encoder and a decoder
 
 
 def _placed(text: str, places: dict[str, str]) -> str:

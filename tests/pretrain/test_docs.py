@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     tokenizer = bpe(folder / "t.json", TEXTS)
     for name in ("packs", "packs-wiki", "packs-news", "packs-a", "packs-b", "runs/mine/09-pack/packset"):
-        text_packs(folder / name, TEXTS, tokenizer, 16)
+        text_packs(folder / name, TEXTS, tokenizer, 16, controls=("low", "high"))
     for number, name in enumerate(("raw", "mine", "filtered", "wiki")):
         write(folder / f"{name}.jsonl", documents(number, 60))
     (settings,) = _blocks("pretraining.md", "yaml")
@@ -59,15 +60,22 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("words", SHOWN, ids=" ".join)
-def test_commands_are_accepted(words: list[str], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_are_accepted(
+    words: list[str], place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(place)
     if words[:2] == ["pretrain", "plot"]:
         for run in ("model", "other-model"):
             if not (place / run).exists():
                 assert main(["pretrain", "packs", "-o", run, "--steps", "2", "--threads", "1", "--quiet"]) == 0
         assert main(words) == 0
+        for run in ("model", "other-model"):
+            shutil.rmtree(place / run)
     elif words[:2] == ["pretrain", "plan"]:
         assert main(words) == 0
+    elif "--parallel" in words:
+        assert main([*words, "--check", "--quiet"]) == 2
+        assert f"-m pipeline.cli {shlex.join(words)} --check --quiet\n" in capsys.readouterr().err
     elif words[0] == "pretrain":
         assert main([*words, "--check", "--quiet"]) == 0
     else:
@@ -84,7 +92,7 @@ def test_the_file_of_options_is_taken_whole(place: Path) -> None:
     from pretrain.config import train_config
 
     config = train_config(load_yaml((place / "train.yaml").read_bytes(), "train.yaml"))
-    assert (config.steps, config.optim.schedule, config.parallel) == (5000, "wsd", "fsdp")
+    assert (config.steps, config.optim.schedule, config.precision) == (5000, "wsd", "bf16")
     assert config.held_out == {"wiki": "packs-wiki", "news": "packs-news"} and config.optim.z_loss == 1e-4
 
 
