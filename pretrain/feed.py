@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 
 from pipeline.errors import ConfigError
-from pipeline.packreader import PackReader, open_packs
-from pipeline.packstep import find_packs
+from pipeline.packreader import PackReader
 
 from .config import ModelConfig, TrainConfig
 from .memory import memory
@@ -19,6 +18,7 @@ from .objectives import make_objective
 from .objectives.base import Objective
 from .parallel import parse, plan
 from .parallel.base import Parallel
+from .report import opened
 from .sizes import model_config, parameters
 from .sources import PackSource, Phase, PhaseSource, ReplaySource, Source, extension
 
@@ -32,12 +32,12 @@ def make_source(
     """
     rank, size = parallel.data_rank, parallel.data_size
     if config.replay is not None:
-        old = _opened("replay", config.replay)
+        old = opened("replay", config.replay)
         return [reader, old], ReplaySource(
             reader, old, config.batch_size, config.seed, share=config.replay_share, rank=rank, world_size=size
         )
     if config.long_packs is not None:
-        long = _opened("long_packs", config.long_packs)
+        long = opened("long_packs", config.long_packs)
         phases = extension(
             reader, long, steps=config.steps - config.long_steps, long_steps=config.long_steps,
             batch_size=config.batch_size, rope_scale=config.rope_scale,
@@ -122,11 +122,3 @@ def _check_room(shape: ModelConfig, needed: int, there: int, where: str) -> None
             f" optimiser state alone, {where} has {there / 1e9:.1f} GB: choose a smaller size, or share it among more"
             " devices (--parallel fsdp); `gristmill pretrain plan` says what fits"
         )
-
-
-def _opened(option: str, path: str) -> PackReader:
-    """The pack set that an option names: its folder, or a run's."""
-    try:
-        return open_packs(find_packs(Path(path)))
-    except ConfigError as error:
-        raise ConfigError(f"{option}: {error}") from error

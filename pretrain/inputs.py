@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .flops import Work
+
 IGNORED = -100
 """Target of a position that has no loss."""
 
@@ -56,6 +58,22 @@ class Inputs(NamedTuple):
             return Teacher(*map(moved, value)) if isinstance(value, Teacher) else value
 
         return Inputs(*map(moved, self))
+
+    def work(self) -> Work:
+        """What the model computes of it, for its FLOPs; before it is moved to a device, which would be waited for."""
+
+        def tokens(ids: Tensor, segments: Tensor | None) -> int:
+            return ids.numel() if segments is None else int((segments >= 0).sum())
+
+        found = Work(
+            tokens(self.input_ids, self.segment_ids),
+            self.input_ids.shape[1],
+            0 if self.targets is None else self.n_valid,
+        )
+        if self.decoder_ids is None:
+            return found
+        mine = tokens(self.decoder_ids, self.decoder_segments)
+        return found._replace(decoder_tokens=mine, decoder_length=self.decoder_ids.shape[1])
 
 
 class Output(NamedTuple):

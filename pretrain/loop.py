@@ -26,6 +26,7 @@ from pipeline.errors import StepFailed
 from pipeline.store import digest
 
 from .config import TrainConfig
+from .flops import Work
 from .gradstats import Statistics
 from .optim import make_optimiser
 from .parallel.base import Parallel
@@ -48,6 +49,7 @@ class Event:
     grad_norm: float  # before clipping
     tokens: int  # in the batch over all ranks, padding not counted
     targets: int  # that were predicted
+    work: Work  # of the model, over all ranks
     parts: dict[str, float] = field(default_factory=dict)  # of the objective and the model; z-loss and router losses
     skipped: str | None = None  # why the update was left out: "loss", "grad_norm", "nonfinite", "no_targets"
     rewound: int | None = None  # the step that the run then went back to
@@ -114,8 +116,11 @@ class Loop:
             group["lr"] = rate
         micros = [self.objective.prepare(part, config.seed) for part in micro_batches(batch, config.micro_batch)]
         seen = int((batch.segment_ids >= 0).sum()) if batch.segment_ids is not None else batch.input_ids.numel()
-        mine = torch.tensor([sum(m.n_valid for m in micros), seen], device=parallel.device)
-        targets, tokens = (int(n) for n in parallel.reduce(mine).tolist())
+        works = [m.work() for m in micros]
+        mine = [sum(m.n_valid for m in micros), seen]
+        mine += [int(sum(w)) for w in zip(*((w.tokens, w.logits, w.decoder_tokens) for w in works), strict=True)]
+        targets, tokens, *sums = parallel.reduce(torch.tensor(mine, device=parallel.device)).tolist()
+        work = Work(sums[0], works[0].length, sums[1], sums[2], works[0].decoder_length)
         due = config.stats_every is not None and (self.step + 1) % config.stats_every == 0
         statistics = Statistics(self.model, parallel) if due else None
         if statistics is not None:
@@ -137,7 +142,7 @@ class Loop:
             self.counts[f"skipped_{verdict.skip}"] += 1
         event = Event(
             step=self.step, epoch=batch.epoch, loss=loss, lr=rate, grad_norm=norm, tokens=tokens, targets=targets,
-            parts=parts, skipped=verdict.skip, verdict=verdict, batch=batch,
+            work=work, parts=parts, skipped=verdict.skip, verdict=verdict, batch=batch,
             statistics=None if statistics is None else statistics.found,
         )  # fmt: skip
         for hook in self.hooks:

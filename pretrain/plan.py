@@ -14,9 +14,10 @@ from pipeline.errors import ConfigError, nearest
 
 from .accelerators import ACCELERATORS, Accelerator, accelerator
 from .config import ModelConfig
+from .flops import flops_per_token
 from .memory import OPTIMISERS, PARALLEL, PRECISIONS, Memory, memory
 from .scaling import RULES, chinchilla_loss, choose_rule, compute, warmup_steps
-from .sizes import config_for, flops_per_token, parameters, parse_count
+from .sizes import config_for, parameters, parse_count
 
 SHOWN = ("a100-80gb", "h100", "h200", "b200", "mi300x")
 """Accelerators whose hours every plan shows."""

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.packreader import open_packs
-from pipeline.packstep import find_pack_sets
+from pipeline.packreader import PackReader, open_packs
+from pipeline.packstep import find_pack_sets, find_packs
 from pipeline.report import Cell, Measure, Section
 
 from .config import ModelConfig, TrainConfig, whole_steps
-from .sizes import flops_per_token, model_config, parameters
+from .flops import training_flops
+from .objectives.options import objective_options
+from .sizes import model_config, parameters
 
 KEPT = ("objective", "parameters", "steps", "tokens", "first_loss", "last_loss", "untrained_loss", "held_out")
 """What of a run's summary goes into the run report."""
@@ -58,11 +60,18 @@ def intended(config: TrainConfig, packs: Path, shape: ModelConfig | None = None)
     reader = open_packs(packs)
     if not len(reader):
         raise ConfigError(f"pack set {packs} is empty: there is nothing to train on")
-    sizes = shape or model_config(config.size, reader.total_ids, **config.model)
+    options = objective_options(config.objective, config.objective_options)
+    form = "decoder" if getattr(options, "prefix", False) else options.forms[0]
+    sizes = shape or model_config(config.size, reader.total_ids, **{"form": form, **config.model})
     length = reader.sequence_length
     batch = min(config.batch_size, len(reader))
-    flops = flops_per_token(sizes, length)
-    positions = config.steps * batch * length
+    phases = [(config.steps, batch, length)]
+    if config.long_packs is not None:
+        long = opened("long_packs", config.long_packs)
+        rows_then = max(1, round(config.batch_size * length / long.sequence_length))
+        phases = [(config.steps - config.long_steps, batch, length)]
+        phases.append((config.long_steps, min(rows_then, len(long)), long.sequence_length))
+    positions = sum(steps * each * size for steps, each, size in phases)
     rows: list[tuple[str, Cell]] = [
         ("packs", str(packs)),
         ("sequences", len(reader)),
@@ -77,7 +86,7 @@ def intended(config: TrainConfig, packs: Path, shape: ModelConfig | None = None)
         ("tokens", positions),
         ("tokens a parameter", positions / parameters(sizes)),
         ("epochs", config.steps * batch / len(reader)),
-        ("FLOPs", Measure(positions * flops)),
+        ("FLOPs", Measure(sum(n * each * training_flops(sizes, options.work(size)) for n, each, size in phases))),
         ("checkpoints, MB each", round(12 * parameters(sizes) / 1e6)),
     ]
     sets: list[tuple[str, int, int, str]] = []
@@ -92,6 +101,14 @@ def intended(config: TrainConfig, packs: Path, shape: ModelConfig | None = None)
     else:
         out.append(Section("Held-out sets", text="none: no bits per byte (--held-out NAME=PACKS)"))
     return out
+
+
+def opened(option: str, path: str) -> PackReader:
+    """The pack set that an option names: its folder, or a run's."""
+    try:
+        return open_packs(find_packs(Path(path)))
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from error
 
 
 def check_tokenizer(name: str, held: Any, reader: Any) -> None:

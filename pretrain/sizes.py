@@ -118,42 +118,23 @@ def _widths() -> Iterator[int]:
 def parameters(config: ModelConfig) -> int:
     """Trainable parameters, embeddings included; tied ones once."""
     embeddings = config.vocab_size * config.d_model * (1 if config.tied else 2)
-    return embeddings + _stacks(config, active=False)
+    return embeddings + _stacks(config)
 
 
-def active_parameters(config: ModelConfig) -> int:
-    """Parameters that one token meets in matrix products: the output layer and each layer, with `top_k` experts.
-
-    The look-up in the embedding is none. Of an encoder-decoder: of one token on each side.
-    """
-    return config.vocab_size * config.d_model + _stacks(config, active=True)
-
-
-def flops_per_token(config: ModelConfig, sequence_length: int) -> float:
-    """Floating-point operations of training on a token: 6 N + 12 layers width T (Chowdhery et al. 2022, appendix B).
-
-    N are the active parameters. The second term is attention over the whole sequence, of an encoder-decoder three times
-    a layer: each side's own and that of one to the other. That causal attention and masks leave out half and more is
-    not subtracted, as is usual.
-    """
-    attentions = 3 if config.form == "encoder_decoder" else 1
-    return 6.0 * active_parameters(config) + 12.0 * attentions * config.n_layers * config.d_model * sequence_length
-
-
-def layer_parameters(config: ModelConfig, *, active: bool = False, cross: bool = False) -> int:
-    """Parameters of one layer, with all experts or only the `top_k`; `cross`: with attention to the encoder."""
+def layer_parameters(config: ModelConfig, *, cross: bool = False) -> int:
+    """Parameters of one layer; `cross`: with attention to the encoder."""
     width = config.d_model
     attention = 2 * width * width + 2 * width * config.kv_heads * config.head_dim + width
     attention += 2 * config.head_dim if config.qk_norm else 0
     block = (3 if config.activation == "swiglu" else 2) * width * config.d_ff
     if config.n_experts:
-        block = (config.top_k if active else config.n_experts) * block + width * config.n_experts
+        block = config.n_experts * (block + width)
     return (2 if cross else 1) * attention + block + width
 
 
-def _stacks(config: ModelConfig, active: bool) -> int:
+def _stacks(config: ModelConfig) -> int:
     """Parameters of all layers and last norms."""
-    stack = config.n_layers * layer_parameters(config, active=active) + config.d_model
+    stack = config.n_layers * layer_parameters(config) + config.d_model
     if config.form != "encoder_decoder":
         return stack
-    return stack + config.n_layers * layer_parameters(config, active=active, cross=True) + config.d_model
+    return stack + config.n_layers * layer_parameters(config, cross=True) + config.d_model

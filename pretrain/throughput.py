@@ -1,9 +1,9 @@
 """Tokens a second, model FLOPs utilisation and memory of a training run; for files that nothing compares.
 
-MFU (Chowdhery et al. 2022) is the FLOPs that training on the tokens takes (`sizes.flops_per_token`: forward and
-backward, nothing for recomputed activations, padding or evaluation) a second, divided by what the accelerators could
-do: their number times the dense bf16 peak of `accelerators`. It is left out on CPUs and on devices whose peak is not
-known.
+MFU (Chowdhery et al. 2022) is the FLOPs that training takes (`flops.training_flops` of what each step's micro-batches
+hold: forward and backward, nothing for recomputed activations, padding or evaluation) a second, divided by what the
+accelerators could do: their number times the dense bf16 peak of `accelerators`. It is left out on CPUs and on devices
+whose peak is not known.
 """
 
 from __future__ import annotations
@@ -18,62 +18,64 @@ from typing import Any
 from .accelerators import Accelerator
 
 
-def mfu(tokens_per_s: float, flops_per_token: float, peak_flops: float, devices: int = 1) -> float:
+def mfu(flops_per_s: float, peak_flops: float, devices: int = 1) -> float:
     """Share of the devices' peak that the model's own FLOPs reach."""
-    return tokens_per_s * flops_per_token / (peak_flops * devices)
+    return flops_per_s / (peak_flops * devices)
 
 
 @dataclass
 class Throughput:
     """Times steps. `lap` after each step, `restart` after anything that is no part of one (evaluation, a checkpoint).
 
-    `flops_per_token` and `accelerator` give the MFU over `devices`; without an accelerator there is none. `clock`
-    gives seconds.
+    `accelerator` gives the MFU over `devices`; without one there is none. `clock` gives seconds.
     """
 
-    flops_per_token: float
     accelerator: Accelerator | None = None
     devices: int = 1
     clock: Callable[[], float] = time.perf_counter
 
     def __post_init__(self) -> None:
-        self.seconds, self.tokens = 0.0, 0
+        self.seconds, self.tokens, self.flops = 0.0, 0, 0.0
         self.restart()
 
     def restart(self) -> None:
         """The next step begins now."""
         self._begun = self.clock()
 
-    def lap(self, tokens: int) -> dict[str, float]:
-        """The step that ends now: its `seconds`, `tokens_per_s` and, where it is known, `mfu`. The next one begins."""
+    def lap(self, tokens: int, flops: float) -> dict[str, float]:
+        """The step that ends now: its `seconds`, `tokens_per_s` and, where it is known, `mfu`. The next one begins.
+
+        `tokens` and `flops` are the step's, of all devices.
+        """
         now = self.clock()
         seconds, self._begun = now - self._begun, now
         self.seconds += seconds
         self.tokens += tokens
-        return {"seconds": seconds, **self._rates(tokens, seconds)}
+        self.flops += flops
+        return {"seconds": seconds, **self._rates(tokens, flops, seconds)}
 
     def total(self) -> dict[str, Any]:
         """The same over all steps, with what the MFU's denominator is."""
         found: dict[str, Any] = {
             "seconds": self.seconds,
             "tokens": self.tokens,
-            **self._rates(self.tokens, self.seconds),
+            "model_flops": self.flops,
+            **self._rates(self.tokens, self.flops, self.seconds),
         }
         if self.accelerator is not None:
             found["mfu_denominator"] = {
                 "accelerator": self.accelerator.name,
                 "dense_bf16_flops": self.accelerator.bf16_flops,
                 "devices": self.devices,
-                "model_flops_per_token": self.flops_per_token,
             }
         return found
 
-    def _rates(self, tokens: int, seconds: float) -> dict[str, float]:
-        rate = tokens / max(seconds, 1e-9)
+    def _rates(self, tokens: int, flops: float, seconds: float) -> dict[str, float]:
+        seconds = max(seconds, 1e-9)
         if self.accelerator is None:
-            return {"tokens_per_s": rate}
+            return {"tokens_per_s": tokens / seconds}
         peak = self.accelerator.bf16_flops
-        return {"tokens_per_s": rate, "mfu": mfu(rate, self.flops_per_token, peak, self.devices)}
+        return {"tokens_per_s": tokens / seconds, "mfu": mfu(flops / seconds, peak, self.devices)}
 
 
 def device_accelerator(device: Any) -> Accelerator | None:

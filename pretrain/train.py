@@ -166,19 +166,15 @@ class _Run:
 
     def run(self, asked: Asked, log: Callable[[Event], None] | None) -> dict[str, Any]:
         """Train to the end and write what is left to write."""
-        from .sizes import flops_per_token
+        from .flops import training_flops
         from .throughput import Throughput, device_accelerator
 
         config, loop = self.config, self.loop
-        speed = Throughput(
-            flops_per_token(self.sizes, self.reader.sequence_length),
-            device_accelerator(self.parallel.device),
-            self.parallel.world_size,
-        )
+        speed = Throughput(device_accelerator(self.parallel.device), self.parallel.world_size)
         with self.progress.bar("pretrain", total=config.steps, done=loop.step, unit="tokens") as bar:
             for event in loop:
                 self._count(event)
-                lap = speed.lap(event.tokens)
+                lap = speed.lap(event.tokens, training_flops(self.sizes, event.work))
                 if self.writer is not None:
                     self.writer.step(event.to_json())
                     self.writer.timing({"step": event.step, **lap})

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from pipeline.errors import ConfigError, nearest
 from pipeline.option_types import check_types
+
+from ..flops import Work
 
 
 def _option(default: Any, text: str) -> Any:
@@ -31,6 +34,10 @@ class Options:
 
     def check(self) -> None:
         """Raise ConfigError for what can't work."""
+
+    def work(self, length: int) -> Work:
+        """What the model is expected to compute of a full row of `length` tokens."""
+        return Work(length, length, length)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +63,9 @@ class MaskedOptions(Options):
             self.mask_share + self.random_share <= 1 + 1e-9, "masked: mask_share and random_share are together above 1"
         )
 
+    def work(self, length: int) -> Work:
+        return Work(length, length, length * self.rate)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpansOptions(Options):
@@ -74,6 +84,18 @@ class SpansOptions(Options):
         _need(0 < self.density < 1, f"spans: density must lie between 0 and 1, not {self.density}")
         _need(self.mean_length >= 1, f"spans: mean_length must be at least 1, not {self.mean_length}")
         _need(self.room >= 1, f"spans: room must be at least 1, not {self.room}")
+
+    def decoder_length(self, length: int) -> int:
+        """Positions for targets of a row of `length` tokens; with `prefix`, how much longer a row becomes."""
+        expected = length * self.density * (2 / self.mean_length if self.prefix else 1 + 1 / self.mean_length)
+        return max(8, 8 * math.ceil(expected * self.room / 8))
+
+    def work(self, length: int) -> Work:
+        spans, room = length * self.density / self.mean_length, self.decoder_length(length)
+        given, targets = length * (1 - self.density) + spans, length * self.density + spans
+        if self.prefix:
+            return Work(given + targets, length + room, targets)
+        return Work(given, length, targets, targets, room)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +117,9 @@ class ContrastiveOptions(Options):
             self.max_body == 0 or self.max_body >= self.min_body,
             f"contrastive: max_body must be 0 or at least min_body {self.min_body}, not {self.max_body}",
         )
+
+    def work(self, length: int) -> Work:
+        return Work(length, length, 0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,18 +44,12 @@ class Spans(Objective[SpansOptions]):
     def forms(self) -> tuple[str, ...]:
         return ("decoder",) if self.options.prefix else ("encoder_decoder",)
 
-    def decoder_length(self, length: int) -> int:
-        """Positions for targets of a row of `length` tokens; with `prefix`, how much longer a row becomes."""
-        density, mean = self.options.density, self.options.mean_length
-        expected = length * density * (2 / mean if self.options.prefix else 1 + 1 / mean)
-        return max(8, 8 * math.ceil(expected * self.options.room / 8))
-
     def prepare(self, batch: Batch, seed: int) -> Inputs:
         """The inputs of the model's form."""
         ids, segments = self.arrays(batch)
         vocabulary, options = self.vocabulary, self.options
         rows, length = ids.shape
-        room = self.decoder_length(length)
+        room = options.decoder_length(length)
         width = 2 * length if options.prefix else room
         inputs, targets = (np.full((rows, n), vocabulary.pad_id, np.int64) for n in (length, width))
         input_segments, target_segments = (np.full((rows, n), -1, np.int32) for n in (length, width))

@@ -12,8 +12,9 @@ import pytest
 from pipeline.errors import SchemaError
 from pretrain import metrics
 from pretrain.accelerators import ACCELERATORS, Accelerator
+from pretrain.flops import flops_per_token
 from pretrain.metrics import MetricsWriter, read_lines
-from pretrain.sizes import flops_per_token, model_config
+from pretrain.sizes import model_config
 from pretrain.throughput import Throughput, memory, mfu
 
 
@@ -112,32 +113,33 @@ def test_damaged_files_are_refused(tmp_path: Path, line: str) -> None:
 
 
 def test_mfu_by_hand() -> None:
-    # A model with 1 layer: N = 4 d^2 + 3 d d_ff + V d and norms; 6 N + 12 d T FLOPs a token.
+    # A model with 1 layer: N = 4 d^2 + 3 d d_ff + V d without norms; 6 N + 12 d T FLOPs a token.
     config = model_config("tiny", 64, d_model=64, n_layers=1, n_heads=1, d_ff=128, qk_norm=False)
-    by_hand = 6 * (4 * 64**2 + 3 * 64 * 128 + 64 * 64 + 3 * 64) + 12 * 64 * 100
+    by_hand = 6 * (4 * 64**2 + 3 * 64 * 128 + 64 * 64) + 12 * 64 * 100
     assert flops_per_token(config, 100) == by_hand
     peak = ACCELERATORS["a100-80gb"].bf16_flops
-    assert mfu(2e6, by_hand, peak, 2) == pytest.approx(2e6 * by_hand / 624e12)
+    assert mfu(2e6 * by_hand, peak, 2) == pytest.approx(2e6 * by_hand / 624e12)
 
 
 def test_only_steps_are_timed() -> None:
     now = iter([0.0, 2.0, 5.0, 6.0, 10.0])
-    timer = Throughput(1e9, Accelerator("test", 1e12, 1), 2, clock=lambda: next(now))
-    assert timer.lap(400) == {"seconds": 2.0, "tokens_per_s": 200.0, "mfu": 0.1}
+    timer = Throughput(Accelerator("test", 1e12, 1), 2, clock=lambda: next(now))
+    assert timer.lap(400, 400e9) == {"seconds": 2.0, "tokens_per_s": 200.0, "mfu": 0.1}
     timer.restart()  # three seconds of evaluation
-    assert timer.lap(300) == {"seconds": 1.0, "tokens_per_s": 300.0, "mfu": 0.15}
-    timer.lap(100)
+    assert timer.lap(300, 300e9) == {"seconds": 1.0, "tokens_per_s": 300.0, "mfu": 0.15}
+    timer.lap(100, 100e9)
     total = timer.total()
     assert (total["seconds"], total["tokens"], total["tokens_per_s"]) == (7.0, 800, pytest.approx(800 / 7))
     assert total["mfu"] == pytest.approx(800 / 7 * 1e9 / 2e12)
+    assert total["model_flops"] == 800e9
     assert total["mfu_denominator"] == {
-        "accelerator": "test", "dense_bf16_flops": 1e12, "devices": 2, "model_flops_per_token": 1e9
+        "accelerator": "test", "dense_bf16_flops": 1e12, "devices": 2
     }  # fmt: skip
 
 
 def test_a_cpu_has_no_mfu() -> None:
-    timer = Throughput(1e9)
-    assert set(timer.lap(5)) == {"seconds", "tokens_per_s"} and not [key for key in timer.total() if "mfu" in key]
+    timer = Throughput()
+    assert set(timer.lap(5, 1e9)) == {"seconds", "tokens_per_s"} and not [key for key in timer.total() if "mfu" in key]
 
 
 def test_memory_is_this_processs_peak() -> None:

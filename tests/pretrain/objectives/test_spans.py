@@ -187,7 +187,9 @@ def test_a_row_without_room_leaves_documents_whole(reader: PackReader) -> None:
         whole = [[r[a:b] for _, a, b in pieces(m)] for r, m in zip(ids, segments, strict=True)]
         assert objective.rebuild(inputs) == whole
         width = inputs.targets.shape[1]  # type: ignore[union-attr]
-        assert width == (100 + objective.decoder_length(100) if prefix else objective.decoder_length(100))
+        assert width == (
+            100 + objective.options.decoder_length(100) if prefix else objective.options.decoder_length(100)
+        )
 
 
 def test_sentinels_begin_above_the_vocabulary(tmp_path: Path) -> None:
