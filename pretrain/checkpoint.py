@@ -19,7 +19,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -78,13 +78,21 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of a run. Kept are the `keep` newest, those of every `keep_every` steps, and the newest good one.
+    """The checkpoints of a run. Kept are the `keep` newest, those of every `keep_every` steps, the newest good one, and
+    good ones `lag` steps apart, so that there is a way back also from a bad stretch that begins just after the newest.
 
     `say` is told of damaged checkpoints: they are passed over, don't count as kept and are written anew.
     """
 
-    def __init__(self, run: Path, keep: int = 2, keep_every: int | None = None, say: Callable[[str], None] = print):
-        self.folder, self.keep, self.keep_every, self.say = run / FOLDER, keep, keep_every, say
+    def __init__(
+        self,
+        run: Path,
+        keep: int = 2,
+        keep_every: int | None = None,
+        say: Callable[[str], None] = print,
+        lag: int = 0,
+    ) -> None:
+        self.folder, self.keep, self.keep_every, self.say, self.lag = run / FOLDER, keep, keep_every, say, lag
         self._damaged: set[int] = set()
 
     def all(self) -> list[Checkpoint]:
@@ -92,18 +100,26 @@ class Checkpoints:
         found = self.folder.iterdir() if self.folder.is_dir() else ()
         return sorted((Checkpoint(p) for p in found if _NAME.fullmatch(p.name)), key=lambda one: one.step)
 
-    def newest(self, *, good: bool = False) -> Checkpoint | None:
-        """The newest whole one, or the newest that was saved when no update had been left out for a while."""
-        for one in reversed(self.all()):
+    def newest(self) -> Checkpoint | None:
+        """The newest whole one."""
+        return next(self._whole(self.all()[::-1]), None)
+
+    def before(self, step: int) -> Checkpoint | None:
+        """The newest whole good one that was made `lag` steps before `step`, or earlier; else the oldest good one."""
+        good = [one for one in self.all() if _good(one)]
+        old = [one for one in good if one.step <= step - self.lag]
+        return next(self._whole([*old[::-1], *good[len(old) :]]), None)
+
+    def _whole(self, checkpoints: Iterable[Checkpoint]) -> Iterator[Checkpoint]:
+        """Those that are not damaged."""
+        for one in checkpoints:
             try:
                 one.verify()
             except SchemaError as error:
                 self._damaged.add(one.step)
-                self.say(f"{error}; passed over for an earlier checkpoint")
-                continue
-            if not good or one.meta["good"]:
-                return one
-        return None
+                self.say(f"{error}; passed over for another checkpoint")
+            else:
+                yield one
 
     def save(self, meta: dict[str, Any], full: Mapping[str, Any]) -> Checkpoint:
         """Write the checkpoint of `meta["step"]`, unless it is there whole, and remove those that needn't be kept."""
@@ -160,10 +176,19 @@ class Checkpoints:
         every = [one for one in self.all() if one.step not in self._damaged]
         kept = {one.step for one in every[-self.keep :]}
         kept |= {one.step for one in every if self.keep_every is not None and one.step % self.keep_every == 0}
-        kept |= {one.step for one in [one for one in every if _good(one)][-1:]}
+        kept |= self._ways_back([one.step for one in every if _good(one)])
         for one in every:
             if one.step not in kept:
                 self._remove(one.path)
+
+    def _ways_back(self, good: list[int]) -> set[int]:
+        """Of good checkpoints' steps the newest, the newest of a chain that is `lag` apart, and its newest that is
+        `lag` older than the newest of all: so there always is one that old, and at most about twice as old."""
+        chain: list[int] = []
+        for step in good:
+            if not chain or step >= chain[-1] + self.lag:
+                chain.append(step)
+        return {*good[-1:], *chain[-1:], *[step for step in chain if step <= good[-1] - self.lag][-1:]}
 
     def _remove(self, path: Path) -> None:
         """Remove a checkpoint: under another name first, so that a kill leaves no half of one."""

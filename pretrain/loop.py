@@ -97,6 +97,8 @@ class Loop:
         self.step = self.drawn = self.rewinds = 0
         self.counts: Counter[str] = Counter()
         """`tokens` and `targets` that were seen, and `skipped_...` by reason."""
+        self.bad_since: int | None = None
+        """The first step since when the run is not calm (`SpikeGuard.calm`), while it isn't."""
         self.rewind: Callable[[], bool] | None = None
         self._nonfinite = 0
 
@@ -132,6 +134,7 @@ class Loop:
         norm = float(parallel.clip(self.model.parameters(), config.optim.max_grad_norm or math.inf))
         self.step, self.drawn = self.step + 1, self.drawn + 1
         verdict = self.guard.judge(loss, norm) if targets else Verdict("no_targets", False, None, None)
+        self.bad_since = None if self.guard.calm else self.bad_since or self.step
         if verdict.skip is None:
             self.optimiser.step()
         if statistics is not None and verdict.skip is None:
@@ -190,6 +193,7 @@ class Loop:
                 " or look at the documents that spikes.jsonl names (spike.enabled: false takes every update)"
             )
         self.guard.forget()
+        self.bad_since = None
         return None
 
     def state(self) -> dict[str, Any]:
@@ -201,6 +205,7 @@ class Loop:
             "nonfinite": self._nonfinite,
             "counts": dict(self.counts),
             "guard": self.guard.state(),
+            "bad_since": self.bad_since,
             "source": self.source.state(),
         }
 
@@ -211,11 +216,13 @@ class Loop:
         self._nonfinite = state["nonfinite"]
         self.counts = Counter(state["counts"])
         self.guard.restore(state["guard"])
+        self.bad_since = state.get("bad_since")
 
     def go_back(self, state: dict[str, Any]) -> None:
         """Rewind to a state, but go on with the batches behind those drawn so far."""
         self.step, self._nonfinite, self.rewinds = state["step"], 0, self.rewinds + 1
         self.guard.restore(state["guard"])
+        self.bad_since = state.get("bad_since")
 
 
 def optimise(

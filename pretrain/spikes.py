@@ -4,7 +4,14 @@ A step is a spike if its loss or its gradient norm lies more than `sigma` deviat
 accepted steps (the rule of OLMo-core's SkipStepOptimizer, AI2), and at least the share `min_rise` of the mean, so
 that a loss that hardly varies is no trap. Steps that were left out don't enter the window: a spike does not raise the
 bar for the next one. More than `max_skips` of them within `window` steps are no accident of single batches: then the
-run goes back to a good checkpoint and on with other batches (as PaLM did; Chowdhery et al. 2022, section 5.1).
+run goes back to a good checkpoint and on with other batches (as PaLM did; Chowdhery et al. 2022, section 5.1: to about
+100 steps before the spike).
+
+A loss that rises slowly raises the bar with it and is no spike, but what is learned meanwhile is not worth going back
+to. So a run is `calm` only while no step was left out within the window and the mean of the window's newest quarter
+isn't above that of the rest by `RISE` standard errors. The bad stretch that ends in a rewind begins where the run
+ceased to be calm; a rise takes up to a quarter of the window to show. The rewind goes to the newest checkpoint that was
+calm when it was made and is older than that by a quarter of the window (`lag`).
 """
 
 from __future__ import annotations
@@ -14,6 +21,9 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from .config import SpikeConfig
+
+RISE = 3.0
+"""Standard errors by which the newest quarter of the window's losses is above the rest where a loss is rising."""
 
 
 class Verdict(NamedTuple):
@@ -36,8 +46,24 @@ class SpikeGuard:
 
     @property
     def calm(self) -> bool:
-        """Whether none of the last `window` steps was left out: what was learned by then is good to go back to."""
-        return not any(self._recent)
+        """Whether none of the last `window` steps was left out and the loss isn't rising."""
+        return not any(self._recent) and not self._rising()
+
+    @property
+    def lag(self) -> int:
+        """Steps within which a rise of the loss shows."""
+        return -(-self.config.window // 4)
+
+    def _rising(self) -> bool:
+        """Whether the newest quarter's mean lies above the others' by `RISE` standard errors of the difference."""
+        count, newest = len(self._losses), self.lag
+        if count < max(self.config.min_history, 2 * newest):
+            return False
+        losses = list(self._losses)
+        mean = math.fsum(losses) / count
+        deviation = math.sqrt(math.fsum((loss - mean) ** 2 for loss in losses) / count)
+        before, after = math.fsum(losses[:-newest]) / (count - newest), math.fsum(losses[-newest:]) / newest
+        return after - before > RISE * deviation * math.sqrt(1 / newest + 1 / (count - newest))
 
     def judge(self, loss: float, grad_norm: float) -> Verdict:
         """The verdict on the next step, which the window then knows of."""

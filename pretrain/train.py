@@ -29,6 +29,7 @@ from .checkpoint import FOLDER, Checkpoint, Checkpoints, changes, take_weights
 from .config import TrainConfig
 from .metrics import MetricsWriter, finite
 from .signals import Asked, listening
+from .spikes import SpikeGuard
 
 if TYPE_CHECKING:
     from .loop import Event
@@ -117,7 +118,9 @@ class _Run:
             torch.manual_seed(config.seed)
             model = Transformer(self.sizes)
         self.parameters = sum(p.numel() for p in model.parameters())
-        self.checkpoints = Checkpoints(folder, config.keep, config.keep_every, progress.say)
+        self.checkpoints = Checkpoints(
+            folder, config.keep, config.keep_every, progress.say, SpikeGuard(config.spike).lag
+        )
         if parallel.main:
             self.checkpoints.clean()
         parallel.barrier()
@@ -263,9 +266,10 @@ class _Run:
         )
 
     def _rewind(self) -> bool:
-        """Take up the last good checkpoint's weights; the batches drawn since are not drawn again."""
+        """Take up the weights of a good checkpoint from before the bad stretch (see `spikes`), or where none is that
+        old, of the oldest good one; the batches drawn since are not drawn again."""
         self.parallel.barrier()
-        found = self.checkpoints.newest(good=True)
+        found = self.checkpoints.before(self.loop.bad_since or self.loop.step)
         if found is None or found.step >= self.loop.step:
             return False
         self.progress.say(f"pretrain: too many updates left out by step {self.loop.step}: back to step {found.step}")

@@ -129,10 +129,30 @@ def test_which_are_kept(tmp_path: Path) -> None:
     steps = [one.step for one in saved(tmp_path / "b", *range(10, 70, 10), bad=(40, 50, 60), keep=2).all()]
     assert steps == [30, 50, 60]
     made = Checkpoints(tmp_path / "b")
-    good, newest = made.newest(good=True), made.newest()
+    good, newest = made.before(70), made.newest()
     assert good is not None and newest is not None and (good.step, newest.step) == (30, 60)
     made.drop_after(50)
     assert [one.step for one in made.all()] == [30, 50]
+
+
+def test_a_rewind_goes_behind_the_bad_stretch(tmp_path: Path) -> None:
+    made = saved(tmp_path, *range(10, 110, 10), bad=(90, 100), keep=2, lag=25)
+    assert [one.step for one in made.all()] == [40, 70, 80, 90, 100]  # 10, 40 and 70 are a chain
+    found = [made.before(step) for step in (105, 104, 95, 94, 65, 1)]
+    assert [one and one.step for one in found] == [80, 70, 70, 40, 40, 40]
+    (made.folder / "step-00000040" / "weights.pt").write_bytes(b"bad")
+    again = Checkpoints(tmp_path, lag=25, say=lambda message: None).before(81)
+    assert again is not None and again.step == 70  # better than none
+
+
+@pytest.mark.parametrize("every", [None, 30])
+def test_there_is_always_a_good_one_older_than_the_newest(tmp_path: Path, every: int | None) -> None:
+    made = Checkpoints(tmp_path, keep=1, keep_every=every, lag=25)
+    for step in range(7, 207, 7):
+        made.save({"step": step, "good": True}, TENSORS)
+        found = made.before(step)
+        assert found is not None and (step < 35 or step - 2 * 28 <= found.step <= step - 25)
+        assert every is not None or len(made.all()) <= 3
 
 
 def test_half_written_ones_are_not_seen_and_go(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pipeline.errors import StepFailed  # noqa: E402
 from pretrain.checkpoint import Checkpoints  # noqa: E402
 from pretrain.config import TrainConfig, train_config  # noqa: E402
 from pretrain.loop import Event  # noqa: E402
+from pretrain.spikes import SpikeGuard, Verdict  # noqa: E402
 from pretrain.train import train  # noqa: E402
 from tests.pipeline.token_tools import pack_set  # noqa: E402
 
@@ -113,14 +114,32 @@ def test_spike_after_spike_goes_back_to_a_good_checkpoint(tmp_path: Path) -> Non
     events: list[Event] = []
     summary = train(settings(steps=70), packs, tmp_path / "run", log=events.append)
     skipped = [event.step for event in events if event.skipped]
-    assert skipped[:4] == [61, 62, 63, 64] and [e.rewound for e in events if e.rewound is not None] == [60]
-    again = events[64:]
-    assert [event.step for event in again] == list(range(61, 71)) and not any(event.skipped for event in again)
+    assert skipped[:4] == [61, 62, 63, 64] and [e.rewound for e in events if e.rewound is not None] == [50]
+    again = events[64:]  # step 60 is within a quarter of the window before the spikes
+    assert [event.step for event in again] == list(range(51, 71)) and not any(event.skipped for event in again)
     drawn = [i for event in events for i in event.batch.indices.tolist()]
-    assert len(drawn) == len(set(drawn)) == 4 * 74  # no batch comes twice
+    assert len(drawn) == len(set(drawn)) == 4 * 84  # no batch comes twice
     assert summary["rewinds"] == 1 and summary["steps"] == 70 and summary["last_loss"] < 1.0
     lines = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert lines == [*range(1, 65), *range(61, 71)]
+    assert lines == [*range(1, 65), *range(51, 71)]
+
+
+def test_what_was_learned_while_the_loss_rose_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From step 41 on the loss rises, too slowly for a spike; the checkpoints since then are finite but no way back."""
+    plain, seen = SpikeGuard.judge, []
+
+    def judge(guard: SpikeGuard, loss: float, norm: float) -> Verdict:
+        step = len(seen) + 1
+        seen.append(step)
+        return plain(guard, 9.0 if 61 <= step <= 64 else 1.0 + 0.01 * (step % 3) + 0.01 * max(0, step - 40), 1.0)
+
+    monkeypatch.setattr(SpikeGuard, "judge", judge)
+    events: list[Event] = []
+    config = settings(steps=66, save_every=5, model={**SMALL, "n_layers": 1})
+    train(config, sequences(tmp_path / "packs", set()), tmp_path / "run", log=events.append)
+    assert [event.step for event in events if event.skipped] == [61, 62, 63, 64]
+    (back,) = [event.rewound for event in events if event.rewound is not None]
+    assert 30 <= back <= 40
 
 
 def test_a_run_that_went_back_resumes_exactly(tmp_path: Path) -> None:

@@ -87,3 +87,34 @@ def test_a_flat_loss_is_no_trap(rise: float, skip: str | None) -> None:
     for _ in range(8):
         guard.judge(1.0, 1.0)
     assert guard.judge(1.001, 1.0).skip == skip
+
+
+@given(st.integers(0, 10**6), st.floats(-0.02, 0.02), st.integers(4, 40))
+@settings(max_examples=60, deadline=None)
+def test_a_rising_loss_is_not_calm(seed: int, slope: float, window: int) -> None:
+    """By the difference of two means against its standard error, written down plainly."""
+    losses = 3 + 0.05 * np.random.default_rng(seed).normal(size=60) + slope * np.arange(60)
+    guard = SpikeGuard(SpikeConfig(window=window, min_history=4, max_skips=1, min_rise=10.0))
+    for k, loss in enumerate(losses.tolist()):
+        assert guard.judge(loss, 1.0).skip is None  # a slow rise is no spike
+        seen = losses[max(0, k + 1 - window) : k + 1]
+        quarter = math.ceil(window / 4)
+        if len(seen) < max(4, 2 * quarter):
+            assert guard.calm
+            continue
+        error = seen.std() * math.sqrt(1 / quarter + 1 / (len(seen) - quarter))
+        score = (seen[-quarter:].mean() - seen[:-quarter].mean()) / error
+        assert abs(score - 3) < 1e-9 or guard.calm == (score < 3)
+
+
+def test_noise_is_calm_and_a_slow_rise_is_seen_within_the_lag() -> None:
+    rng = np.random.default_rng(0)
+    guard = SpikeGuard(SpikeConfig())
+    calm = []
+    for k in range(4000):
+        guard.judge(3 - 1e-5 * k + 0.05 * rng.normal(), 1.0)
+        calm.append(guard.calm)
+    assert np.mean(calm) > 0.99
+    for k in range(guard.lag):  # the deviation of the noise in so many steps
+        guard.judge(2.96 + 0.1 * k / guard.lag + 0.05 * rng.normal(), 1.0)
+    assert not guard.calm
