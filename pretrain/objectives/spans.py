@@ -30,7 +30,8 @@ class Spans(Objective[SpansOptions]):
     sentinel, and the decoder gives the sentinels with their spans and the end of document; it begins with the padding
     id. With `prefix` a decoder reads each document's input and then its targets, which alone have a loss.
 
-    `decoder_length` positions are kept for targets: a document that they don't hold is left whole.
+    `SpansOptions.decoder_length` positions are kept for targets: a document that they don't hold is left whole. So
+    sequences of very short documents have a lower density: .143 for .15 at 8 tokens a document, .149 at 20.
     """
 
     name = "spans"

@@ -214,3 +214,23 @@ def test_what_is_refused(reader: PackReader) -> None:
         with pytest.raises(ConfigError, match=words):
             spans(reader, **options)
     assert spans(reader).forms == ("encoder_decoder",) and spans(reader, prefix=True).forms == ("decoder",)
+
+
+@pytest.mark.parametrize(("mean", "low", "high"), [(8, 0.141, 0.145), (20, 0.148, 0.1505), (100, 0.149, 0.151)])
+def test_what_the_room_costs_short_documents(reader: PackReader, mean: int, low: float, high: float) -> None:
+    """The share of text in spans, in sequences of 512, is what docs/objectives.md says; more room gives more."""
+    rng = np.random.default_rng(0)
+    segments = np.zeros((400, 512), np.int32)
+    for row in segments:
+        ends = np.cumsum(np.maximum(2, rng.exponential(mean, 512).astype(int)))
+        row[:] = np.searchsorted(ends, np.arange(512), side="right")
+    ids = np.full(segments.shape, 5)
+    last = np.ones(segments.shape, bool)
+    last[:, :-1] = segments[:, 1:] != segments[:, :-1]
+    ids[last] = EOS
+    shares = []
+    for room in (1.5, 4.0):
+        targets = spans(reader, room=room).prepare(batch_of(ids.tolist(), segments.tolist()), 0).targets
+        assert targets is not None
+        shares.append(int((targets == 5).sum()) / int((ids == 5).sum()))
+    assert low < shares[0] < high and shares[0] <= shares[1] < 0.151
