@@ -59,6 +59,7 @@ def add_command(sub: Any) -> None:
 
 
 def _ablate(args: argparse.Namespace) -> int:
+    from pretrain.ablation.check import check_inputs
     from pretrain.ablation.experiment import check_arms, need_torch, run_ablation
     from pretrain.ablation.plan import plan, within_budget
     from pretrain.ablation.report import terminal, write
@@ -78,12 +79,19 @@ def _ablate(args: argparse.Namespace) -> int:
     if args.budget is not None:
         if not args.budget > 0:
             raise ConfigError(f"--budget must be above 0 minutes, not {args.budget:g}")
+        for name in ("steps", "tokens"):
+            if hasattr(args, f"option_{name}"):
+                raise ConfigError(f"--budget chooses the steps itself: leave --{name} out, or --budget")
+        check_inputs(arms, design)
         design = within_budget(arms, design, args.budget, workers, args.output)
     if args.dry_run:
+        check_inputs(arms, design)
         print("\n".join(plan(arms, design, workers).lines()))
         return 0
     with make_runner(args, default_inline=True) as runner:
-        result = run_ablation(arms, design, args.output, runner=runner, progress=Progress(quiet=args.quiet))
+        result = run_ablation(
+            arms, design, args.output, runner=runner, progress=Progress(quiet=args.quiet), budget=args.budget
+        )
     write(result, args.output)
     if not args.quiet:
         print_sections(terminal(result), sys.stdout)

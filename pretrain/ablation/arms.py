@@ -48,35 +48,45 @@ def is_recipe(arm: Arm) -> bool:
 
 def resolve(arm: Arm, folder: Path, runner: Runner, progress: Progress) -> Corpus:
     """The arm's documents; a recipe is run in `folder`, unless it was run there before. Raises ConfigError."""
+    return _run_recipe(arm, folder, runner, progress) if is_recipe(arm) else found(arm)
+
+
+def found(arm: Arm) -> Corpus:
+    """The documents or packs of an arm that is no recipe. Raises ConfigError."""
     from decontam.audit.corpus import kind_of
 
-    if is_recipe(arm):
-        return _run_recipe(arm, folder, runner, progress)
     if any(one.endswith((".yaml", ".yml")) for one in arm.inputs):
         raise ConfigError(f"{WHERE}: arm '{arm.name}' names a recipe and other inputs: give each recipe an arm")
-    found = [kind_of(one) for one in arm.inputs]
-    kinds = {kind for kind, _ in found}
+    each = [kind_of(one) for one in arm.inputs]
+    kinds = {kind for kind, _ in each}
     if kinds == {"packs"}:
-        packs = [path for _, paths in found for path in paths]
+        packs = [path for _, paths in each for path in paths]
         if len(packs) > 1:
             raise ConfigError(f"{WHERE}: arm '{arm.name}' has several pack sets; name one: {', '.join(packs)}")
         return Corpus(arm, "packs", {}, packs[0])
     if "packs" in kinds:
         raise ConfigError(f"{WHERE}: arm '{arm.name}' mixes packs and documents: name the one or the other")
-    paths = [path for _, paths in found for path in paths]
+    paths = [path for _, paths in each for path in paths]
     source = {"inputs": paths, "text_field": "text" if "run" in kinds else arm.text_field}
     return Corpus(arm, "run" if "run" in kinds else "documents", source)
 
 
+def documents_recipe(arm: Arm) -> dict[str, Any]:
+    """The arm's recipe up to its documents. Raises ConfigError."""
+    from pipeline.recipe import entry, read_recipe, without
+
+    plain = read_recipe(arm.inputs[0])
+    names = [entry(one, f"{WHERE}: arm '{arm.name}'")[0] for one in plain.get("steps") or ()]
+    return without(plain, [name for name in names if name in NOT_DOCUMENTS])
+
+
 def _run_recipe(arm: Arm, folder: Path, runner: Runner, progress: Progress) -> Corpus:
-    from pipeline.recipe import build, entry, read_recipe, without
+    from pipeline.recipe import build
 
     where = f"{WHERE}: arm '{arm.name}'"
-    plain = read_recipe(arm.inputs[0])
-    names = [entry(one, where)[0] for one in plain.get("steps") or ()]
-    plain = without(plain, [name for name in names if name in NOT_DOCUMENTS])
+    recipe = build(documents_recipe(arm), where)
     progress.say(f"{where}: recipe {arm.inputs[0]}")
-    result = execute(build(plain, where), folder, runner, progress)
+    result = execute(recipe, folder, runner, progress)
     last = next((step for step in reversed(result.steps) if step.manifest and step.manifest.get("artefact")), None)
     if last is None or last.manifest is None or not last.manifest["rows"]:
         raise ConfigError(f"{where}: its recipe keeps no document")

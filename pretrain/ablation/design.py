@@ -19,6 +19,8 @@ READINGS = ("tokens", "bytes")
 COMPARE = ("all", "first")
 ON_OVERLAP = ("drop", "keep", "raise")
 GROUPS = ("held_out", "gold")
+BUDGET = "budget_minutes"
+"""Key of `design.yaml` for what the number of steps was chosen by, if by a budget."""
 MAX_SEEDS = 1000
 PRESET_SETS = ("wikitext", "openstax", "brown", "web", "news", "dclm")
 """Held-out sets of the preset (see `texts.preset`)."""

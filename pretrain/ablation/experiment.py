@@ -28,7 +28,8 @@ from pipeline.runner import InlineRunner, Runner, Task
 from pipeline.steps import StepContext
 from pipeline.store import StepFolder, atomic_path, digest, file_digest, write_json
 
-from .design import WHERE, Arm, Design
+from .check import check_inputs
+from .design import BUDGET, WHERE, Arm, Design
 from .prepare import Measured, Ready, ReadyArm, overlap_rows, prepare
 from .result import ArmResult, Result, Run, compare, figures, notes_on
 from .task import RunTask, train_and_measure
@@ -45,17 +46,20 @@ def run_ablation(
     *,
     runner: Runner | None = None,
     progress: Progress | None = None,
+    budget: float | None = None,
 ) -> Result:
     """Run, or go on with, an ablation in the folder `out`; writes and returns what `results.json` holds.
 
-    Without a runner everything happens in this process. Raises ConfigError.
+    Without a runner everything happens in this process. `budget`: the minutes that `within_budget` chose the design's
+    steps by, for `design.yaml`. Raises ConfigError.
     """
     check_arms(arms)
     design.check()
     need_torch()
     out, runner, progress = Path(out), runner or InlineRunner(), progress or Progress(quiet=True)
+    check_inputs([arm for arm in arms if not (out / "prepare" / f"arm-{arm.name}").exists()], design)
     with lock(out):
-        write_design(arms, design, out)
+        write_design(arms, design, out, budget)
         ready = prepare(arms, design, out, runner, progress)
         result = judge(ready, run_all(ready, out, runner, progress), out)
         write_json(out / RESULTS, result.to_json())
@@ -80,9 +84,11 @@ def need_torch() -> None:
         raise ConfigError(f"{WHERE} trains small models and needs torch: pip install 'gristmill[pretrain]'")
 
 
-def write_design(arms: Sequence[Arm], design: Design, out: Path) -> None:
+def write_design(arms: Sequence[Arm], design: Design, out: Path, budget: float | None = None) -> None:
     """Write `design.yaml`: what was decided before the first run."""
-    plain = {"arms": {arm.name: list(arm.inputs) for arm in arms}, "design": design.plain()}
+    plain: dict[str, Any] = {"arms": {arm.name: list(arm.inputs) for arm in arms}, "design": design.plain()}
+    if budget is not None:
+        plain[BUDGET] = budget
     with atomic_path(out / "design.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError
 
-from .design import PRESET_SETS, WHERE, Arm, Design
+from .design import BUDGET, PRESET_SETS, WHERE, Arm, Design
 from .prepare import CURVE_SHARE
 
 if TYPE_CHECKING:
@@ -72,12 +72,20 @@ def plan(arms: Sequence[Arm], design: Design, workers: int) -> Plan:
 def within_budget(arms: Sequence[Arm], design: Design, minutes: float, workers: int, out: Path) -> Design:
     """The design with as many steps as end within `minutes` by the plan.
 
-    Where the folder holds the same ablation, begun with whatever budget, its steps are taken: timing again would give
-    another number, and other runs. Raises ConfigError where the minutes don't suffice for 10 steps.
+    Where the folder holds the same ablation, begun with the same budget, its steps are taken: timing again would give
+    another number, and other runs. Raises ConfigError where the minutes don't suffice for 10 steps, and where the
+    ablation in the folder was begun with another budget or with steps.
     """
-    begun = _begun(arms, design, out)
-    if begun:
-        return replace(design, steps=begun, tokens=0)
+    steps, before = _begun(design, out)
+    if steps and before == minutes:
+        return replace(design, steps=steps, tokens=0)
+    if steps:
+        how = f"--budget {before:g}, which gave {steps} steps" if before else f"--steps {steps} and no --budget"
+        again = f"--budget {before:g}" if before else "no --budget"
+        raise ConfigError(
+            f"{WHERE}: '{out}' holds this ablation, begun with {how}; --budget {minutes:g} would be other runs: give"
+            f" {again} to go on, --steps N for runs of N steps beside those, or another --output"
+        )
     planned = plan(arms, design, workers)
     rounds = -(-planned.runs // workers)
     steps = int((minutes * 60 / rounds - planned.measure_s) / planned.step_s)
@@ -90,19 +98,19 @@ def within_budget(arms: Sequence[Arm], design: Design, minutes: float, workers: 
     return replace(design, steps=steps, tokens=0)
 
 
-def _begun(arms: Sequence[Arm], design: Design, out: Path) -> int:
-    """Steps of the ablation that the folder holds, 0 where it holds none or one of another design."""
+def _begun(design: Design, out: Path) -> tuple[int, float | None]:
+    """(steps, budget) of the ablation that the folder holds; no steps where it holds none or one of another design."""
     from pipeline.yaml_input import load_yaml
 
     path = out / "design.yaml"
-    if not path.is_file():
-        return 0
-    plain = load_yaml(path.read_bytes(), str(path))
-    old = plain.get("design", {}) if isinstance(plain, dict) else {}
+    plain = load_yaml(path.read_bytes(), str(path)) if path.is_file() else None
+    if not isinstance(plain, dict) or not isinstance(old := plain.get("design"), dict):
+        return 0, None
     ignored = ("steps", "tokens", "seeds", "margin", "alpha", "judge", "compare", "resamples")
     mine = {key: value for key, value in design.plain().items() if key not in ignored}
-    same = mine == {key: value for key, value in old.items() if key not in ignored}
-    return int(old.get("steps", 0)) if same else 0
+    if mine != {key: value for key, value in old.items() if key not in ignored}:
+        return 0, None
+    return int(old.get("steps", 0)), plain.get(BUDGET)
 
 
 def _measured_tokens(design: Design) -> float:

@@ -9,7 +9,7 @@ import gzip
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import ConfigError
@@ -64,28 +64,33 @@ def preset(data: str | Path, folder: Path) -> tuple[dict[str, list[str]], list[s
     English. dclm: web documents that people called good (Li et al. 2024). None was chosen by a filter of Gristmill.
     What is not there is left out; raises ConfigError where nothing is.
     """
+    paths, benchmarks = preset_files(data)
+    readers: Mapping[str, Callable[[Path], Iterable[str]]] = {
+        "wikitext": _articles, "openstax": _texts, "brown": _brown, "web": _texts,
+        "news": lambda path: _texts(path, {"lang": "English"}), "dclm": lambda path: _texts(path, {"label": 1}),
+    }  # fmt: skip
+    sets = {name: [write_texts(folder / f"{name}.jsonl", readers[name](path))] for name, path in paths.items()}
+    return sets, benchmarks
+
+
+def preset_files(data: str | Path) -> tuple[dict[str, Path], list[str]]:
+    """(files of the preset's held-out sets by name, of its benchmarks) that are there; raises ConfigError for none."""
     data = Path(data)
     quality, gold = data / "quality", data / "html" / "gold"
-    readers: Mapping[str, tuple[Path, Iterable[str]]] = {
-        "wikitext": (quality / "wikitext2_valid.txt", _articles(quality / "wikitext2_valid.txt")),
-        "openstax": (quality / "openstax_cnxml.jsonl.gz", _texts(quality / "openstax_cnxml.jsonl.gz")),
-        "brown": (quality / "nltk" / "brown.zip", _brown(quality / "nltk" / "brown.zip")),
-        "web": (gold / "wcxb.jsonl.gz", _texts(gold / "wcxb.jsonl.gz")),
-        "news": (gold / "daniel_waddle.jsonl.gz", _texts(gold / "daniel_waddle.jsonl.gz", {"lang": "English"})),
-        "dclm": (
-            quality / "dclm_human_agreement.jsonl.gz", _texts(quality / "dclm_human_agreement.jsonl.gz", {"label": 1})
-        ),
-    }  # fmt: skip
-    found = {
-        name: [write_texts(folder / f"{name}.jsonl", documents)]
-        for name, (path, documents) in ((one, readers[one]) for one in PRESET_SETS)
-        if path.is_file()
+    known = {
+        "wikitext": quality / "wikitext2_valid.txt",
+        "openstax": quality / "openstax_cnxml.jsonl.gz",
+        "brown": quality / "nltk" / "brown.zip",
+        "web": gold / "wcxb.jsonl.gz",
+        "news": gold / "daniel_waddle.jsonl.gz",
+        "dclm": quality / "dclm_human_agreement.jsonl.gz",
     }
+    there = {name: known[name] for name in PRESET_SETS if known[name].is_file()}
     sets = [data / "evals" / f"{name}.jsonl.gz" for name in PRESET_GOLD]
     benchmarks = [str(path) for path in sets if path.is_file()]
-    if not found and not benchmarks:
+    if not there and not benchmarks:
         raise ConfigError(f"{WHERE}: '{data}' has none of the preset's sets (quality/, html/gold/, evals/)")
-    return found, benchmarks
+    return there, benchmarks
 
 
 def write_texts(path: Path, documents: Iterable[str]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from pipeline.cli import main
+from pipeline.errors import ConfigError
 from pipeline.progress import Progress
 from pipeline.runner import InlineRunner
 from pretrain.ablation.arms import decoded, resolve, trained_as_they_are
@@ -81,6 +83,55 @@ def test_errors_name_the_way_out(words, message, tmp_path, capsys, monkeypatch):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a=absent.jsonl", "b=y.jsonl"], "ablate: arm 'a': input 'absent.jsonl' does not exist"),
+        (["a=no*.jsonl", "b=y.jsonl"], "arm 'a': input 'no*.jsonl' holds no file"),
+        (["a=y.jsonl", "b=broken"], "arm 'b'"),
+        (["a=mine.yaml", "b=y.jsonl"], "arm 'a': recipe 'mine.yaml', 01-language: input 'gone.jsonl' does not"),
+        (["a=typo.yaml", "b=y.jsonl"], "did you mean 'language'"),
+        (["--held-out", "g=y.jsonl", "gone.txt"], "held-out set 'g': 'gone.txt' is not a file"),
+        (["--held-out", "g=gone.parquet"], "held-out set 'g': input 'gone.parquet' does not exist"),
+        (["--gold", "gone.jsonl"], "gold"),
+        (["--gold", "y.jsonl"], "gold"),
+        (["--tokenizer", "gone.json"], "gone.json"),
+        (["--tokenizer-text", "gone.jsonl"], "tokenizer_text: input 'gone.jsonl' does not exist"),
+        (["--preset", "run"], "'run' has none of the preset's sets"),
+        (["--budget", "3", "--steps", "4"], "--budget chooses the steps itself: leave --steps out"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["--dry-run", "--quiet", "--budget=1"])
+def test_inputs_are_looked_for_before_anything_runs(words, message, mode, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "y.jsonl", documents(0, 3))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "broken" / "packset").mkdir(parents=True)
+    (tmp_path / "broken" / "packset" / "manifest.json").write_text('{"format": "gristmill-packs"}')
+    for name, step in (("mine", "language"), ("typo", "langauge")):
+        plain = {"name": name, "source": {"documents": {"inputs": ["gone.jsonl"]}}, "steps": [step, "tokenize"]}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(plain))
+    arms_ = [] if "=" in words[0] else ["a=y.jsonl", "b=y.jsonl"]
+    assert main(["ablate", *arms_, *words, "-o", "out", "--held-out", "h=y.jsonl", mode]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_changed_budget_is_no_silent_matter(corpora, tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["ablate", corpora("ordered"), corpora("other"), "-o", str(out), "--held-out", f"h={corpora('held')}",
+             "--readings", "tokens", *TINY]  # fmt: skip
+    del words[words.index("--steps") : words.index("--steps") + 2]
+    assert main([*words, "--budget", "0.02", "--quiet"]) == 0
+    plain = yaml.safe_load((out / "design.yaml").read_text())
+    assert plain["budget_minutes"] == 0.02
+    runs = sorted(path.name for path in (out / "runs").glob("*.npy"))
+    assert main([*words, "--budget", "0.02", "--quiet"]) == 0
+    assert sorted(path.name for path in (out / "runs").glob("*.npy")) == runs
+    assert main([*words, "--budget", "0.5", "--quiet"]) == 2
+    assert f"begun with --budget 0.02, which gave {plain['design']['steps']} steps" in capsys.readouterr().err
+
+
 def test_nothing_to_measure_on_is_an_error(corpora, tmp_path, capsys):
     assert main(["ablate", corpora("ordered"), corpora("other"), "-o", str(tmp_path / "out")]) == 2
     assert "nothing to measure on" in capsys.readouterr().err
@@ -98,10 +149,15 @@ def test_budget_and_plan(corpora, tmp_path):
     assert Plan(7, 10, 0, 0, 1.0, 5.0, workers=2).total_s == 4 * 15.0
     made = within_budget(arms(corpora), design, 3.0, 1, tmp_path)
     assert made.steps != 200 and made.steps >= 10
-    (tmp_path / "design.yaml").write_text(yaml.safe_dump({"design": {**made.plain(), "steps": 77}}))
+    begun = {"design": {**made.plain(), "steps": 77}, "budget_minutes": 3.0}
+    (tmp_path / "design.yaml").write_text(yaml.safe_dump(begun))
     assert within_budget(arms(corpora), design, 3.0, 1, tmp_path).steps == 77  # begun: not timed again
-    from pipeline.errors import ConfigError
-
+    with pytest.raises(ConfigError, match="begun with --budget 3, which gave 77 steps; --budget 4 would be other runs"):
+        within_budget(arms(corpora), design, 4.0, 1, tmp_path)
+    (tmp_path / "design.yaml").write_text(yaml.safe_dump({"design": begun["design"]}))
+    with pytest.raises(ConfigError, match="begun with --steps 77 and no --budget.*give no --budget to go on"):
+        within_budget(arms(corpora), design, 3.0, 1, tmp_path)
+    assert within_budget(arms(corpora), replace(design, lr=0.5), 3.0, 1, tmp_path).steps >= 10  # other runs anyway
     with pytest.raises(ConfigError, match="minutes are not enough for 6 runs"):
         within_budget(arms(corpora), design, 1e-6, 1, tmp_path / "new")
 
