@@ -94,7 +94,8 @@ def test_a_run_that_went_back_in_its_second_phase_takes_all_its_steps(
         return Verdict("loss", True, 0.0, 0.0) if judged == 11 else judge(guard, loss, grad_norm)
 
     monkeypatch.setattr(SpikeGuard, "judge", once_too_many)
-    events = run(packs, tmp_path, long_packs=str(packs["long"]), long_steps=5)
+    spike = {"window": 8, "min_history": 8, "max_skips": 3, "min_rise": 10.0}  # step 9 is old enough to go back to
+    events = run(packs, tmp_path, long_packs=str(packs["long"]), long_steps=5, spike=spike)
     assert [event.step for event in events] == [*range(1, 12), 10, 11, 12] and events[10].rewound == 9
     assert find_checkpoint(tmp_path).step == 12
 
