@@ -12,8 +12,9 @@ guard against spikes); the peer is benchmarks/peers/nanogpt_shape.py (random win
 Both have the same width, depth, heads and rows of the embedding; parameters differ by under 3 %. Ids are random. After
 a first untimed run of each, `--runs` runs take turns; figures are medians of positions (batch x length) a second.
 
-`loader_share` is the time in drawing batches, of the whole step; `prepare_share` that of making inputs and targets. A
-process of its own for each side and shape gives the peak memory. Writes benchmarks/results/pretrain_speed.json.
+`loader_share` is the time in drawing batches, of the whole step; `prepare_share` that of making inputs and targets.
+Each side has a process of its own, so that the peak memory and what our loop sets in it (pretrain.allocator) are its
+own; the process's start is not timed. Writes benchmarks/results/pretrain_speed.json.
 """
 
 from __future__ import annotations
@@ -158,17 +159,30 @@ def _shape(case: Case) -> Shape:
     return Shape(sizes.vocab_size, sizes.d_model, sizes.n_layers, sizes.n_heads, case.length)
 
 
-def side(name: str, folder: Path, case: Case, steps: int) -> dict[str, float]:
-    """One run of one side."""
-    return ours(open_packs(folder), case, steps) if name == "ours" else peer(folder / "ids.bin", case, steps)
+class Side:
+    """A process of its own for one side, so that neither's memory and settings are the other's."""
+
+    def __init__(self, name: str, shape: str, folder: Path, steps: int, threads: int) -> None:
+        command = [sys.executable, "-m", "benchmarks.pretrain_speed", "--side", name, "--shapes", shape,
+                   "--folder", str(folder), "--steps", str(steps), "--threads", str(threads)]  # fmt: skip
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+    def run(self) -> dict[str, float]:
+        """One run: its seconds, and `peak_rss_bytes` until now."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        print(file=self.process.stdin, flush=True)
+        found: dict[str, float] = json.loads(self.process.stdout.readline())
+        return found
+
+    def close(self) -> None:
+        self.process.communicate()
 
 
-def peak(name: str, shape: str, folder: Path, steps: int) -> int:
-    """Peak resident bytes of one side in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.pretrain_speed", "--side", name, "--shapes", shape, "--folder",
-               str(folder), "--steps", str(steps)]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    return int(done.stdout.split()[-1])
+def serve(name: str, folder: Path, case: Case, steps: int) -> None:
+    """The process: a run for each line that comes in."""
+    for _ in sys.stdin:
+        found = ours(open_packs(folder), case, steps) if name == "ours" else peer(folder / "ids.bin", case, steps)
+        print(json.dumps({**found, **memory()}), flush=True)
 
 
 def measure(shape: str, threads: list[int], runs: int, scale: float) -> dict[str, Any]:
@@ -186,16 +200,16 @@ def measure(shape: str, threads: list[int], runs: int, scale: float) -> dict[str
         folder = Path(name)
         make_data(folder, case)
         for count in threads:
-            torch.set_num_threads(count)
-            found: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
+            sides = {which: Side(which, shape, folder, steps, count) for which in ("ours", "peer")}
+            found: dict[str, list[dict[str, float]]] = {which: [] for which in sides}
             for number in range(runs + 1):
-                for which, there in found.items():
-                    one = side(which, folder, case, steps)
+                for which, one in sides.items():
+                    made = one.run()
                     if number:
-                        there.append(one)
+                        found[which].append(made)
+            for one in sides.values():
+                one.close()
             result[f"threads_{count}"] = _figures(found, case.batch_size * case.length * steps)
-        few = max(2, steps // 4)
-        result["peak_rss_mb"] = {which: round(peak(which, shape, folder, few) / 1e6) for which in ("ours", "peer")}
     return result
 
 
@@ -209,6 +223,8 @@ def _figures(found: dict[str, list[dict[str, float]]], positions: int) -> dict[s
         "ratio_by_run": [a / b for a, b in zip(rates["ours"], rates["peer"], strict=True)],
         "loader_share": statistics.median(one["loader"] / one["seconds"] for one in mine),
         "prepare_share": statistics.median(one["prepare"] / one["seconds"] for one in mine),
+        "seconds": {which: [one["seconds"] for one in there] for which, there in found.items()},
+        "peak_rss_mb": {which: round(there[-1]["peak_rss_bytes"] / 1e6) for which, there in found.items()},
     }
 
 
@@ -223,9 +239,8 @@ def main() -> None:
         parser.add_argument(name, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side:
-        torch.set_num_threads(1)
-        side(args.side, Path(args.folder), CASES[args.shapes[0]], int(args.steps))
-        print(memory()["peak_rss_bytes"])
+        torch.set_num_threads(args.threads[0])
+        serve(args.side, Path(args.folder), CASES[args.shapes[0]], int(args.steps))
         return
     result = {}
     for shape in args.shapes:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from pipeline.errors import StepFailed
 from pipeline.store import digest
 
+from .allocator import keep_freed
 from .config import TrainConfig
 from .flops import Work
 from .gradstats import Statistics
@@ -91,6 +92,8 @@ class Loop:
         self.hooks = hooks
         self.objective, self.source, self.config = objective, source, config
         self.parallel = parallel or Parallel(torch.device("cpu"), config.precision)
+        if self.parallel.device.type == "cpu":
+            keep_freed()
         self.model = self.parallel.wrap(model, compile=config.compile)
         self.optimiser = make_optimiser(self.parallel.plain(self.model), config.optim)
         self.guard = SpikeGuard(config.spike)
