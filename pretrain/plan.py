@@ -17,12 +17,14 @@ from .config import ModelConfig
 from .flops import flops_per_token
 from .memory import OPTIMISERS, PARALLEL, PRECISIONS, Memory, memory
 from .scaling import RULES, chinchilla_loss, choose_rule, compute, warmup_steps
-from .sizes import config_for, parameters, parse_count
+from .sizes import config_for, nearest_config, parameters, parse_count
 
 SHOWN = ("a100-80gb", "h100", "h200", "b200", "mi300x")
 """Accelerators whose hours every plan shows."""
 RATIOS = (20, 50, 100, 200, 500)
 """Tokens a parameter of the rows that show over-training at equal compute."""
+RATIO_ERROR = 0.1
+"""How far from the asked tokens a parameter a plan may be without a note."""
 HEADROOM = 0.9
 """Share of a device's memory that a plan fills."""
 COUNTS = ("parameters", "tokens", "unique_tokens")
@@ -107,6 +109,7 @@ def plan(options: PlanOptions) -> dict[str, Any]:
     steps = max(1, math.ceil(d / (batch * options.sequence_length)))
     flops = flops_per_token(config, options.sequence_length) * d
     notes = [] if rule.fitted(body, d) else [f"learning rate and batch lie outside what rule {rule.name} was fitted on"]
+    notes += _off_ratio(options, n, d)
     per_device = batch // options.devices
     kind, micro, used = _fit(config, options, device, per_device)
     if used.total > HEADROOM * device.memory_gb * 1e9:
@@ -166,15 +169,18 @@ def _count(value: int | str) -> int:
 
 
 def _solve(options: PlanOptions, device: Accelerator) -> tuple[ModelConfig, float]:
-    """(model, D) of the budget. D is what the budget leaves to the model, whose size the dial meets only about."""
+    """(model, D) of the budget. D is what the budget leaves to the model, whose size the dial meets only about.
+
+    A number of parameters that was asked for must be met; of one that follows from the budget the nearest is taken.
+    """
     n, d, ratio = float(_count(options.parameters)), float(_count(options.tokens)), options.tokens_per_param
     if options.hours:
         return _solve_hours(options, device)
-    if options.flops and not (n or d):
-        n = math.sqrt(options.flops / (6 * ratio))
-    elif options.flops:
-        n = n or options.flops / (6 * d)
-    config = config_for(round(n or d / ratio), options.vocab_size)
+    if n:
+        config = config_for(round(n), options.vocab_size)
+    else:
+        n = d / ratio if not options.flops else options.flops / (6 * d) if d else math.sqrt(options.flops / (6 * ratio))
+        config = nearest_config(max(1, round(n)), options.vocab_size)
     if options.flops:
         return config, d or options.flops / (6 * parameters(config))
     return config, d or ratio * parameters(config)
@@ -184,11 +190,30 @@ def _solve_hours(options: PlanOptions, device: Accelerator) -> tuple[ModelConfig
     """The model whose training takes the hours: attention costs beyond 6 N D, the more the smaller the model is."""
     total = options.hours * 3600 * options.devices * device.bf16_flops * options.mfu
     n = math.sqrt(total / (6 * options.tokens_per_param))
+    found: dict[ModelConfig, float] = {}
     for _ in range(8):
-        config = config_for(round(n), options.vocab_size)
+        config = nearest_config(max(1, round(n)), options.vocab_size)
         each = flops_per_token(config, options.sequence_length)
+        found[config] = total / each
         n = math.sqrt(total * parameters(config) / (each * options.tokens_per_param))
-    return config, total / each
+    # where the dial has a gap it goes to and fro between its edges
+    return min(found.items(), key=lambda one: abs(math.log(one[1] / parameters(one[0]) / options.tokens_per_param)))
+
+
+def _off_ratio(options: PlanOptions, n: int, d: float) -> list[str]:
+    """A note where a single budget has no model near it, as for a large vocabulary, and so another ratio came out."""
+    given = [name for name in ("parameters", "tokens", "flops", "hours") if getattr(options, name)]
+    ratio = d / n
+    if len(given) > 1 or abs(ratio / options.tokens_per_param - 1) <= RATIO_ERROR:
+        return []
+    value = getattr(options, given[0])
+    needed = (_count(value) if given[0] in COUNTS else value) * options.tokens_per_param / ratio
+    wanted = f"{options.tokens_per_param:g} tokens a parameter"
+    said = (
+        f"no model with {options.vocab_size:,} ids is nearer to {wanted}: the nearest, of {n:,} parameters, gets"
+        f" {ratio:.3g}; with {wanted} it takes --{given[0]} {needed:.3g}"
+    )
+    return [said + ("; a smaller tokenizer leaves more to the layers" if ratio < options.tokens_per_param else "")]
 
 
 def _device(options: PlanOptions) -> Accelerator:

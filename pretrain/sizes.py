@@ -76,24 +76,31 @@ def config_for(count: int, vocab_size: int, **changes: Any) -> ModelConfig:
     `changes` are fields other than the sizes (form, activation, tied, n_experts, ...); a feed-forward block is then
     sized by what they leave. Raises ConfigError if no configuration is within 5 %, as for a large vocabulary.
     """
+    found = nearest_config(count, vocab_size, **changes)
+    if abs(parameters(found) / count - 1) > MOST_ERROR:
+        raise ConfigError(
+            f"no model of about {count:,} parameters has a vocabulary of {vocab_size:,}: its embedding takes"
+            f" {padded(vocab_size):,} a unit of width; ask for another number or train a smaller tokenizer"
+        )
+    return found
+
+
+def nearest_config(count: int, vocab_size: int, **changes: Any) -> ModelConfig:
+    """As `config_for`, however far the nearest configuration is from `count`."""
     best: tuple[tuple[float, float], ModelConfig] | None = None
     for config, penalty in _candidates(count, padded(vocab_size), changes):
         error = abs(parameters(config) / count - 1)
         rank = (0.0, penalty) if error <= _CLOSE else (error, penalty)
         if best is None or rank < best[0]:
             best = rank, config
-    if best is None or abs(parameters(best[1]) / count - 1) > MOST_ERROR:
-        raise ConfigError(
-            f"no model of about {count:,} parameters has a vocabulary of {vocab_size:,}: its embedding takes"
-            f" {padded(vocab_size):,} a unit of width; ask for another number or train a smaller tokenizer"
-        )
+    assert best is not None
     return best[1]
 
 
 def _candidates(count: int, vocab_size: int, changes: dict[str, Any]) -> Iterator[tuple[ModelConfig, float]]:
-    """Configurations near a count, each with how far its shape is from the rule."""
-    for width in _widths():
-        if width * vocab_size > count:
+    """Configurations near a count, of the least width at least, each with how far its shape is from the rule."""
+    for number, width in enumerate(_widths()):
+        if number and width * vocab_size > count:
             return
         head = 16 if width < 96 else 32 if width < 256 else 64 if width < 2048 else 128
         depth = 4 * (width / 128) ** 0.6

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.errors import ConfigError
-from pretrain.accelerators import ACCELERATORS
+from pretrain.accelerators import ACCELERATORS, Accelerator
 from pretrain.config import ModelConfig
 from pretrain.memory import activation_bytes, memory
 from pretrain.plan import PlanOptions, plan
@@ -27,6 +28,30 @@ def test_chinchilla_of_its_own_compute() -> None:
     budget = made(flops=5.76e23, devices=1024)["budget"]  # Hoffmann et al. 2022: 70B parameters, 1.4T tokens
     assert budget["parameters"] == pytest.approx(70e9, rel=0.03) and budget["tokens"] == pytest.approx(1.4e12, rel=0.03)
     assert budget["flops_6nd"] == pytest.approx(5.76e23, rel=1e-9)
+
+
+@pytest.mark.parametrize("hours", [1e-4, 0.01, 0.5])
+def test_a_small_budget_gets_the_nearest_model_and_is_told_so(hours: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pretrain.plan
+
+    monkeypatch.setattr(pretrain.plan, "measured_cpu", lambda: Accelerator("cpu", 1.5e11, 24.0))
+    found = made(hours=hours, accelerator="cpu")  # 32 000 ids: the least embedding alone has a million parameters
+    n, d = found["budget"]["parameters"], found["budget"]["tokens"]
+    total = hours * 3600 * 1.5e11 * 0.4
+    assert found["budget"]["flops_with_attention"] == pytest.approx(total, rel=1e-6) and 1e6 < n < 2.5e6
+    assert d < 20 * n and "is nearer to 20 tokens a parameter" in found["notes"][-1]
+    needed = float(re.search(r"takes --hours (\S+);", found["notes"][-1])[1])  # type: ignore[index]
+    enough = made(hours=needed, accelerator="cpu", tokens_per_param=20.0)
+    assert enough["budget"]["tokens_per_param"] == pytest.approx(20, rel=0.35)
+    assert "note: no model with 32,000 ids" in plan_text(found)
+
+
+def test_budgets_of_every_kind_have_a_plan_or_say_what_is_asked() -> None:
+    assert "takes --tokens" in made(tokens="1M")["notes"][-1] and "takes --flops" in made(flops=1e12)["notes"][-1]
+    assert made(hours=0.002, mfu=0.1)["budget"]["parameters"] > 1e6
+    assert not [note for note in made(hours=24)["notes"] if "is nearer" in note]
+    with pytest.raises(ConfigError, match="train a smaller tokenizer"):
+        made(parameters="0.5M")  # asked for by the user: met, or refused
 
 
 def test_compute_of_gpt3() -> None:
@@ -202,7 +227,7 @@ def test_text_and_json() -> None:
         ({"tokens": "1B", "rule": "stepp"}, "did you mean 'step'"),
         ({"tokens": "1B", "accelerator": "h1000"}, "did you mean 'h100'"),
         ({"tokens": "1B", "devices": 2, "parallel": "single"}, "choose ddp"),
-        ({"tokens": "1M", "vocab_size": 128_000}, "smaller tokenizer"),
+        ({"parameters": "1M", "vocab_size": 128_000}, "smaller tokenizer"),
     ],
 )
 def test_plans_that_cannot_be(options: dict[str, Any], message: str) -> None:
