@@ -341,4 +341,6 @@ def _close_stdout() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ended = main()
+    cli_pretrain.leave_group(ended)
+    sys.exit(ended)

@@ -231,6 +231,20 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
+def leave_group(status: int) -> None:
+    """End a process of torchrun's without the interpreter's own end.
+
+    Threads of torch's process groups (gloo) outlive them, and now and then abort the interpreter's end: torchrun would
+    report a run that is finished as failed.
+    """
+    import os
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "torch" in sys.modules:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
 def _check_output(folder: Path) -> None:
     """Raise ConfigError for an output that is something else: training would write among its files."""
     from .errors import ConfigError

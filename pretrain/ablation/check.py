@@ -11,11 +11,13 @@ from pipeline.errors import ConfigError
 from .arms import found, is_recipe
 from .design import WHERE, Arm, Design
 from .gold import read_gold
+from .plan import vocabulary
 from .texts import TEXT_ENDINGS, preset_files
 
 
 def check_inputs(arms: Sequence[Arm], design: Design) -> None:
-    """Raise ConfigError, saying whose it is, for an input that is missing or can't be what it is named as.
+    """Raise ConfigError, saying whose it is, for an input that is missing or can't be what it is named as, and for a
+    model that memory has no room for.
 
     Arms (of a recipe its options and its inputs), held-out sets, benchmarks, tokenizer, the preset's folder. Of packs
     the manifest is read, of benchmarks the items, of documents only whether there are files.
@@ -23,6 +25,8 @@ def check_inputs(arms: Sequence[Arm], design: Design) -> None:
     from pipeline.bpe import load_tokenizer
     from pipeline.documents import list_files
     from pipeline.packreader import open_packs
+    from pretrain.feed import check_memory
+    from pretrain.sizes import model_config
 
     for arm in arms:
         with _of(f"arm '{arm.name}'"):
@@ -50,6 +54,8 @@ def check_inputs(arms: Sequence[Arm], design: Design) -> None:
     if design.tokenizer:
         with _of("tokenizer"):
             load_tokenizer(design.tokenizer)
+    config = design.train_config(design.first_seed, design.run_steps)
+    check_memory(config, model_config(config.size, vocabulary(design), **config.model))
     if design.tokenizer_text:
         with _of("tokenizer_text"):
             list_files(design.tokenizer_text)

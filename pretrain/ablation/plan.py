@@ -134,15 +134,15 @@ def _timed(design: Design) -> tuple[int, float, float]:
     from .measure import MAX_BATCH_TOKENS, token_nats
 
     config = design.train_config(design.first_seed, TIMED_STEPS + 1)
-    vocabulary = _vocabulary(design)
+    rows = vocabulary(design)
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads or before)
     try:
-        model = Transformer(model_config(config.size, vocabulary, **config.model))
+        model = Transformer(model_config(config.size, rows, **config.model))
         marks = [time.perf_counter()]
-        for _ in optimise(model, _NextToken(), _MadeUp(design, vocabulary), config, parallel=parallel_plan(config)):
+        for _ in optimise(model, _NextToken(), _MadeUp(design, rows), config, parallel=parallel_plan(config)):
             marks.append(time.perf_counter())
-        ids = torch.randint(vocabulary, (max(1, MAX_BATCH_TOKENS // design.sequence_length), design.sequence_length))
+        ids = torch.randint(rows, (max(1, MAX_BATCH_TOKENS // design.sequence_length), design.sequence_length))
         begin = time.perf_counter()
         token_nats(model, Inputs(ids, torch.zeros(ids.shape, dtype=torch.int32), ids))
         measured = time.perf_counter() - begin
@@ -151,7 +151,8 @@ def _timed(design: Design) -> tuple[int, float, float]:
     return sum(p.numel() for p in model.parameters()), (marks[-1] - marks[1]) / TIMED_STEPS, measured / ids.numel()
 
 
-def _vocabulary(design: Design) -> int:
+def vocabulary(design: Design) -> int:
+    """Ids of the models."""
     from pipeline.bpe import load_tokenizer
     from pipeline.packs import RESERVED
 

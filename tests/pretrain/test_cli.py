@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -235,6 +236,19 @@ def test_help_and_plans_need_no_torch() -> None:
     for arguments in (["pretrain", "--help"], ["pretrain", "plan", "--tokens", "2B"], ["pretrain", "plot", "--help"]):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
         assert done.returncode == 0 and len(done.stdout) > 500, (arguments, done.stderr)
+
+
+@pytest.mark.parametrize(("processes", "shown"), [("1", "1: done\nthe end\n"), ("2", "2: done\n")])
+def test_a_process_of_torchruns_ends_without_the_interpreters_end(processes: str, shown: str) -> None:
+    code = (
+        "import atexit, os, sys, torch; atexit.register(print, 'the end')\n"
+        "from pipeline.cli_pretrain import leave_group\n"
+        "print(os.environ['WORLD_SIZE'] + ': done'); leave_group(3); sys.exit(3)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "WORLD_SIZE": processes}
+    )
+    assert (done.returncode, done.stdout) == (3, shown)
 
 
 def test_help_shows_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,6 +98,7 @@ def test_errors_name_the_way_out(words, message, tmp_path, capsys, monkeypatch):
         (["--tokenizer", "gone.json"], "gone.json"),
         (["--tokenizer-text", "gone.jsonl"], "tokenizer_text: input 'gone.jsonl' does not exist"),
         (["--preset", "run"], "'run' has none of the preset's sets"),
+        (["--size", "700B"], "GB for weights, gradients and optimiser state alone"),
         (["--budget", "3", "--steps", "4"], "--budget chooses the steps itself: leave --steps out"),
     ],
 )
