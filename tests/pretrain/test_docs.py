@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("torch")
@@ -53,6 +56,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text_packs(folder / name, TEXTS, tokenizer, 16, controls=("low", "high"))
     for number, name in enumerate(("raw", "mine", "filtered", "wiki")):
         write(folder / f"{name}.jsonl", documents(number, 60))
+    pq.write_table(pa.table({"text": documents(4, 60)}), folder / "news.parquet")
+    (folder / "evals").mkdir()
+    quiz = [{"query": f"Question: {text}", "choices": ["yes", "no"], "gold": 1} for text in documents(5, 5)]
+    (folder / "evals" / "arc_easy.jsonl").write_text("".join(json.dumps(item) + "\n" for item in quiz))
+    for name in ("mine", "c4"):
+        plain = {"name": name, "source": {"documents": {"inputs": ["raw.jsonl"]}}, "steps": ["exact_dedup"]}
+        (folder / f"{name}.yaml").write_text(json.dumps(plain))
+    for name in ("a", "b"):
+        text_packs(folder / "runs" / name / "09-pack/packset", TEXTS, tokenizer, 16)
     (settings,) = _blocks("pretraining.md", "yaml")
     (folder / "train.yaml").write_text(settings)
     (folder / "design.yaml").write_text("design: {held_out: {wiki: [wiki.jsonl]}}")
