@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -62,9 +61,9 @@ def check_run(config: TrainConfig, reader: PackReader, folder: Path) -> ModelCon
     Raises ConfigError for what the run would be refused for before its first step. Joins the process group where
     torchrun started several processes.
     """
-    from .checkpoint import Checkpoints, changes, take_weights
+    from .checkpoint import Checkpoints, take_weights
     from .model import Transformer
-    from .train import EXTENDED, FREE
+    from .train import check_same_run
     from .validation import Validation
 
     with plan(config) as parallel:
@@ -78,13 +77,7 @@ def check_run(config: TrainConfig, reader: PackReader, folder: Path) -> ModelCon
                 model = Transformer(shape)
             take_weights(model, config.init_from, reader.manifest["tokenizer"]["fingerprint"], config.model.keys())
     if begun is not None:
-        changed = changes(begun.meta["config"], config.to_json(), FREE)
-        changed += changes(begun.meta["model"], dataclasses.asdict(shape), EXTENDED, "model.")
-        if changed:
-            raise ConfigError(
-                f"--output {folder} holds a run with other options, at step {begun.step} ({'; '.join(changed)}): change"
-                " them back, or name another folder"
-            )
+        check_same_run(folder, begun, config, shape)
     return shape
 
 

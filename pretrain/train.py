@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from pipeline.progress import Progress
 from pipeline.store import read_json, write_json
 
 from .checkpoint import FOLDER, Checkpoint, Checkpoints, changes, take_weights
-from .config import TrainConfig
+from .config import ModelConfig, TrainConfig
 from .metrics import MetricsWriter, finite
 from .signals import Asked, listening
 from .spikes import SpikeGuard
@@ -40,6 +40,9 @@ FREE = (
     "stats_every", "tensorboard", "compile", "parallel", "threads",
 )  # fmt: skip
 """Options that may change when a run goes on: they change nothing, or no more than the order of additions."""
+
+PATHS = frozenset({"replay", "long_packs", "init_from", "teacher"})
+"""Options that name files."""
 
 EXTENDED = ("rope_scale", "rope_factor", "rope_original")
 """Fields of the model that a context extension changes on the way."""
@@ -55,6 +58,33 @@ def few_negatives(config: TrainConfig, data_ranks: int) -> str | None:
         f"pretrain: the negatives of a pair come from its own micro-batch of {size} sequences, not from all"
         f" {config.batch_size} of the step: a larger micro_batch on fewer processes gives more of them"
     )
+
+
+def check_same_run(folder: Path, begun: Checkpoint, config: TrainConfig, sizes: ModelConfig) -> None:
+    """Raise ConfigError where the run in `folder` was begun with options that change what it makes.
+
+    Files count as the same by whatever path they are named.
+    """
+    changed = changes(_resolved(begun.meta["config"]), _resolved(config.to_json()), FREE)
+    changed += changes(begun.meta["model"], dataclasses.asdict(sizes), EXTENDED, "model.")
+    if changed:
+        raise ConfigError(
+            f"--output {folder} holds a run with other options, at step {begun.step} ({'; '.join(changed)}): change"
+            " them back, name another folder, or begin there with its weights (--init-from)"
+        )
+
+
+def _resolved(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with absolute paths of the local files among them."""
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            found[key] = _resolved(value)
+        elif key in PATHS and isinstance(value, str) and value and "://" not in value:
+            found[key] = os.path.abspath(value)
+        else:
+            found[key] = value
+    return found
 
 
 def torch_available() -> bool:
@@ -151,13 +181,7 @@ class _Run:
 
     def _resume(self, begun: Checkpoint) -> None:
         meta = begun.meta
-        changed = changes(meta["config"], self.config.to_json(), FREE)
-        changed += changes(meta["model"], dataclasses.asdict(self.sizes), EXTENDED, "model.")
-        if changed:
-            raise ConfigError(
-                f"{self.folder} holds a run with other options, at step {begun.step} ({'; '.join(changed)}): change"
-                " them back, name another output folder, or begin there with its weights (init_from)"
-            )
+        check_same_run(self.folder, begun, self.config, self.sizes)
         try:
             self.loop.restore(meta["state"])
         except ConfigError as error:

@@ -179,6 +179,18 @@ def test_a_check_knows_the_run_that_is_there(
     assert digests(tmp_path / "o") == before
 
 
+def test_a_file_is_the_same_by_another_path(
+    step_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["pretrain", str(step_folder), "-o", str(tmp_path / "first"), "--steps", "1", *SMALL]) == 0
+    where = ["pretrain", str(step_folder), "-o", str(tmp_path / "o"), "--steps", "2", *SMALL]
+    monkeypatch.chdir(tmp_path)
+    assert main([*where, "--init-from", "first"]) == 0
+    assert main([*where, "--init-from", str(tmp_path / "first"), "--check"]) == 0
+    assert main([*where, "--init-from", str(tmp_path / "o"), "--check"]) == 2
+    assert f"init_from: {json.dumps(str(tmp_path / 'first'))} -> " in capsys.readouterr().err
+
+
 def test_a_check_shows_the_model_that_is_trained(
     step_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
