@@ -4,7 +4,7 @@
 
 tinyshakespeare, letter by letter, is cut into documents of 127 letters, one a sequence. Each seed's packs have a run of
 corrupted documents: half of the sequences of `BATCHES` consecutive batches (late, at 90 % of the steps, while the WSD
-schedule still holds a raised learning rate) are one letter over and over. Three runs a seed: the clean packs
+schedule still holds its learning rate) are random letters. Three runs a seed: the clean packs
 (`undisturbed`), the corrupted packs with the guard as it is by default (`handled`), and without it (`unhandled`,
 clipping as ever). Measured are the steps whose update was left out, the corrupted documents among those that
 spikes.jsonl names first, the training loss after the spike, and the loss on the clean validation part at the end. The
@@ -18,6 +18,7 @@ import json
 import statistics
 import tempfile
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from benchmarks.anchor import character_tokenizer
@@ -31,8 +32,7 @@ from pretrain.metrics import read_lines
 from pretrain.train import train
 
 LENGTH, BATCH, BATCHES = 128, 16, 6
-LETTER = "Z"
-LR = 0.01
+LR = 0.003
 
 
 def packed(folder: Path, texts: list[str], tokenizer: Path) -> Path:
@@ -90,7 +90,10 @@ def seed_runs(data: Path, texts: list[str], tokenizer: Path, seed: int, steps: i
     reader = open_packs(find_packs(clean))
     named = {reader[i].doc_ids[0] for i in spoilt}
     assert all(len(reader[i].doc_ids) == 1 for i in spoilt)
-    noisy = [LETTER * (LENGTH - 1) if f"{i:032x}" in named else text for i, text in enumerate(texts)]
+    random, letters = Random(seed), sorted(set("".join(texts)))
+    noisy = [
+        "".join(random.choices(letters, k=LENGTH - 1)) if f"{i:032x}" in named else text for i, text in enumerate(texts)
+    ]
     dirty = packed(data / f"dirty{seed}", noisy, tokenizer)
     runs = {
         "undisturbed": run(find_packs(clean), validation, data / f"u{seed}", seed, steps, True),

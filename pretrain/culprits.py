@@ -2,6 +2,8 @@
 
 Each sequence of the batch is run alone, without dropout, by the weights that the step saw. Of the worst the documents
 are then run one by one: the same sequence with the targets of one document only. What comes first is what to look at.
+The worst is what has the highest loss; where the gradient's norm was the reason, what has the largest gradient, for
+text that is easy to predict can pull hard. With several processes the loss decides.
 """
 
 from __future__ import annotations
@@ -27,23 +29,33 @@ def culprits(loop: Loop, event: Event) -> dict[str, Any]:
 
     {"step", "epoch", "reason", "loss", "grad_norm", "loss_limit", "grad_norm_limit", "sequences": [{"sequence", "loss",
     "documents": [{"id", "url", "loss"}]}]}: the worst first, losses in nats a target; a document's loss is null
-    beyond the worst sequences and where nothing of it is predicted, its url where the packs don't tell.
+    beyond the worst sequences and where nothing of it is predicted, its url where the packs don't tell. Where gradients
+    decide, sequences and documents have `grad_norm` too: that of their share of the step's loss.
     """
     batch, objective = event.batch, loop.objective
     rows = [objective.prepare(batch.rows(i, i + 1), loop.config.seed) for i in range(len(batch.indices))]
-    losses = _losses(loop, rows)
-    order = sorted(range(len(rows)), key=lambda i: _badness(losses[i]), reverse=True)
+    by_gradient = event.skipped == "grad_norm" and loop.parallel.kind == "none"
+    key = "grad_norm" if by_gradient else "loss"
+
+    def measured(inputs: list[Inputs]) -> list[dict[str, float | None]]:
+        found = {"loss": _losses(loop, inputs)}
+        if by_gradient:
+            found["grad_norm"] = _gradient_norms(loop, inputs, event.targets)
+        return [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)]
+
+    whole = measured(rows)
+    order = sorted(range(len(rows)), key=lambda i: _badness(whole[i][key]), reverse=True)
     documents = loop.source.documents(batch)
     parts = [(i, k, part) for i in order[:SEQUENCES] for k, part in enumerate(_by_document(rows[i], documents[i][1]))]
-    each = {(i, k): loss for (i, k, _), loss in zip(parts, _losses(loop, [part for _, _, part in parts]), strict=True)}
-    found = []
+    each = {(i, k): one for (i, k, _), one in zip(parts, measured([part for _, _, part in parts]), strict=True)}
+    found: list[dict[str, Any]] = []
     for i in order:
         number, ids = documents[i]
-        named = [{"id": name, "loss": each.get((i, k))} for k, name in enumerate(ids)]
-        named.sort(key=lambda one: _badness(one["loss"]), reverse=True)
-        found.append({"sequence": number, "loss": losses[i], "documents": named})
+        named: list[dict[str, Any]] = [{"id": name, "loss": None, **each.get((i, k), {})} for k, name in enumerate(ids)]
+        named.sort(key=lambda one: _badness(one.get(key)), reverse=True)
+        found.append({"sequence": number, **whole[i], "documents": named})
     gathered = [one for rank in loop.parallel.gather(found) for one in rank]
-    gathered.sort(key=lambda one: _badness(one["loss"]), reverse=True)
+    gathered.sort(key=lambda one: _badness(one[key]), reverse=True)
     verdict = event.verdict
     return {
         "step": event.step,
@@ -94,6 +106,24 @@ def _losses(loop: Loop, micros: list[Inputs]) -> list[float | None]:
         float(output.loss_sum) / inputs.n_valid if inputs.n_valid else None
         for output, inputs in zip(outputs, micros, strict=True)
     ]
+
+
+def _gradient_norms(loop: Loop, micros: list[Inputs], targets: int) -> list[float | None]:
+    """L2 norm of the gradient of each one's share of a step's loss over `targets` targets; None where nothing is
+    predicted. The model's gradients are None before and after."""
+    training, found = loop.model.training, []
+    loop.model.eval()
+    try:
+        for inputs in micros:
+            loop.parallel.accumulate(
+                loop.model, loop.objective.loss, [inputs], lambda output, _: output.loss_sum / max(1, targets)
+            )
+            norm = float(loop.parallel.clip(loop.model.parameters(), math.inf)) if inputs.n_valid else None
+            found.append(norm)
+            loop.model.zero_grad(set_to_none=True)
+    finally:
+        loop.model.train(training)
+    return found
 
 
 def _by_document(row: Inputs, documents: list[str]) -> list[Inputs]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +179,40 @@ def test_switched_off_takes_every_update(tmp_path: Path) -> None:
     packs = sequences(tmp_path / "noisy", in_batches(clean, 61, 64))
     summary = train(settings(steps=66, spike={**SPIKE, "enabled": False}), packs, tmp_path / "run")
     assert summary["skipped"] == {} and (tmp_path / "run" / "spikes.jsonl").read_text() == ""
+
+
+def test_where_the_gradient_was_the_reason_the_largest_gradient_comes_first(tmp_path: Path) -> None:
+    from pipeline.packreader import open_packs
+    from pretrain.culprits import culprits
+    from pretrain.loop import Loop
+    from pretrain.model import Transformer
+    from pretrain.objectives import make_objective
+    from pretrain.sizes import model_config
+    from pretrain.sources import PackSource
+
+    reader = open_packs(sequences(tmp_path / "packs", {1, 5, 6}, count=8))
+    torch.manual_seed(0)
+    model = Transformer(model_config("0.2M", reader.total_ids))
+    loop = Loop(model, make_objective("causal", {}, reader), PackSource(reader, 8, 0), settings(batch_size=8, steps=1))
+    (event,) = loop
+    record = culprits(loop, replace(event, skipped="grad_norm"))
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+    batch, found = event.batch, {}
+    for i, number in enumerate(batch.indices.tolist()):
+        row = loop.objective.prepare(batch.rows(i, i + 1), 0)
+        logits, targets = model.logits(row).flatten(0, 1), row.targets.flatten()
+        each = torch.nn.functional.cross_entropy(logits, targets, ignore_index=-100, reduction="none")
+        for name, kept in (("all", slice(None)), ("first", slice(0, 12)), ("second", slice(12, 24))):
+            own = torch.autograd.grad(each[kept].sum() / event.targets, list(model.parameters()), retain_graph=True)
+            found[number, name] = sum(float(g.square().sum()) for g in own) ** 0.5
+    listed = [(one["sequence"], one["grad_norm"]) for one in record["sequences"]]
+    wanted = sorted(((n, norm) for (n, name), norm in found.items() if name == "all"), key=lambda one: -one[1])
+    assert [number for number, _ in listed] == [number for number, _ in wanted]
+    assert [norm for _, norm in listed] == pytest.approx([norm for _, norm in wanted], rel=1e-4)
+    for one in record["sequences"][:3]:
+        own = {int(d["id"], 16) % 2: d["grad_norm"] for d in one["documents"]}
+        assert own[0] == pytest.approx(found[one["sequence"], "first"], rel=1e-4)
+        assert own[1] == pytest.approx(found[one["sequence"], "second"], rel=1e-4)
+        assert one["documents"][0]["grad_norm"] == max(own.values())
+    assert "grad_norm" not in culprits(loop, replace(event, skipped="loss"))["sequences"][0]
