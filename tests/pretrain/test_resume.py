@@ -100,7 +100,7 @@ def test_a_finished_run_does_nothing(counting_packs: Path, tmp_path: Path) -> No
 
 def test_other_options_are_named(counting_packs: Path, tmp_path: Path) -> None:
     train(settings(steps=3), counting_packs, tmp_path)
-    with pytest.raises(ConfigError, match=r"step 3 \(optim.lr: 0.002 -> 0.001; seed: 0 -> 4\).*init_from"):
+    with pytest.raises(ConfigError, match=r"step 3 \(optim.lr: 0.002 -> 0.001; seed: 0 -> 4\).*--init-from"):
         train(settings(steps=3, seed=4, optim={"lr": 0.001}), counting_packs, tmp_path)
     train(settings(steps=3, keep=7, save_every=None, stats_every=None), counting_packs, tmp_path)
 
