@@ -74,7 +74,7 @@ def _free_port() -> int:
 
 
 def test_torchrun_and_sigterm(gloo: None, folder: Path, tmp_path: Path) -> None:
-    """SIGTERM to torchrun: all ranks stop after the same step, with one checkpoint of it; one process goes on from it."""
+    """SIGTERM to torchrun: all ranks stop after the same step, one checkpoint of it; one process goes on from it."""
     options = ["--steps", "4000", "--batch-size", "4", "--seed", "3", "--tensorboard", "false", "--save-every", "3"]
     options += ["--keep", "1", "--model", "n_layers=1", "d_model=32", "n_heads=2", "d_ff=32"]
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
