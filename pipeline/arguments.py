@@ -17,7 +17,7 @@ def parse_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argpars
     Raises ConfigError for words that stand for nothing: argparse alone would first ask for what is missing beside a
     misspelt option, and take its value for an input.
     """
-    commands = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction)).choices
+    commands = _subcommands(parser)
     words = [word for word in argv if not word.startswith("-")]
     classes = option_classes(argv)
     if words:
@@ -44,8 +44,11 @@ def _check_command(word: str, commands: Mapping[str, Any]) -> None:
 
 def _check_options(words: Sequence[str], parser: argparse.ArgumentParser, commands: Mapping[str, Any]) -> None:
     """Raise ConfigError for a `--name` behind the command `words[0]` that is no option's, nor a beginning."""
-    command = words[0]
-    known, general = _long_names(commands[command]), _long_names(parser)
+    chain = _chain(commands[words[0]], words[1:])
+    if _subcommands(chain[-1]):
+        return  # that one is missing is said first
+    known, general = [name for one in chain for name in _long_names(one)], _long_names(parser)
+    command = chain[-1].prog.partition(" ")[2]
     for word in itertools.takewhile(lambda one: one != "--", words[1:]):
         flag = word.partition("=")[0]
         if not flag.startswith("--") or " " in flag or any(name.startswith(flag) for name in known):
@@ -55,6 +58,25 @@ def _check_options(words: Sequence[str], parser: argparse.ArgumentParser, comman
         raise ConfigError(
             f"{command} has no option '{flag}'{nearest(flag, known)}; `gristmill {command} --help` lists all"
         )
+
+
+def _chain(parser: argparse.ArgumentParser, words: Sequence[str]) -> list[argparse.ArgumentParser]:
+    """The command's parser, and those of its subcommand (`decontam report`) and so on."""
+    chain = [parser]
+    for word in words:
+        nested = _subcommands(chain[-1])
+        if nested and not word.startswith("-"):
+            if word not in nested:
+                name = chain[-1].prog.partition(" ")[2]
+                raise ConfigError(
+                    f"{name} has no command '{word}'{nearest(word, nested)}; `gristmill {name} --help` lists all"
+                )
+            chain.append(nested[word])
+    return chain
+
+
+def _subcommands(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    return next((one.choices for one in parser._actions if isinstance(one, argparse._SubParsersAction)), {})
 
 
 def _long_names(parser: argparse.ArgumentParser) -> list[str]:

@@ -93,6 +93,12 @@ def test_stage_help_lists_its_options(command, capsys):
         (["run", "crawl-to-shards", "--debug"], "--debug stands before the command: gristmill --debug run"),
         (["mix", "plna", "natural", "--json"], "did you mean 'plan'"),
         (["mix", "--jsno"], "mix has no option '--jsno'"),
+        (
+            ["decontam", "report", "x.jsonl", "--bnech", "sample"],
+            "decontam report has no option '--bnech' (did you mean",
+        ),
+        (["decontam", "reprot", "x.jsonl", "--bench", "sample"], "did you mean 'report'"),
+        (["classifier", "train", "x.jsonl", "--postive-label=good"], "did you mean '--positive-label'"),
         (["pretrain", "packs", "more", "-o", "x"], "can't make sense of 'more'; `gristmill pretrain --help`"),
         (["--deubg", "recipes"], "can't make sense of '--deubg' (did you mean '--debug'?)"),
     ],
