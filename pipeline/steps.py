@@ -18,7 +18,7 @@ from typing import Any, ClassVar, TypeVar
 
 from .errors import ConfigError, StepFailed
 from .progress import Progress
-from .runner import Runner, Task
+from .runner import Observer, Resources, Runner, Task
 from .stage import configured
 from .store import StepFolder, digest, write_json
 
@@ -45,6 +45,8 @@ class StepContext:
     progress: Progress
     notes: list[str] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)  # busy time by part, summed over workers
+    resources: Resources = field(default_factory=Resources)  # what each task asks of a machine
+    observer: Observer | None = None  # is told of tasks handed out and tried again
 
     def map(
         self,
@@ -71,14 +73,20 @@ class StepContext:
         with self.progress.bar(label or self.step, total=len(tasks), done=len(results), unit=unit) as bar:
 
             def finished(task: Task, result: dict[str, Any]) -> None:
-                timing = {"worker": result.pop("worker"), "seconds": result.pop("seconds", {})}
+                timing = {
+                    "worker": result.pop("worker"),
+                    "node": result.pop("node", ""),
+                    "seconds": result.pop("seconds", {}),
+                }
                 write_json(self.folder.path / "timings" / f"{task.name}.json", timing)
                 self.seconds.update(timing["seconds"])
                 self.folder.mark(task.name, result)
                 results[task.name] = result
                 bar.advance(1, result.get("n_in", 0))
 
-            self.runner.map(function, todo, step=self.step, on_result=finished)
+            self.runner.map(
+                function, todo, step=self.step, on_result=finished, resources=self.resources, observer=self.observer
+            )
         return [results[task.name] for task in tasks]
 
 

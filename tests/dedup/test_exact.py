@@ -217,12 +217,12 @@ class Stopping(InlineRunner):
         super().__init__()
         self.left = tasks
 
-    def map(self, function, tasks, *, step, on_result):  # type: ignore[no-untyped-def]
+    def map(self, function, tasks, **more):  # type: ignore[no-untyped-def]
         for task in tasks:
             if self.left == 0:
                 raise KeyboardInterrupt
             self.left -= 1
-            super().map(function, [task], step=step, on_result=on_result)
+            super().map(function, [task], **more)
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):

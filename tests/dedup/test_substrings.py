@@ -295,7 +295,7 @@ class Threads(InlineRunner):
 
     workers = 4
 
-    def map(self, function, tasks, *, step, on_result):
+    def map(self, function, tasks, *, on_result, **more):
         with ThreadPoolExecutor(4) as pool:
             calls = [(task, pool.submit(call, function, task.payload)) for task in reversed(tasks)]
             for task, result in calls:

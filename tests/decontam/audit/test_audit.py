@@ -111,14 +111,14 @@ def test_what_was_done_before_a_kill_is_taken_over(planted, items, tmp_path, mon
             super().__init__()
             self.most = most
 
-        def map(self, function, tasks, *, step, on_result):
+        def map(self, function, tasks, **more):
             def run(payload):
                 if len(ran) == self.most:
                     raise KeyboardInterrupt
                 ran.append(payload.name)
                 return function(payload)
 
-            super().map(run, tasks, step=step, on_result=on_result)
+            super().map(run, tasks, **more)
 
     with pytest.raises(KeyboardInterrupt):
         _audit([path], items, tmp_path / "work", Mortal(3), methods=methods)

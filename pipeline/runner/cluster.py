@@ -1,0 +1,128 @@
+"""A Ray cluster as the driver sees it: joined or started here, its size now, and whether its head still answers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ConfigError
+from .worker import ARENAS
+
+LOOK_EVERY_S = 3.0
+"""How often the cluster's size is read anew: nodes come (autoscaling) and go (spot)."""
+HEAD_GONE_S = 20.0
+"""How long the head may leave connections unanswered. Ray itself waits a minute and then kills the driver's process."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the nodes that live hold together, and the largest of them."""
+
+    nodes: int
+    cpus: float
+    node_cpus: float
+    node_memory: int  # bytes that tasks of the largest node may ask for
+
+
+def join(address: str) -> None:
+    """Connect to the cluster at `host:port`, `ray://host:port` or `auto`. Raises ConfigError."""
+    import ray
+
+    _probe(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"no Ray cluster answers at '{address}': {error}") from error
+
+
+def start(workers: int) -> None:
+    """Start a cluster of this machine alone. Its ports are open to this machine's processes only."""
+    import ray
+
+    os.environ.setdefault("MALLOC_ARENA_MAX", str(ARENAS))  # read by the worker processes
+    ray.init(
+        address="local",
+        num_cpus=workers,
+        include_dashboard=False,
+        object_store_memory=160 << 20,  # results are small JSON values; Ray's minimum is 75 MB
+        _node_ip_address="127.0.0.1",
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+def _probe(address: str) -> None:
+    """Raise ConfigError at once where nothing listens at `host:port`; Ray itself would wait for minutes."""
+    where = _host_port(address)
+    if where is None:
+        return
+    try:
+        socket.create_connection(where, timeout=10).close()
+    except OSError as error:
+        raise ConfigError(f"no Ray cluster answers at '{address}': {error}") from error
+
+
+def _host_port(address: str) -> tuple[str, int] | None:
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    return (host.strip("[]"), int(port)) if colon and port.isdigit() else None
+
+
+class Watch:
+    """The cluster's size, read anew every few seconds, and a thread that asks whether its head still answers."""
+
+    def __init__(self, address: str | None) -> None:
+        import ray
+
+        gcs = address if address and address.startswith("ray://") else ray.get_runtime_context().gcs_address
+        self.head = gcs
+        self._where = _host_port(gcs)
+        self._stop = threading.Event()
+        self._answered = time.monotonic()
+        self._looked = float("-inf")
+        self._size = Size(1, 1, 1, 0)
+        self._thread = threading.Thread(target=self._ask, name="gristmill-head", daemon=True)
+        if self._where is not None:
+            self._thread.start()
+
+    def close(self) -> None:
+        """Stop asking."""
+        self._stop.set()
+
+    @property
+    def head_gone(self) -> bool:
+        """Whether the head has left connections unanswered for too long."""
+        return self._where is not None and time.monotonic() - self._answered > HEAD_GONE_S
+
+    def _ask(self) -> None:
+        assert self._where is not None
+        while not self._stop.wait(LOOK_EVERY_S):
+            try:
+                socket.create_connection(self._where, timeout=5).close()
+                self._answered = time.monotonic()
+            except OSError:
+                continue
+
+    def size(self) -> Size:
+        """The cluster's size, at most a few seconds old; the last one known where the head doesn't answer."""
+        import ray
+
+        if time.monotonic() - self._looked < LOOK_EVERY_S:
+            return self._size
+        self._looked = time.monotonic()
+        try:
+            nodes: list[dict[str, Any]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        except (ray.exceptions.RayError, ConnectionError, RuntimeError):
+            return self._size
+        if nodes:
+            self._size = Size(
+                len(nodes),
+                sum(node.get("CPU", 0) for node in nodes),
+                max(node.get("CPU", 0) for node in nodes),
+                int(max(node.get("memory", 0) for node in nodes)),
+            )
+        return self._size
