@@ -173,8 +173,9 @@ def _made(context: StepContext, name: str, spec: SourceSpec, tokenizer: Tokenize
         artefacts["documents"] = documents_of(Path(spec.run))
     else:
         read = MapStep(source=_files(name, spec), stages=())
-        run_one(f"{context.step}: read {name}", read, folder / "01-read", artefacts, context.runner, context.progress)
+        run_one(f"{context.step}: read {name}", read, folder / "01-read", artefacts, context.runner, context.progress,
+                context.watch)  # fmt: skip
     step = Tokenize(tokenizer=tokenizer.path, eos=tokenizer.eos, allow_tokens=tokenizer.allow)
     run_one(f"{context.step}: tokenize {name}", step, folder / "02-tokenize", artefacts, context.runner,
-            context.progress)  # fmt: skip
+            context.progress, context.watch)  # fmt: skip
     return artefacts["tokens"]

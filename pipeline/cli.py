@@ -21,6 +21,7 @@ from . import (
     cli_packs,
     cli_pretrain,
     cli_select,
+    cli_status,
 )
 from .arguments import parse_words
 from .cli_stages import (
@@ -40,6 +41,7 @@ EPILOG = """
 examples:
   gristmill run crawl-to-shards                                the whole job on the sample crawl
   gristmill run crawl-to-shards --input crawl/ --output runs/mine --set extract.engine=resiliparse
+  gristmill status runs/mine --watch                           how a run goes
   gristmill extract page.warc.gz -o pages.jsonl.gz             one stage, on a file of your own
   gristmill extract eval --data data/ --every 20              which engine is best? (needs gold texts)
   gristmill filter language pages.jsonl.gz -o en.parquet --languages en --dropped rest.parquet
@@ -81,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--set", action="append", default=[], metavar="STEP.OPTION=VALUE", help="change one option")
     run.add_argument("--without", action="append", default=[], metavar="STEP", help="leave a step out")
     run.add_argument("--mode", help="all_scores: dropped documents get the later filters' scores too (or: early_exit)")
+    run.add_argument(
+        "--price-per-cpu-hour", type=float, metavar="PRICE", help="what a core costs: `gristmill status` then says more"
+    )
     run.add_argument("--check", action="store_true", help="validate the recipe, show its steps and stop")
     runner_options(run)
     run.set_defaults(function=_run)
@@ -121,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_mix.add_commands(sub)
     cli_packs.add_commands(sub)
     cli_inspect.add_commands(sub)
+    cli_status.add_command(sub)
     recipes = sub.add_parser("recipes", help="list the bundled recipes, or print one")
     recipes.add_argument("name", nargs="?", help="print this one")
     recipes.set_defaults(function=_recipes)
@@ -140,6 +146,7 @@ def _run(args: argparse.Namespace) -> int:
     from .report import write_report
     from .run import execute
 
+    cli_status.check_price(args.price_per_cpu_hour)
     plain = override(without(read_recipe(args.recipe), args.without), args.set)
     if args.input or args.warcs is not None:
         source = plain.get("source")
@@ -166,7 +173,7 @@ def _run(args: argparse.Namespace) -> int:
     runner = make_runner(args)
     progress = Progress(quiet=args.quiet)
     with runner:
-        result = execute(recipe, output, runner, progress)
+        result = execute(recipe, output, runner, progress, price_per_cpu_hour=args.price_per_cpu_hour)
     write_report(result, None if args.quiet else sys.stdout)
     return 0
 

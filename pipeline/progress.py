@@ -21,7 +21,8 @@ class Bar(Protocol):
         ...
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """`1:02:03`, or `2:03` under an hour."""
     minutes, secs = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{secs:02d}" if hours else f"{minutes}:{secs:02d}"
@@ -49,7 +50,7 @@ class _LineBar:
         elapsed = max(self.last - self.start, 1e-9)
         fresh = self.done - self.skipped
         eta = (
-            f", ETA {_duration(elapsed / fresh * (self.total - self.done))}"
+            f", ETA {duration(elapsed / fresh * (self.total - self.done))}"
             if fresh > 0 and self.done < self.total
             else ""
         )
@@ -57,7 +58,7 @@ class _LineBar:
         resumed = f" ({self.skipped} were done before)" if self.skipped else ""
         text = f", {self.text}" if self.text else ""
         print(
-            f"{self.label}: {self.done}/{self.total}{resumed}{rate}, {_duration(elapsed)}{eta}{text}", file=self.stream
+            f"{self.label}: {self.done}/{self.total}{resumed}{rate}, {duration(elapsed)}{eta}{text}", file=self.stream
         )
 
 

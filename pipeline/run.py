@@ -4,6 +4,7 @@
 <output>/01-extract/ ...      one folder a step (pipeline/store.py)
 <output>/report.html, .json   what happened (pipeline/report.py)
 <output>/run.json             times, hosts, versions: nothing that a fingerprint reads
+<output>/progress.json, logs/ what happens while it runs (pipeline/status/): nor do they
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from .errors import ConfigError
 from .progress import Progress
 from .recipe import Recipe
 from .runner import Runner, available_cpus
+from .status.journal import Journal
+from .status.observer import Unwatched, Watch
 from .steps import Artefact, Step, StepContext
 from .store import StepFolder, atomic_path, read_json, write_json
 
@@ -77,26 +80,43 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def execute(recipe: Recipe, output: Path, runner: Runner, progress: Progress) -> RunResult:
-    """Run all steps of a recipe into `output`. What is there and still valid is not done again."""
-    with lock(output):
+def execute(
+    recipe: Recipe, output: Path, runner: Runner, progress: Progress, *, price_per_cpu_hour: float | None = None
+) -> RunResult:
+    """Run all steps of a recipe into `output`. What is there and still valid is not done again.
+
+    `price_per_cpu_hour` (any currency) goes into the run's progress, which then says what the run has cost.
+    """
+    names = [f"{i:02d}-{step.folder_name()}" for i, step in enumerate(recipe.steps, 1)]
+    with (
+        lock(output),
+        Journal(output, recipe.name, names, runner, price_per_cpu_hour=price_per_cpu_hour) as journal,
+    ):
         with atomic_path(output / "recipe.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(recipe.plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
         artefacts: dict[str, Artefact] = {}
         results: list[StepResult] = []
-        names = [f"{i:02d}-{step.folder_name()}" for i, step in enumerate(recipe.steps, 1)]
         for plan in output.glob("[0-9][0-9]-*/plan.json"):  # steps of an earlier form of the recipe
             if plan.parent.name not in names:
                 shutil.rmtree(plan.parent)
         for name, step in zip(names, recipe.steps, strict=True):
-            results.append(run_one(name, step, output / name, artefacts, runner, progress))
+            with journal.step(name) as counts:
+                results.append(run_one(name, step, output / name, artefacts, runner, progress, journal))
+                if results[-1].skipped or results[-1].resumed:
+                    counts.state = "skipped" if results[-1].skipped else "resumed"
         result = RunResult(output, results)
-        _write_run_json(result, runner)
+        _write_run_json(result, runner, journal.costs())
         return result
 
 
 def run_one(
-    name: str, step: Step, path: Path, artefacts: dict[str, Artefact], runner: Runner, progress: Progress
+    name: str,
+    step: Step,
+    path: Path,
+    artefacts: dict[str, Artefact],
+    runner: Runner,
+    progress: Progress,
+    watch: Watch | None = None,
 ) -> StepResult:
     """Run one step into the folder `path`, unless it is finished there; takes from `artefacts` and adds to them."""
     folder = StepFolder(path)
@@ -109,7 +129,7 @@ def run_one(
     start = time.monotonic()
     manifest = folder.finished(fingerprint)
     resumed = manifest is not None
-    context = StepContext(name, folder, inputs, runner, progress)
+    context = StepContext(name, folder, inputs, runner, progress, watch=watch or Unwatched())
     if manifest is None:
         folder.begin(fingerprint, {"step": step.name, "config": step.config()})
         made = {"step": name, **step.run(context)}
@@ -124,7 +144,7 @@ def run_one(
     return StepResult(name, folder.path, manifest, wall, dict(context.seconds), resumed)
 
 
-def _write_run_json(result: RunResult, runner: Runner) -> None:
+def _write_run_json(result: RunResult, runner: Runner, costs: dict[str, dict[str, Any]]) -> None:
     path = result.output / "run.json"
     old = read_json(path) or {}
     steps = dict(old.get("steps", {}))
@@ -133,6 +153,7 @@ def _write_run_json(result: RunResult, runner: Runner) -> None:
             steps[step.step] = {
                 "wall_s": round(step.wall_s, 3),
                 "busy_s": {k: round(v, 3) for k, v in step.busy_s.items()},
+                **costs[step.step],
             }
     names = {step.step for step in result.steps}
     value = {

@@ -13,13 +13,16 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from .errors import ConfigError, StepFailed
 from .progress import Progress
-from .runner import Observer, Resources, Runner, Task
+from .runner import Resources, Runner, Task
 from .stage import configured
+from .status.observer import TaskCost, Unwatched, Watch
+from .status.recorded import recorded, say_again
 from .store import StepFolder, digest, write_json
 
 
@@ -46,7 +49,7 @@ class StepContext:
     notes: list[str] = field(default_factory=list)
     seconds: Counter[str] = field(default_factory=Counter)  # busy time by part, summed over workers
     resources: Resources = field(default_factory=Resources)  # what each task asks of a machine
-    observer: Observer | None = None  # is told of tasks handed out and tried again
+    watch: Watch = field(default_factory=Unwatched)  # is told what becomes of tasks
 
     def map(
         self,
@@ -60,7 +63,7 @@ class StepContext:
 
         `function(task.payload)` must write its files atomically and return a small JSON value whose
         `files` lists them; where it has `n_in`, that is what the progress bar counts; `seconds` (busy time
-        by part) and the worker go to `timings/`, which nothing compares, and not into the mark.
+        by part), what the task cost and the worker go to `timings/`, which nothing compares, and not into the mark.
         """
         results: dict[str, dict[str, Any]] = {}
         todo = []
@@ -70,22 +73,35 @@ class StepContext:
                 todo.append(task)
             else:
                 results[task.name] = done
-        with self.progress.bar(label or self.step, total=len(tasks), done=len(results), unit=unit) as bar:
+        name = label or self.step
+        with (
+            self.progress.bar(name, total=len(tasks), done=len(results), unit=unit) as bar,
+            self.watch.phase(self.step, name, unit, len(tasks), len(results)) as phase,
+        ):
 
             def finished(task: Task, result: dict[str, Any]) -> None:
+                cost, warnings = result.pop("cost"), result.pop("warnings")
                 timing = {
                     "worker": result.pop("worker"),
                     "node": result.pop("node", ""),
                     "seconds": result.pop("seconds", {}),
+                    **cost,
                 }
                 write_json(self.folder.path / "timings" / f"{task.name}.json", timing)
                 self.seconds.update(timing["seconds"])
                 self.folder.mark(task.name, result)
                 results[task.name] = result
                 bar.advance(1, result.get("n_in", 0))
+                phase.done(task, TaskCost(timing["worker"], **cost), result)
+                say_again(warnings, self.step, task.name, timing["worker"])
 
             self.runner.map(
-                function, todo, step=self.step, on_result=finished, resources=self.resources, observer=self.observer
+                partial(recorded, function),
+                todo,
+                step=self.step,
+                on_result=finished,
+                resources=self.resources,
+                observer=phase,
             )
         return [results[task.name] for task in tasks]
 

@@ -11,7 +11,17 @@ from pipeline.report import write_report
 from pipeline.run import execute
 from pipeline.runner import InlineRunner, Runner
 
-NOT_COMPARED = ("run.json", "report.json", "report.html", "timings", "timing", "tensorboard", ".lock")
+NOT_COMPARED = (
+    "run.json",
+    "report.json",
+    "report.html",
+    "timings",
+    "timing",
+    "tensorboard",
+    ".lock",
+    "progress.json",
+    "logs",
+)
 """What holds times, hosts or places, by file or folder name."""
 
 
