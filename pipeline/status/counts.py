@@ -24,7 +24,7 @@ class PhaseCounts:
     fresh: int = 0
     items: int = 0
     bytes: int = 0
-    handed_out: int = 0
+    handed_out: set[str] = field(default_factory=set)
     retried: int = 0
     task_s: float = 0.0
     peak_bytes: int = 0
@@ -40,10 +40,10 @@ class PhaseCounts:
     def left(self) -> int:
         return self.total - self.resumed - self.fresh
 
-    def add(self, items: int, size: int, wall_s: float, peak_bytes: int) -> None:
+    def add(self, task: str, items: int, size: int, wall_s: float, peak_bytes: int) -> None:
         """A task is done that took in `items` and wrote `size` bytes."""
         self.fresh += 1
-        self.handed_out = max(0, self.handed_out - 1)
+        self.handed_out.discard(task)
         self.items += items
         self.bytes += size
         self.task_s += wall_s
@@ -64,7 +64,7 @@ class PhaseCounts:
 
     def to_json(self, workers: int, failed: int) -> dict[str, Any]:
         tasks_s, items_s = self.speed()
-        running = 0 if self.ended is not None else min(self.handed_out, workers, self.left)
+        running = 0 if self.ended is not None else min(len(self.handed_out), workers, self.left)
         eta = self.left / tasks_s if tasks_s > 0 and self.ended is None else None
         return {
             "label": self.label,

@@ -149,7 +149,7 @@ class Journal:
     def _retried(self, step: str, counts: PhaseCounts, task: Task, why: str) -> None:
         with self._lock:
             counts.retried += 1
-            counts.handed_out = max(0, counts.handed_out - 1)
+            counts.handed_out.discard(task.name)
             self._error("WARNING", f"{why}; tried again", step=step, shard=task.name)
         self._metrics.failed(step)
         self._dirty.set()
@@ -159,7 +159,7 @@ class Journal:
         size = sum(int(entry.get("bytes", 0)) for entry in files if isinstance(entry, Mapping))
         items = int(result.get("n_in", 0))
         with self._lock:
-            counts.add(items, size, cost.wall_s, cost.peak_bytes)
+            counts.add(task.name, items, size, cost.wall_s, cost.peak_bytes)
         self._metrics.done(step, items, size, cost.wall_s)
         self._log.write(
             "INFO", "shard done", step=step, shard=task.name, phase=counts.label, worker=cost.worker,
@@ -231,7 +231,7 @@ class _Watched:
 
     def on_start(self, task: Task) -> None:
         with self._journal._lock:
-            self._counts.handed_out += 1
+            self._counts.handed_out.add(task.name)
         self._journal._dirty.set()
 
     def on_retry(self, task: Task, why: str) -> None:

@@ -77,7 +77,7 @@ class RayMetrics:
 
     def gauges(self, step: str, counts: PhaseCounts) -> None:
         self._of["shards_total"].set(counts.total, self._tags(step))
-        self._of["shards_running"].set(0 if counts.ended is not None else counts.handed_out, self._tags(step))
+        self._of["shards_running"].set(0 if counts.ended is not None else len(counts.handed_out), self._tags(step))
 
 
 def metrics_of(runner: Runner, run: str) -> Metrics:
