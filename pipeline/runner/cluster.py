@@ -7,12 +7,15 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
 from .worker import ARENAS
 
+LOOPBACK = "127.0.0.1"
 LOOK_EVERY_S = 3.0
 """How often the cluster's size is read anew: nodes come (autoscaling) and go (spot)."""
 HEAD_GONE_S = 20.0
@@ -35,7 +38,8 @@ def join(address: str) -> None:
 
     _probe(address)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        with _loopback(_of_loopback(address)):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(f"no Ray cluster answers at '{address}': {error}") from error
 
@@ -45,15 +49,49 @@ def start(workers: int) -> None:
     import ray
 
     os.environ.setdefault("MALLOC_ARENA_MAX", str(ARENAS))  # read by the worker processes
-    ray.init(
-        address="local",
-        num_cpus=workers,
-        include_dashboard=False,
-        object_store_memory=160 << 20,  # results are small JSON values; Ray's minimum is 75 MB
-        _node_ip_address="127.0.0.1",
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    with _loopback(True):
+        ray.init(
+            address="local",
+            num_cpus=workers,
+            include_dashboard=False,
+            object_store_memory=160 << 20,  # results are small JSON values; Ray's minimum is 75 MB
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+
+
+@contextmanager
+def _loopback(wanted: bool) -> Iterator[None]:
+    """Within the block Ray takes 127.0.0.1 for this machine's address, as it does on a Mac.
+
+    `ray.init` puts the outward address in place of a loopback one, whether it is given as `_node_ip_address` or as
+    `address`; this constant (RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER at import) is what it goes by.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    if wanted:
+        ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _of_loopback(address: str) -> bool:
+    """Whether the cluster at this address is one whose nodes know each other by 127.0.0.1."""
+    from ray._raylet import GcsClient
+
+    if address == "auto":
+        from ray._private.services import find_gcs_addresses
+
+        found = os.environ.get("RAY_ADDRESS") or next(iter(find_gcs_addresses()), "")
+        return (_host_port(found) or ("",))[0] == LOOPBACK
+    where = _host_port(address)
+    if where is None or address.startswith("ray://") or where[0] not in (LOOPBACK, "localhost"):
+        return False
+    nodes = GcsClient(address=f"{LOOPBACK}:{where[1]}").get_all_node_info(timeout=10)
+    return any(node.node_manager_address == LOOPBACK for node in nodes.values())
 
 
 def _probe(address: str) -> None:
