@@ -24,6 +24,7 @@ from . import (
     cli_status,
 )
 from .arguments import parse_words
+from .cli_crawl import crawl_options, given_crawl_options
 from .cli_stages import (
     STAGE_HELP,
     check_output,
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--input", nargs="+", action="extend", default=[], metavar="WHERE", help="replaces the recipe's inputs"
     )
-    run.add_argument("--warcs", type=int, help="how many files to take of a Common Crawl snapshot")
+    crawl_options(run)
     run.add_argument("--output", "-o", type=Path, help="the run's folder (default: runs/NAME)")
     run.add_argument("--set", action="append", default=[], metavar="STEP.OPTION=VALUE", help="change one option")
     run.add_argument("--without", action="append", default=[], metavar="STEP", help="leave a step out")
@@ -92,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
     extract = sub.add_parser("extract", help="WARC/WET/ARC files -> documents", description=STAGE_HELP)
     io_options(extract, "WARC, WET or ARC files, folders, globs, URLs, or CC-MAIN-YYYY-WW")
-    extract.add_argument("--warcs", type=int, help="how many files to take of a Common Crawl snapshot")
+    crawl_options(extract)
     extract.set_defaults(function=_extract)
     cli_extract.add_commands(sub)
 
@@ -148,7 +149,8 @@ def _run(args: argparse.Namespace) -> int:
 
     cli_status.check_price(args.price_per_cpu_hour)
     plain = override(without(read_recipe(args.recipe), args.without), args.set)
-    if args.input or args.warcs is not None:
+    given = given_crawl_options(args)
+    if args.input or given:
         source = plain.get("source")
         if not isinstance(source, dict) or len(source) != 1:
             raise ConfigError(f"recipe '{args.recipe}': `source` must be one source with its options")
@@ -156,8 +158,7 @@ def _run(args: argparse.Namespace) -> int:
         config = dict(source[name]) if isinstance(source[name], dict) else {}
         if args.input:
             config["inputs"] = args.input
-        if args.warcs is not None:
-            config["warcs"] = args.warcs
+        config.update(given)
         plain["source"] = {name: config}
     if args.mode:
         plain["mode"] = args.mode
@@ -184,8 +185,7 @@ def _extract(args: argparse.Namespace) -> int:
 
     check_output(args)
     source: dict[str, Any] = {"inputs": list(args.inputs), **given_options(args, WarcSource)}
-    if args.warcs is not None:
-        source["warcs"] = args.warcs
+    source.update(given_crawl_options(args))
     return export_run(
         args, mini_run(args, {"warc": source}, [{"extract": given_options(args, registered()["extract"])}])
     )

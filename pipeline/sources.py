@@ -87,7 +87,10 @@ class WarcSource(Source):
 
     name: ClassVar[str] = "warc"
     inputs: tuple[str, ...] = ()
-    warcs: int | None = None
+    warcs: int | None = field(default=None, metadata={"help": "how many files of a Common Crawl release to take"})
+    share: float | None = field(default=None, metadata={"help": "which share of a release's files, 0 to 1"})
+    spread: bool = field(default=False, metadata={"help": "take files from all over the release, not its first ones"})
+    stream: bool = field(default=False, metadata={"help": "read a release's files by ranges, without downloading them"})
     split_bytes: int = field(default=32 << 20, metadata={"help": "bytes of a file that one task takes"})
     reader: str = field(default="fastwarc", metadata={"help": "fastwarc or warcio"})
     max_payload_bytes: int = field(default=64 << 20, metadata={"help": "skip larger payloads (decoded)"})
@@ -101,7 +104,7 @@ class WarcSource(Source):
         from .warc import list_sources
 
         inputs = [str(sample_warc()) if one == SAMPLE else one for one in self.inputs]
-        return list_sources(inputs, warcs=self.warcs)
+        return list_sources(inputs, warcs=self.warcs, share=self.share, spread=self.spread, stream=self.stream)
 
     def columns(self) -> set[str]:
         return set(PAGE.names)
@@ -126,10 +129,12 @@ class WarcSource(Source):
         return str(split.source.name)
 
     def config(self) -> dict[str, Any]:
-        return {k: v for k, v in super().config().items() if k not in ("inputs", "warcs")}
+        """Without what says which files are read and how: `fingerprint` has them by name."""
+        where = ("inputs", "warcs", "share", "spread", "stream")
+        return {k: v for k, v in super().config().items() if k not in where}
 
     def fingerprint(self) -> str:
-        return digest([(s.name, s.size, _content_mark(s.path, s.size)) for s in self._sources()])
+        return digest([(s.name, s.size, s.mark or _content_mark(s.path, s.size)) for s in self._sources()])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,28 @@ that fsspec can open (`https://`, `s3://`, `memory://`, ...), or a Common Crawl 
 
 from __future__ import annotations
 
+import dataclasses
 import glob
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
-from . import commoncrawl
+from .commoncrawl import (
+    Gone,
+    check_subset,
+    default_cache,
+    downloaded,
+    fetch,
+    is_release,
+    is_web,
+    probe,
+    release_paths,
+    streamed,
+    subset,
+)
 from .remote import filesystem_path, is_url
 from .splits import Source
 
@@ -27,7 +41,15 @@ _MAGIC = re.compile(r"[*?\[]")
 _FILE = "file://"
 
 
-def list_sources(inputs: Sequence[str], *, cache_dir: Path | None = None, warcs: int | None = None) -> list[Source]:
+def list_sources(
+    inputs: Sequence[str],
+    *,
+    cache_dir: Path | None = None,
+    warcs: int | None = None,
+    share: float | None = None,
+    spread: bool = False,
+    stream: bool = False,
+) -> list[Source]:
     """All sources that `inputs` name, sorted by name.
 
     A source's `name` is its path relative to the input: to the folder, to the fixed prefix of a glob (the part before
@@ -35,32 +57,65 @@ def list_sources(inputs: Sequence[str], *, cache_dir: Path | None = None, warcs:
     holds where the input lies, so that ids agree between machines. The same file named twice is taken once. Where two
     files have one name, all files of that name get the shortest distinguishing tail of their input's folder in front.
 
-    `cache_dir` keeps what is fetched from Common Crawl (default: `commoncrawl.default_cache()`), `warcs` is how many
-    of a release's files to take (the first ones of its listing). Raises ConfigError where an input matches nothing,
-    can't be opened, lacks a package, or names a release without `warcs`.
+    Of a Common Crawl release `warcs` files or a `share` of them are taken: the first ones of its listing, or with
+    `spread` ones from all over it. They are downloaded to `cache_dir` (default: `commoncrawl.default_cache()`) unless
+    `stream` has them read by ranges. Raises ConfigError where an input matches nothing, can't be opened, lacks a
+    package, or names a release without saying how much of it; StepFailed where a server gives up.
     """
     found: dict[str, Source] = {}
     for text in inputs:
-        matched = [(path, name, size) for path, name, size in _expand(text, cache_dir, warcs)]
+        if is_release(text):
+            check_subset(text, warcs, share)
+            names = subset(release_paths(text, cache_dir), warcs, share, spread)
+            matched = streamed(text, names, cache_dir) if stream else downloaded(names, cache_dir)
+        else:
+            matched = list(_expand(text, cache_dir))
         if not matched:
             raise ConfigError(f"input '{text}': nothing found (folders are searched for {', '.join(ENDINGS)})")
-        for path, name, size in matched:
-            found.setdefault(path, Source(path, name, size))
+        for source in matched:
+            found.setdefault(source.path, source)
     if not found:
         raise ConfigError("no input is given")
     return sorted(_distinct(list(found.values())), key=lambda source: source.name)
 
 
-def _expand(text: str, cache_dir: Path | None, warcs: int | None) -> Iterator[tuple[str, str, int]]:
-    """(path, name, bytes) of the files that one input names."""
-    if commoncrawl.is_release(text):
-        if warcs is None:
-            raise ConfigError(f"input '{text}': say how many of the release's files to take (warcs)")
-        yield from commoncrawl.fetch_release(text, cache_dir or commoncrawl.default_cache(), warcs)
+def _expand(text: str, cache_dir: Path | None) -> Iterator[Source]:
+    """The files that one input names."""
+    if is_web(text) and not text.endswith("/") and "*" not in text:
+        yield from _web(text, cache_dir)
     elif is_url(text) and not text.startswith(_FILE):
-        yield from _remote(text)
+        for path, name, size in _remote(text):
+            if is_web(path):
+                yield from _web(path, cache_dir, name)
+            else:
+                yield Source(path, name, size)
     else:
-        yield from _local(text[len(_FILE) :] if text.startswith(_FILE) else text)
+        for path, name, size in _local(text[len(_FILE) :] if text.startswith(_FILE) else text):
+            yield Source(path, name, size)
+
+
+def _web(url: str, cache_dir: Path | None, name: str | None = None) -> Iterator[Source]:
+    """The file at a URL: read by ranges where its server serves them and says its size, else fetched to the cache."""
+    name = name or _url_name(url)
+    try:
+        found = probe(url, cache_dir)
+    except Gone:
+        return
+    if found.ranges and found.size is not None:
+        yield Source(url, name, found.size, found.mark)
+        return
+    cache = Path(cache_dir or default_cache())
+    version = hashlib.blake2b(f"{url}\0{found.mark}\0{found.size}".encode(), digest_size=16).hexdigest()
+    path = cache / "web" / version / "file"
+    if not found.mark and url not in _fetched:  # nothing tells whether the copy of an earlier run is still right
+        path.unlink(missing_ok=True)
+    _fetched.add(url)
+    fetch(url, path, cache_dir=cache)
+    yield Source(str(path), name, path.stat().st_size)
+
+
+_fetched: set[str] = set()
+"""What this process has fetched from servers without ranges; sources are listed more than once in a run."""
 
 
 def _local(text: str) -> Iterator[tuple[str, str, int]]:
@@ -96,12 +151,8 @@ def fixed_prefix(pattern: str) -> str:
 
 def _remote(url: str) -> Iterator[tuple[str, str, int]]:
     filesystem, path = filesystem_path(url)
-    protocol = url.split("://", 1)[0]
-    http = protocol in ("http", "https")
+    http = is_web(url)
     try:
-        if http and not url.endswith("/") and "*" not in url:
-            yield url, _url_name(url), int(filesystem.info(path)["size"])
-            return
         if not http and _MAGIC.search(path):
             entries = filesystem.glob(path, detail=True)
             root = fixed_prefix(path)
@@ -114,7 +165,7 @@ def _remote(url: str) -> Iterator[tuple[str, str, int]]:
                 continue
             name = full[len(root) :].lstrip("/") if full != root else full.rsplit("/", 1)[-1]
             if full == root or _MAGIC.search(path) or full.lower().endswith(ENDINGS):
-                yield filesystem.unstrip_protocol(full), name, int(entry["size"])
+                yield filesystem.unstrip_protocol(full), name, int(entry["size"] or 0)
     except FileNotFoundError:
         return
     except (OSError, TypeError) as error:
@@ -143,7 +194,7 @@ def _distinct(sources: list[Source]) -> list[Source]:
                 break
         else:
             raise ConfigError(f"these inputs can't be told apart by name: {sorted(s.path for s in group)}")
-        result += [Source(s.path, new, s.size) for s, new in zip(group, names, strict=True)]
+        result += [dataclasses.replace(s, name=new) for s, new in zip(group, names, strict=True)]
     if len({source.name for source in result}) != len(result):
         raise ConfigError(f"inputs have the same names: {sorted(source.name for source in result)[:20]}")
     return result

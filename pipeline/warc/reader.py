@@ -27,6 +27,7 @@ from .members import Damage, GzipMember, Member, StreamMember, ZstdMember
 from .pages import HTML_TYPES, TEXT_TYPES, Page, PageMaker, Selection
 from .patterns import START_WINDOW, starts
 from .ranged import Ranged, RangedFile
+from .remote import is_url
 from .splits import Split
 from .streams import MemberStream, Opened, PlainStream
 
@@ -42,6 +43,10 @@ MAX_SKIPS = 20_000
 
 SEARCH_GZIP = 16 << 20
 """Bytes searched for a gzip member if a file begins with something unknown."""
+
+
+BEFORE_GZIP = 1 << 17
+"""Bytes before a split that are read to see whether its first member lies inside of another (at least 64 KiB)."""
 
 
 @dataclass
@@ -85,7 +90,8 @@ def read_pages(
     )
     make = PageMaker(split.source.name, Engine(engine), selection)
     batch = _Batch()
-    with Ranged(split.source.path) as source:
+    known = split.source.size if is_url(split.source.path) else None  # a local file says itself how long it is now
+    with Ranged(split.source.path, size=known, mark=split.source.mark) as source:
         for frame in _frames(source, split.start, split.end, max_payload_bytes + MAX_HEAD):
             batch.add(make(frame) if isinstance(frame, Frame) else frame)
             if batch.bytes >= batch_bytes or batch.rows >= batch_rows or len(batch.skips) >= MAX_SKIPS:
@@ -171,10 +177,13 @@ def _frames(source: Ranged, start: int, end: int, max_block: int) -> Iterator[Fr
         return
     form = _form(source)
     if form == "gzip":
+        source.expect(start - BEFORE_GZIP if start else 0, end)
         yield from _members(source, start, end, max_block, _gzip(source))
     elif form == "plain":
+        source.expect(start, end)
         yield from Framer(PlainStream(source), max_block, start, end if end < source.size else None)
     elif start == 0:
+        source.expect(0, source.size)
         if form == "zip":
             yield from _zip(source, max_block)
         elif form == "zstd":

@@ -21,11 +21,15 @@ from ..errors import ConfigError
 
 @dataclass(frozen=True)
 class Source:
-    """One input file. `path` is where it lies (path or URL), `name` what ids and provenance use, `size` its bytes."""
+    """One input file. `path` is where it lies (path or URL), `name` what ids and provenance use, `size` its bytes.
+
+    `mark` is what its server called this version of it (an ETag), so that a change under a run is noticed.
+    """
 
     path: str
     name: str
     size: int
+    mark: str = ""
 
 
 @dataclass(frozen=True)

@@ -256,7 +256,7 @@ def test_disk_errors_are_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def broken(self: object, offset: int, n: int) -> bytes:
         raise OSError("input/output error")
 
-    monkeypatch.setattr(ranged_module.Ranged, "_read", broken)
+    monkeypatch.setattr(ranged_module.LocalFile, "read", broken)
     with pytest.raises(StepFailed, match="input/output error"):
         list(read_pages(Split(source, 0, source.size)))
 
