@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, SchemaError
+from pipeline.names import check_inside
 from pipeline.store import parquet_shards, read_json, write_json
 
 from .hashing import text_hashes
@@ -83,6 +84,8 @@ class Index:
         if value.get("format") != FORMAT:
             raise ConfigError(f"index '{path}' has format {value.get('format')}, this version reads format {FORMAT}")
         given = dict(value["parameters"])
+        for name in [*value["segments"], *(file for file, _ in value["removed"])]:
+            check_inside(name, path / NAME)
         parameters = MinhashParameters(**{**given, "shingling": Shingling(**given["shingling"])})
         return cls(
             path,

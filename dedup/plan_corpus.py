@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.documents import is_parquet, open_jsonl
+from pipeline.documents import bounded_lines, is_parquet, open_jsonl
 from pipeline.errors import ConfigError
 
 from .plan import Corpus
@@ -83,8 +83,8 @@ def _lines(path: str) -> tuple[int, int]:
     with fsspec.open(path, "rb") as raw:
         count = 0
         try:
-            for line in open_jsonl(raw, path):
-                count += bool(line.strip())
+            for line in bounded_lines(open_jsonl(raw, path)):
+                count += line is None or bool(line.strip())
                 if raw.tell() >= READ_BYTES:
                     return count, raw.tell()
         except (OSError, EOFError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError
+from pipeline.names import check_inside
 from pipeline.steps import Artefact
 from pipeline.store import digest, file_digest, read_json
 
@@ -54,7 +55,7 @@ def documents_of(folder: Path) -> Artefact:
     last = None
     for path in sorted(folder.glob("[0-9][0-9]-*/manifest.json")):
         manifest = read_json(path)
-        files = manifest.get("artefact", [])
+        files = [check_inside(name, path) for name in manifest.get("artefact", [])]
         if files and all(str(file).startswith("kept/") for file in files):
             last = Artefact("documents", path.parent, manifest["fingerprint"], tuple(files), int(manifest["rows"]))
     if last is None:
@@ -68,7 +69,8 @@ def tokens_of(folder: Path) -> Artefact | None:
     if step is None:
         return None
     manifest = read_json(step / "manifest.json")
-    return Artefact("tokens", step, manifest["fingerprint"], tuple(manifest["artefact"]), int(manifest["rows"]))
+    files = tuple(check_inside(name, step / "manifest.json") for name in manifest["artefact"])
+    return Artefact("tokens", step, manifest["fingerprint"], files, int(manifest["rows"]))
 
 
 def tokenizer_of(tokens: Artefact) -> Tokenizer:

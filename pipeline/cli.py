@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -292,7 +293,9 @@ def _recipes(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
     from .errors import GristmillError
+    from .terminal import guard_log, print_error
 
+    guard_log(logging.getLogger("gristmill"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal or pipe that is not UTF-8 must not end a command
             stream.reconfigure(errors="backslashreplace")
@@ -303,7 +306,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parse_words(parser, argv)
     except GristmillError as error:
-        print(f"gristmill: {error}", file=sys.stderr)
+        print_error(error)
         return error.status
     if args.version:
         from . import __version__
@@ -321,7 +324,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GristmillError as error:
         if args.debug:
             raise
-        print(f"gristmill: {error}", file=sys.stderr)
+        print_error(error)
         return error.status
     except BrokenPipeError:  # `gristmill ... | head`
         _close_stdout()
@@ -330,7 +333,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         where = f": '{error.filename}'" if error.filename else ""
-        print(f"gristmill: {error.strerror or error}{where}", file=sys.stderr)
+        print_error(f"{error.strerror or error}{where}")
         return 2
     except KeyboardInterrupt:
         print("gristmill: stopped; the same command goes on from here", file=sys.stderr)

@@ -229,6 +229,7 @@ def _find(args: argparse.Namespace) -> int:
 
     from .errors import ConfigError
     from .report import Section, print_sections
+    from .terminal import json_text, plain
 
     index = Index.open(args.index)
     if bool(args.ids) == bool(args.matches):
@@ -242,16 +243,15 @@ def _find(args: argparse.Namespace) -> int:
         held = {row["id"] for row in rows}
         missing = [one for one in ids if one not in held]
     if args.json:
-        print(json.dumps(rows, ensure_ascii=False, indent=1))
+        print(json_text(rows))
     elif rows:
         columns = list(dict.fromkeys(key for row in rows for key in row))
         shown = [tuple(row.get(name) for name in columns) for row in rows[:SHOWN]]
         more = f"{len(rows) - SHOWN:,} more with --json" if len(rows) > SHOWN else ""
         print_sections([Section("Matches" if args.matches else "Documents", columns, shown, more)], sys.stdout)
     if missing:
-        print(
-            f"not in the index: {', '.join(map(str, missing[:5]))}{' ...' if len(missing) > 5 else ''}", file=sys.stderr
-        )
+        some = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
+        print(plain(f"not in the index: {some}"), file=sys.stderr)
     return 0 if rows else 1
 
 

@@ -103,15 +103,15 @@ def _report(args: argparse.Namespace) -> int:
 
 def _trace(args: argparse.Namespace) -> int:
     import dataclasses
-    import json
 
     from .packstep import find_packs
     from .report import show
+    from .terminal import json_text
     from .trace import trace
 
     found = dataclasses.asdict(trace(find_packs(args.packs), args.sequence, args.position))
     if args.json:
-        print(json.dumps(found, ensure_ascii=False, indent=1))
+        print(json_text(found))
         return 0
     for key, value in found.items():
         if isinstance(value, dict):

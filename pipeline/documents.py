@@ -4,7 +4,8 @@ This is how a person uses one stage on files of their own. Reading wants a text 
 said otherwise); `id`, `url` and `record` are made where they are missing, other Parquet columns are
 carried along. Of other JSON keys `lang` becomes a column, if one of the first documents has it; all others travel
 in the column `extra` (a JSON object) and come back on writing. A line that can't be read is a counted skip with its
-line number, never an error; so is a text in Parquet that is no UTF-8.
+line number, never an error; so is a text in Parquet that is no UTF-8. Lines are bounded, for a few compressed bytes can
+stand for one without end.
 """
 
 from __future__ import annotations
@@ -34,6 +35,16 @@ JSONL_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".jso
 ENDINGS = (".parquet", *JSONL_ENDINGS)
 EXTRA = "extra"
 LANG = "lang"
+MAX_LINE_BYTES = 256 << 20
+"""Of a line of JSON, unpacked; a longer one is a skip, `too_large`."""
+MAX_PASSED_OVER = 4 << 30
+"""Bytes of one line that are passed over; beyond it the file's rest is left as a bomb."""
+MAX_BLANK = 16 << 20
+"""Bytes of blank lines in a row, likewise."""
+BATCH_BYTES = 64 << 20
+"""Bytes of lines after which a batch is handed out, however few rows it has."""
+MAX_SKIPS = 20_000
+"""Skips after which a batch is handed out even if it holds no document."""
 PEEK = 100
 """Lines of a JSON file in which a `lang` makes the column `lang`; it stays in `extra` where it comes later."""
 
@@ -189,6 +200,29 @@ def open_jsonl(raw: IO[bytes], path: str) -> IO[bytes]:
     return raw
 
 
+class Bomb(OSError):
+    """A line goes on without end."""
+
+
+def bounded_lines(handle: IO[bytes]) -> Iterator[bytes | None]:
+    """The lines of a file; None for one over MAX_LINE_BYTES. Raises Bomb where a line or blank lines have no end.
+
+    Blank lines are given too, for they count.
+    """
+    blank = 0
+    while line := handle.readline(MAX_LINE_BYTES + 1):
+        blank = 0 if line.strip() else blank + len(line)
+        passed = 0
+        long = len(line) > MAX_LINE_BYTES
+        while long and not line.endswith(b"\n") and (line := handle.readline(1 << 20)):
+            passed += len(line)
+            if passed > MAX_PASSED_OVER:
+                raise Bomb(f"a line of over {MAX_PASSED_OVER:,} bytes")
+        if blank > MAX_BLANK:
+            raise Bomb("blank lines without end")
+        yield None if long else line
+
+
 def without_surrogates(text: str) -> str:
     """The text with U+FFFD for lone surrogates, which JSON can hold and UTF-8 can't."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -205,8 +239,8 @@ def _read_jsonl(
     rows: list[dict[str, Any]] = []
     skips: list[Skip] = []
     places: list[int] = []
-    records = 0
-    lines = iter(open_jsonl(raw, split.path))
+    records = taken = 0
+    lines = bounded_lines(open_jsonl(raw, split.path))
     number = -1
     while True:
         try:
@@ -220,21 +254,27 @@ def _read_jsonl(
             zstandard.ZstdError,
         ) as error:  # the rest can't be read
             records += 1
-            skips.append(Skip("truncated", number + 1, str(error)))
+            kind = "too_large" if isinstance(error, Bomb) else "truncated"
+            skips.append(Skip(kind, number + 1, str(error)))
             break
         number += 1
+        if line is None:
+            records += 1
+            skips.append(Skip("too_large", number, f"a line of over {MAX_LINE_BYTES:,} bytes"))
+            continue
         if not line.strip():
             continue
         records += 1
+        taken += len(line)
         row = _row(line, number, split.name, text_field, LANG in schema.names)
         if isinstance(row, Skip):
             skips.append(row)
         else:
             rows.append(row)
             places.append(number)
-        if len(rows) >= batch_rows:
+        if len(rows) >= batch_rows or taken >= BATCH_BYTES or len(skips) >= MAX_SKIPS:
             yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips, places)
-            rows, skips, places, records = [], [], [], 0
+            rows, skips, places, records, taken = [], [], [], 0, 0
     if records:
         yield DocumentBatch(pa.Table.from_pylist(rows, schema), records, skips, places)
 
@@ -300,9 +340,9 @@ def first_keys(split: DocumentSplit) -> set[str]:
 
     try:
         with fsspec.open(split.path, "rb") as raw:
-            for line in itertools.islice(open_jsonl(raw, split.path), PEEK):
+            for line in itertools.islice(bounded_lines(open_jsonl(raw, split.path)), PEEK):
                 with contextlib.suppress(ValueError, RecursionError):  # reading counts what can't be read
-                    add(json.loads(line.decode("utf-8", "replace")), "")
+                    add(json.loads((line or b"").decode("utf-8", "replace")), "")
     except (OSError, EOFError, zlib.error, zstandard.ZstdError):
         return found
     return found
@@ -313,8 +353,8 @@ def _has_lang(raw: IO[bytes], path: str, text_field: str) -> bool:
     import zstandard
 
     try:
-        for line in itertools.islice(open_jsonl(raw, path), PEEK):
-            row = _row(line, 0, "", text_field, True) if b'"lang"' in line else None
+        for line in itertools.islice(bounded_lines(open_jsonl(raw, path)), PEEK):
+            row = _row(line, 0, "", text_field, True) if line and b'"lang"' in line else None
             if isinstance(row, dict) and row[LANG] is not None:
                 return True
     except (OSError, EOFError, zlib.error, zstandard.ZstdError):

@@ -36,6 +36,9 @@ PAYLOAD_COLUMNS = ("payload",)
 MAX_DAMAGED_SHARE = 0.5
 """A run stops where more of its records than this are damaged (or of its pages, where the engine fails)."""
 
+MAX_LOGGED = 100_000
+"""Damaged records of a shard that its log names; all are counted."""
+
 _ENOUGH = 20
 
 Mode = Literal["early_exit", "all_scores"]
@@ -177,7 +180,7 @@ def map_shard(task: ShardTask) -> dict[str, Any]:
             documents += batch.table.num_rows
             for skip in batch.skips:
                 skipped[skip.kind] += 1
-                if _is_damage(skip.kind):
+                if _is_damage(skip.kind) and len(damage) < MAX_LOGGED:
                     line = {"kind": skip.kind, "offset": skip.offset, "detail": skip.detail}
                     damage.append(json.dumps(line, ensure_ascii=False, sort_keys=True))
             kept, gone = apply_stages(stages, batch.table, counts, seconds, task.mode)

@@ -42,6 +42,7 @@ import numpy as np
 import pyarrow as pa
 
 from .errors import ConfigError, SchemaError
+from .names import check_entries
 from .store import atomic_path, digest, write_json
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
     missing = [key for key in needed if key not in manifest]
     if missing:
         raise SchemaError(f"{where} lacks {missing}; run the pack step again")
+    for kind in ("files", "document_files", "removals"):
+        check_entries(manifest.get(kind, []), "path", where)
     if version == 1:
         manifest["fingerprint"] = hashlib.blake2b(content, digest_size=16).hexdigest()
     elif manifest.get("fingerprint") != fingerprint(manifest):

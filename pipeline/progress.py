@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
+from .terminal import plain
+
 
 class Bar(Protocol):
     """A running bar."""
@@ -56,9 +58,10 @@ class _LineBar:
         )
         rate = f", {self.items:,} {self.unit}, {self.items / elapsed:,.0f}/s" if self.items else ""
         resumed = f" ({self.skipped} were done before)" if self.skipped else ""
-        text = f", {self.text}" if self.text else ""
+        text = f", {plain(self.text)}" if self.text else ""
         print(
-            f"{self.label}: {self.done}/{self.total}{resumed}{rate}, {duration(elapsed)}{eta}{text}", file=self.stream
+            f"{plain(self.label)}: {self.done}/{self.total}{resumed}{rate}, {duration(elapsed)}{eta}{text}",
+            file=self.stream,
         )
 
 
@@ -73,7 +76,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Print a line, unless quiet."""
         if not self.quiet:
-            print(text, file=self.stream)
+            print(plain(text), file=self.stream)
 
     @contextmanager
     def bar(self, label: str, *, total: int, done: int = 0, unit: str = "documents") -> Iterator[Bar]:
@@ -99,7 +102,7 @@ class Progress:
                 return progress.Text(f"{items:,} {unit} {rate} {task.fields['text']}" if items else task.fields["text"])
 
         columns = (
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(bar_width=30),
             progress.MofNCompleteColumn(),
             Rate(),
@@ -108,7 +111,7 @@ class Progress:
             progress.TimeRemainingColumn(),
         )
         with progress.Progress(*columns, console=Console(file=self.stream)) as display:
-            task = display.add_task(label, total=total, completed=done, items=0, text="")
+            task = display.add_task(plain(label), total=total, completed=done, items=0, text="")
 
             class RichBar:
                 items = 0
@@ -118,6 +121,6 @@ class Progress:
                     display.update(task, advance=tasks, items=self.items)
 
                 def note(self, text: str) -> None:
-                    display.update(task, text=text)
+                    display.update(task, text=plain(text))
 
             yield RichBar()

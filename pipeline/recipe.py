@@ -71,7 +71,26 @@ def read_recipe(name_or_path: str) -> dict[str, Any]:
     value = load_yaml(text, f"recipe '{name_or_path}'")
     if not isinstance(value, dict):
         raise ConfigError(f"recipe '{name_or_path}' must be a mapping with the keys {', '.join(TOP_KEYS)}")
+    _refuse_code(value, f"recipe '{name_or_path}'")
     return value
+
+
+def _refuse_code(plain: dict[str, Any], where: str) -> None:
+    """Raise ConfigError for a step whose engine is `module:Class`: a recipe is data, and may be a stranger's.
+
+    On the command line, as `--engine` or `--set`, the user says it and not the file.
+    """
+    from .extract.engines import OUTSIDE
+
+    steps = plain.get("steps")
+    for one in steps if isinstance(steps, list) else ():
+        for name, config in one.items() if isinstance(one, dict) else ():
+            engine = config.get("engine") if isinstance(config, dict) else None
+            if isinstance(engine, str) and OUTSIDE.fullmatch(engine):
+                raise ConfigError(
+                    f"{where}: step '{name}' names Python code to run, '{engine}', which a recipe must not; if you "
+                    f"trust it, leave the option out and give --set {name}.engine={engine}"
+                )
 
 
 def entry(one: Any, where: str) -> tuple[str, dict[str, Any]]:

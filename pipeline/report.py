@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from .run import RunResult, StepResult
 from .store import atomic_path, read_json, write_json
+from .terminal import plain
 
 Cell = str | int | float | None
 
@@ -58,7 +59,7 @@ def show(value: Cell) -> str:
         return f"{value:.6g}"
     if isinstance(value, float):
         return f"{value:,.2f}"
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in value)
+    return plain(value, keep="")
 
 
 _STYLE = (

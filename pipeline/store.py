@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .errors import StepFailed
+from .names import check_entries, check_inside
 
 PARQUET_OPTIONS: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "write_statistics": True}
 
@@ -143,6 +144,9 @@ class StepFolder:
         manifest = read_json(self.path / "manifest.json")
         if manifest is None or manifest.get("fingerprint") != fingerprint:
             return None
+        check_entries(manifest.get("files", []), "file", self.path / "manifest.json")
+        for name in manifest.get("artefact", ()):
+            check_inside(name, self.path / "manifest.json")
         for entry in manifest.get("files", []):
             file = self.path / entry["file"]
             if not file.exists() or file.stat().st_size != entry["bytes"]:
@@ -159,6 +163,7 @@ class StepFolder:
         result = read_json(self.path / "done" / f"{task}.json")
         if result is None:
             return None
+        check_entries(result.get("files", []), "file", self.path / "done" / f"{task}.json")
         for entry in result.get("files", []):
             file = self.path / entry["file"]
             if not file.exists() or file.stat().st_size != entry["bytes"]:

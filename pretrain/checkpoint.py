@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, SchemaError
+from pipeline.names import check_inside
 from pipeline.store import file_digest
 
 from .metrics import finite
@@ -64,6 +65,7 @@ class Checkpoint:
     def verify(self) -> None:
         """Raise SchemaError unless its files are as they were written."""
         for name, entry in self.meta["files"].items():
+            check_inside(name, self.path / META)
             path = self.path / name
             if not path.is_file() or path.stat().st_size != entry["bytes"] or file_digest(path) != entry["blake2b"]:
                 raise SchemaError(f"{path} is missing or damaged: it doesn't match {META}")

@@ -174,7 +174,7 @@ register_engine("resiliparse", Resiliparse)
 
 def make_engine(name: str, options: EngineOptions) -> Engine:
     """The engine of that name. `package.module:Class` names one outside this package, importable by the worker."""
-    if _OUTSIDE.fullmatch(name):
+    if OUTSIDE.fullmatch(name):
         module, _, attribute = name.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)(options)
@@ -191,4 +191,4 @@ def engine_names() -> list[str]:
     return sorted(_ENGINES)
 
 
-_OUTSIDE = re.compile(r"[\w.]+:\w+")
+OUTSIDE = re.compile(r"[\w.]+:\w+")

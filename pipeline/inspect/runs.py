@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.names import check_entries
 from pipeline.stage import Filter, Rule, Stage, registered
 from pipeline.steps import registered_steps
 from pipeline.store import read_json
@@ -147,6 +148,7 @@ def find_run(path: Path) -> Found:
             found.notes.append(
                 f"{folder.name} ran with all scores: documents that a filter dropped were scored and edited further"
             )
+        check_entries(manifest["files"], "file", folder / "manifest.json")
         files = [folder / entry["file"] for entry in manifest["files"]]
         gone = [file for file in files if not file.is_file()]
         if gone:

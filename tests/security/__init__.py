@@ -1,0 +1,1 @@
+"""What hostile content must not be able to do."""
