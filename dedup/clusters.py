@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StepFailed
 from pipeline.runner import Task
+from pipeline.storage import place, remove_tree
 
 from .lsh import partition_of, unique_links, write_links
 from .shuffle import files_in, read_partition, write_partitions
@@ -91,14 +92,14 @@ def _groups(sorted_nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray
 
 
 def _links(task: StarTask) -> Links:
-    table = read_partition(files_in(Path(task.folder) / task.source, task.files), task.index)
+    table = read_partition(files_in(place(task.folder) / task.source, task.files), task.index)
     return table["node"].to_numpy(), table["to"].to_numpy()
 
 
 def contract_task(task: StarTask) -> dict[str, Any]:
     """All links in one partition: their components at once."""
     node, to = contracted(*_links(task))
-    path = Path(task.folder) / task.target / f"{task.index:05d}.arrow"
+    path = place(task.folder) / task.target / f"{task.index:05d}.arrow"
     return {"intermediate": [_write_stars(path, node, to, 1)], "changed": False, "links": len(node)}
 
 
@@ -107,14 +108,14 @@ def large_star_task(task: StarTask) -> dict[str, Any]:
     node, to = _links(task)
     ends = partition_of(np.concatenate([node, to]), task.partitions)
     (node, to), changed = large_star(node, to, ends == task.index)
-    path = Path(task.folder) / task.target / f"{task.index:05d}.arrow"
+    path = place(task.folder) / task.target / f"{task.index:05d}.arrow"
     return {"intermediate": [_write_stars(path, node, to, task.partitions)], "changed": changed, "links": len(node)}
 
 
 def small_star_task(task: StarTask) -> dict[str, Any]:
     """A partition's nodes take their small-star step; what they write goes to the partitions of both ends."""
     (node, to), changed = small_star(*_links(task))
-    path = Path(task.folder) / task.target / f"{task.index:05d}.arrow"
+    path = place(task.folder) / task.target / f"{task.index:05d}.arrow"
     entry = write_links(path, pa.table({"node": node, "to": to}), task.partitions)
     return {"intermediate": [entry], "changed": changed, "links": len(node)}
 
@@ -128,7 +129,6 @@ def components(context: StepContext, source: str, given: int, partitions: int) -
 
     Stars are `node, to`: every node that has a smaller one in its component, once, and the component's smallest.
     """
-    import shutil
 
     folder = context.folder.path
     source_of_all = source
@@ -150,6 +150,6 @@ def components(context: StepContext, source: str, given: int, partitions: int) -
         if not any(one["changed"] for one in large + small):
             return f"large-{number:02d}", number
         for read in (source, f"large-{number:02d}"):
-            shutil.rmtree(folder / read, ignore_errors=True)
+            remove_tree(folder / read, ignore_errors=True)
         source = f"small-{number:02d}"
     raise StepFailed(f"step '{context.step}': components did not settle in {MAX_ROUNDS} rounds; this is a bug")

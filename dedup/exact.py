@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import ConfigError, SchemaError, nearest
 from pipeline.runner import Task
 from pipeline.steps import Step, StepContext, register_step
+from pipeline.storage import local_file, place
 
 from .index import Index
 from .keeper import HELP, KeeperPolicy
@@ -78,7 +79,7 @@ class _Partition:
 
     def without_known(self, winners: pl.DataFrame, losers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """See `known_texts.without_known`."""
-        return without_known(Path(self.folder), self.index, self.known, self.against, winners, losers)
+        return without_known(place(self.folder), self.index, self.known, self.against, winners, losers)
 
 
 def _halves(key: str) -> list[str]:
@@ -154,13 +155,13 @@ def map_keys(task: _Shard) -> dict[str, Any]:
 
     policy = KeeperPolicy.parse(task.keep, ExactDedup.name)
     needed = list(dict.fromkeys([*task.by, "text", COPIES, *policy.reads]))
-    schema = pq.read_schema(task.path)
+    schema = pq.read_schema(local_file(task.path))
     needed = [name for name in needed if name in schema.names]
     parts = [_rows(pa.schema([schema.field(n) for n in needed]).empty_table(), 0, task, policy)]
     parts += [_rows(table, first, task, policy) for first, table in document_batches(task.path, needed)]
     whole = pa.concat_tables(parts)
     files = []
-    folder, name = Path(task.folder), f"{task.index:05d}.arrow"
+    folder, name = place(task.folder), f"{task.index:05d}.arrow"
     if "text" in task.by:
         hashes = whole.select(["text_hash"])
         files.append(write_partitions(folder / "hashes" / name, hashes, np.zeros(len(hashes), np.int64), 1))
@@ -204,7 +205,7 @@ def _verdicts(task: _Partition, winners: pl.DataFrame, lost: pl.DataFrame) -> di
     verdicts = pl.concat([lost, kept], how="diagonal").sort(_PLACE)
     schema = pa.schema([*VERDICT, ("reason", pa.string()), (DUPLICATE_IN, pa.string())])
     table = verdicts.select(schema.names).to_arrow().cast(schema)
-    return write_verdicts(Path(task.folder) / "verdicts" / f"{task.index:05d}.arrow", table, task.shards)
+    return write_verdicts(place(task.folder) / "verdicts" / f"{task.index:05d}.arrow", table, task.shards)
 
 
 def _lost(losers: pl.DataFrame, key: str) -> pl.DataFrame:
@@ -216,7 +217,7 @@ def _lost(losers: pl.DataFrame, key: str) -> pl.DataFrame:
 
 def reduce_only(task: _Partition) -> dict[str, Any]:
     """Choose by the only key, in one partition."""
-    keys = _frame(Path(task.folder) / "keys", task.index, task.shards)
+    keys = _frame(place(task.folder) / "keys", task.index, task.shards)
     winners, losers = _chosen(keys, task.by[0], KeeperPolicy.parse(task.keep, ExactDedup.name))
     winners, losers = task.without_known(winners, losers)
     return {"files": [_verdicts(task, winners, _lost(losers, task.by[0]))], "n_in": keys.height}
@@ -224,7 +225,7 @@ def reduce_only(task: _Partition) -> dict[str, Any]:
 
 def reduce_first(task: _Partition) -> dict[str, Any]:
     """Choose by the first of two keys: winners and losers go to files partitioned by the winner's second key."""
-    folder, name = Path(task.folder), f"{task.index:05d}.arrow"
+    folder, name = place(task.folder), f"{task.index:05d}.arrow"
     keys = _frame(folder / "keys", task.index, task.shards)
     winners, losers = _chosen(keys, task.by[0], KeeperPolicy.parse(task.keep, ExactDedup.name))
     order = (task.by[1], task.by[0])
@@ -251,7 +252,7 @@ def reduce_second(task: _Partition) -> dict[str, Any]:
     """Choose by the second key among the winners of the first; whose winner goes now is told of the one kept."""
     import polars as pl
 
-    folder = Path(task.folder)
+    folder = place(task.folder)
     keys = _frame(folder / "winners", task.index, task.partitions)
     winners, losers = _chosen(keys, task.by[1], KeeperPolicy.parse(task.keep, ExactDedup.name))
     winners, losers = task.without_known(winners, losers)

@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.storage import local_file, place
+
 from .hashing import raw_hashes
 from .index import Index
 from .keeper import KeeperPolicy
@@ -45,7 +47,7 @@ def label_nodes(task: Labels) -> dict[str, Any]:
 
     A root may stand in several files.
     """
-    folder = Path(task.folder)
+    folder = place(task.folder)
     table = read_partition(files_in(folder / task.stars, task.files), task.index)
     node, root = table["node"].to_numpy(), table["to"].to_numpy()
     roots = np.unique(root)
@@ -78,7 +80,7 @@ class GatherTask:
 
 def gather(task: GatherTask) -> dict[str, Any]:
     """Write `groups/<shard>-<part>.arrow` with the shard's documents that have company."""
-    folder = Path(task.folder)
+    folder = place(task.folder)
     own = read_partition(files_in(folder / "labels", task.labels), int(block_of(task.index, task.shards)))
     node, root = own["node"].to_numpy(), own["root"].to_numpy()
     mine = shard_of(node) == task.index
@@ -113,7 +115,7 @@ def _rows(task: GatherTask, nodes: NDArray[np.int64]) -> Iterator[tuple[slice, p
     if task.against:
         batches = Index.open(Path(task.against)).read(Path(task.path), ["bands", "shingles", COPIES])
     else:
-        names = pq.read_schema(task.path).names
+        names = pq.read_schema(local_file(task.path)).names
         wanted = [name for name in dict.fromkeys([*task.policy.reads, "text", COPIES]) if name in names]
         batches = document_batches(task.path, wanted)
     for start, table in batches:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.storage import place
+
 from .index import Index
 from .settle import DUPLICATE_IN
 from .shuffle import files_in, read_partition, write_partitions
@@ -43,7 +45,7 @@ def map_known(task: KnownTask) -> dict[str, Any]:
         tables.append(pa.table([pa.array(halves[:, 0]), pa.array(halves[:, 1]), table["id"]], schema=_SCHEMA))
     known = pa.concat_tables(tables).append_column("number", pa.array(np.full(sum(map(len, tables)), task.number)))
     partition = known[_HASH[0]].to_numpy() % np.uint64(task.partitions)
-    path = Path(task.folder) / FOLDER / f"{task.index:05d}.arrow"
+    path = place(task.folder) / FOLDER / f"{task.index:05d}.arrow"
     return {"files": [write_partitions(path, known, partition.astype(np.int64), task.partitions)], "n_in": len(known)}
 
 

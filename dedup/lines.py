@@ -34,6 +34,7 @@ from pipeline.errors import ConfigError, SchemaError, nearest
 from pipeline.runner import Task
 from pipeline.stage import CUT_SPANS
 from pipeline.steps import Step, StepContext, register_step, shard_results
+from pipeline.storage import local_file, place
 
 from . import shuffle
 from .keeper import HELP, KeeperPolicy
@@ -66,7 +67,7 @@ class LineTask:
 
     def file(self, folder: str) -> Path:
         """The task's own file in a folder of partitioned files."""
-        return Path(self.folder) / folder / f"{self.index:05d}.arrow"
+        return place(self.folder) / folder / f"{self.index:05d}.arrow"
 
     @property
     def policy(self) -> KeeperPolicy:
@@ -74,7 +75,7 @@ class LineTask:
 
     def told(self, folder: str) -> pa.Table:
         """What reduce tasks have to tell this shard."""
-        files = files_in(Path(self.folder) / folder, self.partitions)
+        files = files_in(place(self.folder) / folder, self.partitions)
         block = partition_tables(files, int(block_of(self.index, self.shards)))
         return pa.concat_tables([t.filter(pc.equal(t["shard"], self.index)) for t in block])
 
@@ -144,7 +145,7 @@ def reduce_counts(task: LineTask) -> dict[str, Any]:
 def _frame(task: LineTask, folder: str) -> pl.DataFrame:
     import polars as pl
 
-    frame = pl.from_arrow(read_partition(files_in(Path(task.folder) / folder, task.shards), task.index))
+    frame = pl.from_arrow(read_partition(files_in(place(task.folder) / folder, task.shards), task.index))
     assert isinstance(frame, pl.DataFrame)
     return frame
 
@@ -153,7 +154,7 @@ def fill_filter(task: LineTask) -> dict[str, Any]:
     """Count the lines of every `FILTERS`th shard from `index` on: `filters/<index>.bin`."""
     assert task.size is not None
     sketch, shards = Sketch(task.size), 0
-    for path in files_in(Path(task.folder) / "lines", task.shards)[task.index :: FILTERS]:
+    for path in files_in(place(task.folder) / "lines", task.shards)[task.index :: FILTERS]:
         table = read_partition([path], 0)
         sketch.add(table["hash"].to_numpy())
         shards += 1
@@ -174,7 +175,7 @@ def merge_filters(task: LineTask) -> dict[str, Any]:
 
 
 def _filter(task: LineTask, name: str) -> Path:
-    return Path(task.folder) / "filters" / f"{name}.bin"
+    return place(task.folder) / "filters" / f"{name}.bin"
 
 
 def repeated(task: LineTask) -> NDArray[np.uint64]:
@@ -225,7 +226,7 @@ def map_candidates(task: LineTask) -> dict[str, Any]:
 def _documents(task: LineTask, policy: KeeperPolicy) -> pa.Table:
     """Row, id, content and the policy's values of a shard's documents."""
     contents = read_partition([task.file("contents")], 0)["content"]
-    empty = pq.read_schema(task.path).empty_table().select(policy.reads)
+    empty = pq.read_schema(local_file(task.path)).empty_table().select(policy.reads)
     tables = [empty, *(table for _, table in document_batches(task.path, policy.reads))]
     parts = [pa.table({"id": table["id"].cast(pa.string()), **policy.values(table)}) for table in tables]
     made = pa.concat_tables(parts)
@@ -375,6 +376,6 @@ class LineDedup(Step):
 
 def _text_bytes(path: str) -> int:
     """Bytes of a shard's texts, by the file's own account."""
-    meta = pq.ParquetFile(path).metadata
+    meta = pq.ParquetFile(local_file(path)).metadata
     places_ = [i for i in range(meta.num_columns) if meta.schema.column(i).path == "text"]
     return sum(meta.row_group(g).column(i).total_uncompressed_size for g in range(meta.num_row_groups) for i in places_)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.stage import DROP_REASON, SPAN, Editor, split
+from pipeline.storage import local_file, place
 from pipeline.store import parquet_shards
 
 from .shuffle import document_batches
@@ -77,12 +77,12 @@ def write_texts(task: LineTask) -> dict[str, Any]:
     """Write a shard's `kept/` and `dropped/` files."""
     from .lines import repeated
 
-    step, folder = task.step, Path(task.folder)
+    step, folder = task.step, place(task.folder)
     cut_hashes = repeated(task)
     first = task.told("first") if step.keep == "first" else pa.table({"hash": pa.array([], pa.uint64()), "row": []})
     first = first.sort_by("hash")
     told = first["hash"].to_numpy(), first["row"].to_numpy().astype(np.int64)
-    empty = pq.read_schema(task.path).empty_table()
+    empty = pq.read_schema(local_file(task.path)).empty_table()
     kept_schema, dropped_schema = (t.schema for t in _edited(empty, 0, task, cut_hashes, told)[:2])
     facts = np.zeros(3, np.int64)
     rows, reasons = 0, dict[str, int]()

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.storage import place
+
 from .shuffle import files_in, read_partition, write_partitions
 
 ROW_BITS = 40
@@ -72,7 +74,7 @@ class Buckets:
 
 def link_buckets(task: Buckets) -> dict[str, Any]:
     """Write `links/<partition>.arrow`: `node, to` of all documents that share a bucket with a smaller node."""
-    folder = Path(task.folder)
+    folder = place(task.folder)
     table = read_partition(files_in(folder / "bands", task.files), task.index)
     nodes, to, sizes = bucket_links(table["key"].to_numpy(), table["node"].to_numpy(), task.given)
     links = pa.table({"node": nodes, "to": to})

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError, SchemaError, nearest
 from pipeline.runner import Task
 from pipeline.steps import Artefact, Step, StepContext, register_step
+from pipeline.storage import local_file, place
 
 from . import lsh
 from .clusters import components
@@ -78,7 +79,7 @@ def nodes_per_file(bands: int) -> int:
 
 def sign(task: SignTask) -> dict[str, Any]:
     """Write `bands/<shard>-<part>.arrow`: the band keys of the shard's documents that have a shingle."""
-    folder = Path(task.folder)
+    folder = place(task.folder)
     entries: list[dict[str, Any]] = []
     keys: list[Any] = []
     nodes: list[Any] = []
@@ -247,7 +248,7 @@ class MinhashDedup(Step):
         given = len(inputs)
         inputs += [(str(file), path) for path in self.against for file in Index.open(Path(path)).files()]
         shards = len(inputs)
-        rows = documents.rows + sum(pq.read_metadata(path).num_rows for path, index in inputs if index)
+        rows = documents.rows + sum(pq.read_metadata(local_file(path)).num_rows for path, index in inputs if index)
         partitions = partition_count(rows * parameters.bands, self.partition(lsh.KEYS_PER_PARTITION))
         signed = context.map(
             sign,

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from pipeline.runner import Task
 from pipeline.stage import DROP_FILTER, DROP_REASON
 from pipeline.steps import Artefact, StepContext, shard_results
+from pipeline.storage import local_file, place
 from pipeline.store import parquet_shards
 
 from .shuffle import document_batches, files_in, partition_tables, read_partition, write_partitions
@@ -69,10 +70,10 @@ class ShardSplit:
 
 def split_shard(task: ShardSplit) -> dict[str, Any]:
     """Write a shard's `kept/` and `dropped/` files. A verdict's `reason`, where it has one, goes before the task's."""
-    folder = Path(task.folder)
+    folder = place(task.folder)
     files = files_in(folder / task.verdicts)
     own = _own(files, task)
-    base = pq.read_schema(task.path).empty_table()
+    base = pq.read_schema(local_file(task.path)).empty_table()
     more = read_partition([folder / task.columns / f"{task.index:05d}.arrow"], 0) if task.columns else None
     kept_schema = _with_copies(_with_columns(base, more, 0), None).schema
     dropped_schema = pa.schema(
@@ -131,14 +132,14 @@ def _own(files: list[Path], task: ShardSplit) -> pa.Table:
         own = pa.concat_tables(parts, promote_options="permissive").combine_chunks()
     if not task.followers:
         return own
-    followers = read_partition([Path(task.folder) / task.followers / f"{task.index:05d}.arrow"], 0)
-    place = pc.index_in(followers["leader"], value_set=own["row"])
+    followers = read_partition([place(task.folder) / task.followers / f"{task.index:05d}.arrow"], 0)
+    at = pc.index_in(followers["leader"], value_set=own["row"])
     columns = {
         "shard": pa.repeat(pa.scalar(task.index, pa.int32()), followers.num_rows),
         "row": followers["row"],
-        DUPLICATE_OF: pc.coalesce(own[DUPLICATE_OF].take(place), followers["leader_id"], pa.scalar("")),
+        DUPLICATE_OF: pc.coalesce(own[DUPLICATE_OF].take(at), followers["leader_id"], pa.scalar("")),
         "reason": followers["reason"],
-        **{name: own[name].take(place) for name, _ in task.extra},
+        **{name: own[name].take(at) for name, _ in task.extra},
     }
     return pa.concat_tables([own, pa.table(columns)], promote_options="permissive").combine_chunks()
 

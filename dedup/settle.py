@@ -22,6 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.storage import place, work_folder
+
 from .keeper import KeeperPolicy
 from .lsh import row_of, shard_of, size_histogram
 from .removal import COPIES, DUPLICATE_OF, write_verdicts
@@ -131,7 +133,7 @@ def settle(task: SettleTask) -> dict[str, Any]:
     """Write `verdicts/<group>.arrow`, and say how the group's components came apart."""
     import polars as pl
 
-    folder = Path(task.folder)
+    folder = place(task.folder)
     files = files_in(folder / "groups", task.files)
     light = ["node", "root", "id", "against", "content", *task.policy.names, COPIES, *(["size"] if task.verify else [])]
     parts = [part for file in files if (part := read_partition([file], task.index, light)).num_rows]
@@ -181,7 +183,7 @@ def _verified(
     block = np.cumsum(width) // task.block_bytes
     bounds = np.searchsorted(block, np.unique(block))
     ends = np.append(bounds[1:], n)
-    spill = Path(task.folder) / "spill" / f"{task.index:05d}"
+    spill = work_folder(task.folder, f"{task.index:05d}")
     with _Blocks(files, task.index, frame["place"].to_numpy(), list(zip(bounds, ends, strict=True)), spill) as stored:
         for k, (a, b) in enumerate(zip(bounds.tolist(), ends.tolist(), strict=True)):
             sets, fixed = stored[k], min(max(given - a, 0), b - a)

@@ -5,7 +5,6 @@ A file is Arrow IPC with one record batch a partition; a reader maps the file an
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.errors import StepFailed
+from pipeline.storage import local_file, remove_tree
 from pipeline.store import atomic_path, file_digest
 
 ROWS_PER_BATCH = 8192
@@ -26,7 +26,7 @@ BYTES_PER_BATCH = 32 << 20
 
 def document_batches(path: str | Path, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
     """(number of the first row, documents) of a shard, in batches of bounded size; nothing for an empty one."""
-    file = pq.ParquetFile(path)
+    file = pq.ParquetFile(local_file(path))
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
     per_row = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=1)
     row = 0
@@ -71,7 +71,7 @@ def read_partition(paths: Iterable[Path], partition: int, columns: Sequence[str]
 def partition_tables(paths: Iterable[Path], partition: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """One partition of each file."""
     for path in paths:
-        with pa.memory_map(str(path)) as source:
+        with pa.memory_map(local_file(path)) as source:
             options = pa.ipc.IpcReadOptions()
             if columns is not None:
                 schema = pa.ipc.open_file(source).schema
@@ -92,4 +92,4 @@ def remove(folder: Path, *names: str) -> None:
     """Delete what map tasks left for reduce tasks, when the step needs it no more."""
     for name in names:
         if (folder / name).is_dir():
-            shutil.rmtree(folder / name)
+            remove_tree(folder / name)

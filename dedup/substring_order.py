@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.runner import Task
 from pipeline.steps import StepContext
+from pipeline.storage import place
 
 from .keeper import KeeperPolicy
 from .removal import block_of, blocks
@@ -77,13 +78,13 @@ def write_bounds(task: OrderTask) -> dict[str, Any]:
     """Write `bounds/0.arrow`: the first documents of all ranges but the first, by a sample of all shards."""
     every = max(1, task.rows // (task.ranges * SAMPLE_PER_RANGE))
     parts = []
-    for path in files_in(Path(task.folder) / "documents", task.shards):
+    for path in files_in(place(task.folder) / "documents", task.shards):
         table = read_partition([path], 0)
         parts.append(table.take(pa.array(np.arange(0, table.num_rows, every))))
     sample = task.policy.sorted(_frame(pa.concat_tables(parts)), last=PLACE)
     at = [sample.height * p // task.ranges for p in range(1, task.ranges)]
     bounds = sample[at].to_arrow().cast(parts[0].schema)
-    path = Path(task.folder) / "bounds" / "0.arrow"
+    path = place(task.folder) / "bounds" / "0.arrow"
     return {"files": [write_partitions(path, bounds, np.zeros(len(at), np.int64), 1)]}
 
 
@@ -91,7 +92,7 @@ def split_documents(task: OrderTask) -> dict[str, Any]:
     """Write `ranges/<shard>.arrow`: the shard's documents by range; returns how many went to each."""
     import polars as pl
 
-    folder = Path(task.folder)
+    folder = place(task.folder)
     bounds = _frame(read_partition([folder / "bounds" / "0.arrow"], 0)).with_columns(bound=pl.lit(1))
     own = _frame(read_partition([folder / "documents" / f"{task.index:05d}.arrow"], 0)).with_columns(bound=pl.lit(0))
     ordered = task.policy.sorted(pl.concat([bounds, own]), last=PLACE).with_columns(range=pl.col("bound").cum_sum())
@@ -104,7 +105,7 @@ def split_documents(task: OrderTask) -> dict[str, Any]:
 
 def rank_documents(task: OrderTask) -> dict[str, Any]:
     """Write `ranks/<range>.arrow`: shard, row and rank of the range's documents."""
-    folder = Path(task.folder)
+    folder = place(task.folder)
     source = folder / ("ranges" if task.ranges > 1 else "documents")
     table = read_partition(files_in(source, task.shards), task.index)
     ordered = task.policy.sorted(_frame(table), last=PLACE).select(PLACE).to_arrow()

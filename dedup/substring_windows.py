@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from filters.kernels.columns import Spans, Text, view
+from pipeline.storage import local_file
 
 UNITS = ("words", "characters", "bytes")
 PART_OF_WORD = 360
@@ -129,7 +130,7 @@ def closing_marks(text: Text, tokens: Spans) -> NDArray[np.bool_]:
 def pieces(path: str, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
     """(number of the first row, documents) of a shard, of up to PIECE_BYTES of text or a single document."""
     row = 0
-    for batch in pq.ParquetFile(path).iter_batches(512, columns=columns):
+    for batch in pq.ParquetFile(local_file(path)).iter_batches(512, columns=columns):
         table = pa.Table.from_batches([batch])
         sizes = pc.fill_null(pc.binary_length(table["text"]), 0).to_numpy()
         start = size = 0
@@ -149,6 +150,6 @@ def text_column(table: pa.Table) -> Text:
 
 def text_bytes(path: Path) -> int:
     """Bytes of text in a shard, by the file's own statistics (those of a Parquet column, before compression)."""
-    meta = pq.ParquetFile(path).metadata
+    meta = pq.ParquetFile(local_file(path)).metadata
     at = [i for i in range(meta.num_columns) if meta.schema.column(i).path == "text"]
     return sum(meta.row_group(g).column(i).total_uncompressed_size for g in range(meta.num_row_groups) for i in at)

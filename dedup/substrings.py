@@ -45,6 +45,7 @@ from pipeline.errors import ConfigError, SchemaError, nearest
 from pipeline.runner import Task
 from pipeline.stage import CUT_SPANS, DROP_FILTER, DROP_REASON, SPAN
 from pipeline.steps import Step, StepContext, register_step, shard_results
+from pipeline.storage import local_file, place
 from pipeline.store import parquet_shards
 
 from .keeper import HELP, KeeperPolicy
@@ -85,7 +86,7 @@ class _Task:
 
     def file(self, kind: str, block: int | None = None) -> Path:
         return (
-            Path(self.folder)
+            place(self.folder)
             / kind
             / (f"{self.index:05d}.arrow" if block is None else f"{self.index:05d}-{block:04d}.arrow")
         )
@@ -95,9 +96,9 @@ def map_anchors(task: _Task) -> dict[str, Any]:
     """Write `anchors/<shard>.arrow`, each anchor of the shard once, and `documents/<shard>.arrow` for their order."""
     step = task.step
     policy = KeeperPolicy.parse(step.keep, step.name)
-    names = pq.read_schema(task.path).names
+    names = pq.read_schema(local_file(task.path)).names
     columns = [name for name in names if name in {"text", *policy.reads}]
-    empty = pq.read_schema(task.path).empty_table().select(columns)
+    empty = pq.read_schema(local_file(task.path)).empty_table().select(columns)
     found, order = [np.zeros(0, np.uint64)], [order_values(empty, task.index, 0, policy)]
     windows = rows = 0
     for row, table in pieces(task.path, columns):
@@ -111,7 +112,7 @@ def map_anchors(task: _Task) -> dict[str, Any]:
     content = pa.table({"anchor": anchors, "many": counts > 1, "shard": np.full(len(anchors), task.index, np.int32)})
     files = [
         write_partitions(task.file("anchors"), content, _partition(anchors, task.partitions), task.partitions),
-        write_documents(Path(task.folder), task.index, order),
+        write_documents(place(task.folder), task.index, order),
     ]
     return {"files": files, "n_in": rows, "windows": windows, "places": places}
 
@@ -123,7 +124,7 @@ def _partition(hashes: NDArray[np.uint64], partitions: int) -> NDArray[np.int64]
 
 def reduce_anchors(task: _Task) -> dict[str, Any]:
     """Write `repeated/<partition>.arrow`: for each shard, those of its anchors that the corpus has twice or more."""
-    table = read_partition(files_in(Path(task.folder) / "anchors", task.shards), task.index)
+    table = read_partition(files_in(place(task.folder) / "anchors", task.shards), task.index)
     anchors = table["anchor"].to_numpy()
     order = np.argsort(anchors, kind="stable")
     anchors = anchors[order]
@@ -145,7 +146,7 @@ def _own(folder: Path, task: _Task) -> pa.Table:
 def _regions(task: _Task) -> Iterator[Region]:
     """The windows of a shard whose anchors are repeated."""
     step = task.step
-    repeated = np.sort(_own(Path(task.folder) / "repeated", task)["anchor"].to_numpy())
+    repeated = np.sort(_own(place(task.folder) / "repeated", task)["anchor"].to_numpy())
     if not len(repeated):
         return
     for row, table in pieces(task.path, ["text"]):
@@ -157,7 +158,7 @@ def _regions(task: _Task) -> Iterator[Region]:
 
 def map_classes(task: _Task) -> dict[str, Any]:
     """Write, for each block, `classes/`, partitioned by hash, and `windows/`, which windows are in which class."""
-    ranks = ranks_of(Path(task.folder), task.index, task.shards)
+    ranks = ranks_of(place(task.folder), task.index, task.shards)
     files, n = [], 0
     for n, block in enumerate(blocks_of(_regions(task)), start=1):
         made = classes_of(block, ranks)
@@ -191,7 +192,7 @@ def _write_windows(task: _Task, block: int, made: Classes) -> dict[str, Any]:
 
 def reduce_classes(task: _Task) -> dict[str, Any]:
     """Write `verdicts/<partition>.arrow`: each block's classes that are repeated, and whether it has the first."""
-    files = files_in(Path(task.folder) / "classes", task.blocks)
+    files = files_in(place(task.folder) / "classes", task.blocks)
     table = read_partition(files, task.index)
     high, low = table["high"].to_numpy(), table["low"].to_numpy()
     order = np.lexsort((low, high))
@@ -217,7 +218,7 @@ def found_in(task: _Task) -> Found:
     """What is repeated in a shard, in bytes of its documents."""
     nothing = np.zeros(0, np.int64)
     parts = []
-    verdicts = _own(Path(task.folder) / "verdicts", task) if task.blocks else None
+    verdicts = _own(place(task.folder) / "verdicts", task) if task.blocks else None
     for b in range(task.blocks):
         assert verdicts is not None
         own = verdicts.filter(pc.equal(verdicts["block"], b))
@@ -231,13 +232,13 @@ def apply_cuts(task: _Task) -> dict[str, Any]:
     """Write the shard's `kept/` and `dropped/` files. Dropped rows keep the text that they had."""
     step = task.step
     found = found_in(task)
-    empty = pq.read_schema(task.path).empty_table()
+    empty = pq.read_schema(local_file(task.path)).empty_table()
     kept_schema = step.edited(empty, found.of(-1, 0))[0].schema
     dropped_schema = kept_schema
     for name in (DROP_FILTER, DROP_REASON):
         dropped_schema = dropped_schema.append(pa.field(name, pa.string()))
     name = f"{task.index:05d}.parquet"
-    folder = Path(task.folder)
+    folder = place(task.folder)
     rows = edited = spans = span_bytes = text_size = 0
     reasons: dict[str, int] = {}
     with parquet_shards((folder / "kept" / name, kept_schema), (folder / "dropped" / name, dropped_schema)) as (

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.storage import local_file, place
 from pipeline.store import atomic_path
 
 from .recipe import Mixture, SourceSpec
@@ -114,15 +115,15 @@ def catalogue_shard(task: CatalogueTask) -> dict[str, Any]:
     from pipeline.packing.draws import order_keys
     from pipeline.store import file_digest
 
-    ids = pq.read_table(task.documents, columns=["id"])["id"].combine_chunks()
+    ids = pq.read_table(local_file(task.documents), columns=["id"])["id"].combine_chunks()
     keys = order_keys(prefixed(task.source, task.spec, ids), task.mixture.seed)
-    frame = described(pl.scan_parquet(task.documents, glob=False), task.source, task.spec, task.mixture)
+    frame = described(pl.scan_parquet(local_file(task.documents), glob=False), task.source, task.spec, task.mixture)
     made = frame.select(
         "source", pl.lit(task.shard, pl.Int32).alias("shard"), pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
         "n_tokens", "lang", "domain", "date", "score", "control",
     ).collect()  # fmt: skip
     made = made.with_columns(key=pl.Series(keys, dtype=pl.UInt64)).select(COLUMNS)
-    target = Path(task.target)
+    target = place(task.target)
     with atomic_path(target) as temporary:
         made.write_parquet(temporary, compression="zstd", compression_level=3)
     name = target.relative_to(task.folder).as_posix()
@@ -137,10 +138,10 @@ def scan(files: Sequence[str | Path], labels: str | Path | None = None, shard: i
     """
     import polars as pl
 
-    frame = pl.scan_parquet([str(file) for file in files], glob=False).filter(pl.col("n_tokens") > 0)
+    frame = pl.scan_parquet([local_file(file) for file in files], glob=False).filter(pl.col("n_tokens") > 0)
     if labels is None:
         return frame.with_columns(cluster=pl.col("key"), cluster_tokens=pl.col("n_tokens"), stale=pl.lit(False))
-    found = pl.scan_parquet(str(labels), glob=False)
+    found = pl.scan_parquet(local_file(labels), glob=False)
     if shard is not None:
         found = found.filter(pl.col("shard") == shard)
     joined = frame.join(found, on=["shard", "row"], how="left")

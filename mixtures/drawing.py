@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.storage import local_file, place
 from pipeline.store import parquet_shards
 
 from .catalogue import epoch_keys, scan
@@ -70,7 +70,7 @@ def draw_shard(task: DrawTask) -> dict[str, Any]:
     """Write `draws/<set>/<shard>.arrow` and `documents/<set>/<shard>.parquet`. The function that workers run."""
     import polars as pl
 
-    made, mixture = read_decisions(Path(task.folder) / DECISIONS), task.mixture
+    made, mixture = read_decisions(place(task.folder) / DECISIONS), task.mixture
     frame = scan([task.catalogue], task.labels, task.shard)
     frame = with_stratum(with_fate(frame, mixture, made.held, made.caps), mixture, made.edges, made.groups)
     rows = frame.collect().sort("row")
@@ -169,7 +169,7 @@ def _write(task: DrawTask, name: str, rows: pl.DataFrame, taken: Taken) -> tuple
     """The files of one set, and its counts by phase."""
     from pipeline.packing.draws import draw_table, partition_of, write_draws
 
-    folder = Path(task.folder)
+    folder = place(task.folder)
     stem = f"{task.shard:05d}"
     places = rows["row"].to_numpy()
     drawn = np.unique(taken.row)
@@ -244,7 +244,9 @@ def _renamed(task: DrawTask, rows: pl.DataFrame, table: pa.Table) -> pa.Table:
 
 def _described(task: DrawTask, rows: pl.DataFrame, taken: Taken, drawn: Ints) -> pa.Table:
     """The documents table of what is drawn, with `source, domain, bucket, draws, drawn_tokens`."""
-    table = _renamed(task, rows, pq.read_table(task.documents).take(pa.array(rows["row"].to_numpy()[drawn])))
+    table = _renamed(
+        task, rows, pq.read_table(local_file(task.documents)).take(pa.array(rows["row"].to_numpy()[drawn]))
+    )
     times = np.bincount(np.searchsorted(drawn, taken.row), minlength=len(drawn))
     tokens = np.bincount(np.searchsorted(drawn, taken.row), weights=taken.tokens, minlength=len(drawn))
     added = {

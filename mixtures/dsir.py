@@ -36,6 +36,7 @@ from dedup.shuffle import entry
 from pipeline.errors import ConfigError, StepFailed
 from pipeline.runner import Task
 from pipeline.steps import StepContext, register_step
+from pipeline.storage import local_file, place
 from pipeline.store import atomic_path
 
 from .dsir_features import BUCKETS, MAX_NGRAMS, NGRAMS, Features, Featurizer, divergence, log_ratio
@@ -83,7 +84,7 @@ def count_part(task: _Count) -> dict[str, Any]:
             limit = np.uint64(int(step.fit_share * (1 << 64)))
             docs = docs.filter(pa.array(hashed(docs["id"], step.seed, "fit") < limit))
         total += featurizer(docs["text"]).counts
-    return {"files": [_save(_counts_path(Path(task.folder), task.target), total, rows)], "n_in": rows}
+    return {"files": [_save(_counts_path(place(task.folder), task.target), total, rows)], "n_in": rows}
 
 
 def _tables(task: _Count) -> Iterator[pa.Table]:
@@ -203,12 +204,12 @@ class SelectDsir(Selection):
     def _summed(self, folder: Path, names: list[str]) -> NDArray[np.int64]:
         total = np.zeros(self.buckets, np.int64)
         for name in names:
-            total += np.load(_counts_path(folder, name))
+            total += np.load(local_file(_counts_path(folder, name)))
         return total
 
     def scored(self, work: ShardWork) -> Iterator[pa.Table]:
         """See `Selection.scored`."""
-        target, raw = (np.load(_counts_path(Path(work.folder), name)) for name in ("target", "raw"))
+        target, raw = (np.load(local_file(_counts_path(place(work.folder), name))) for name in ("target", "raw"))
         featurizer = self.featurizer(log_ratio(target, raw, self.smoothing))
         for _, docs in work.batches(["id", "text", "n_tokens"]):
             found = featurizer(docs["text"])
@@ -238,7 +239,7 @@ class SelectDsir(Selection):
         for result in results:
             buckets, counts = result["ngrams"]
             kept[buckets] += np.array(counts, np.int64)
-        target, raw = (np.load(_counts_path(folder, name)) for name in ("target", "raw"))
+        target, raw = (np.load(local_file(_counts_path(folder, name))) for name in ("target", "raw"))
         return {
             "KL from target, corpus": round(divergence(target, raw, self.smoothing), 6),
             "KL from target, kept": round(divergence(target, kept, self.smoothing), 6),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError
+from pipeline.storage import local_file
 
 from .amounts import UNSCORED, chinchilla, effective_tokens, repeats, totals
 from .catalogue import described
@@ -184,7 +185,9 @@ def _rows(name: str, spec: SourceSpec, this: Path | None) -> tuple[pl.LazyFrame,
 def _scan(files: list[str]) -> pl.LazyFrame:
     import polars as pl
 
-    return pl.scan_parquet(files, glob=False, missing_columns="insert", extra_columns="ignore")
+    return pl.scan_parquet(
+        [local_file(file) for file in files], glob=False, missing_columns="insert", extra_columns="ignore"
+    )
 
 
 def _files(name: str, spec: SourceSpec) -> pl.LazyFrame:

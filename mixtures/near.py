@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.runner import Task
+from pipeline.storage import local_file, place
 
 if TYPE_CHECKING:
     from pipeline.steps import StepContext
@@ -72,7 +73,7 @@ def sign(task: SignTask) -> dict[str, Any]:
     nodes: list[Ints] = []
 
     def flush() -> None:
-        path = Path(task.folder) / "bands" / f"{task.shard:05d}-{len(entries):03d}.arrow"
+        path = place(task.folder) / "bands" / f"{task.shard:05d}-{len(entries):03d}.arrow"
         entries.append(write_bands(path, np.concatenate(keys), np.concatenate(nodes), task.partitions))
         keys.clear()
         nodes.clear()
@@ -98,7 +99,7 @@ def sign(task: SignTask) -> dict[str, Any]:
 def _batches(path: str) -> Iterator[tuple[int, npt.NDArray[Any], Ints]]:
     """(number of the first row, ids, offsets) of the record batches of a token shard."""
     row = 0
-    with pa.memory_map(path) as source:
+    with pa.memory_map(local_file(path)) as source:
         file = pa.ipc.open_file(source)
         for number in range(file.num_record_batches):
             column = file.get_batch(number).column("input_ids")
@@ -164,7 +165,7 @@ def write_labels(task: LabelTask) -> dict[str, Any]:
     from dedup.shuffle import files_in, read_partition
     from pipeline.store import atomic_path, file_digest
 
-    folder = Path(task.folder)
+    folder = place(task.folder)
     stars = files_in(folder / task.stars, task.partitions)
     tables = [read_partition(stars, p) for p in range(_partitions(stars[0]))]
     node = np.concatenate([table["node"].to_numpy() for table in tables])
@@ -175,7 +176,7 @@ def write_labels(task: LabelTask) -> dict[str, Any]:
         {"shard": shard_of(nodes).astype(np.int32), "row": row_of(nodes), "node": nodes, "root": to}
     ).unique(["node"], maintain_order=False)
     known = (
-        pl.scan_parquet(list(task.catalogue), glob=False)
+        pl.scan_parquet([local_file(file) for file in task.catalogue], glob=False)
         .join(links.lazy(), on=["shard", "row"], how="inner")
         .select("shard", "row", "node", "root", "key", "n_tokens", fresh=_fresh(task.after))
         .collect()
@@ -200,5 +201,5 @@ def _fresh(after: str | None) -> Any:
 
 
 def _partitions(path: Path) -> int:
-    with pa.memory_map(str(path)) as source:
+    with pa.memory_map(local_file(path)) as source:
         return int(pa.ipc.open_file(source).num_record_batches)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ import pyarrow as pa
 
 from pipeline.errors import ConfigError
 from pipeline.runner import Task
+from pipeline.storage import local_file, place
 
 from .recipe import Mixture, SourceSpec
 
@@ -79,7 +79,7 @@ def hash_shard(task: HashTask) -> dict[str, Any]:
     from dedup.shuffle import write_partitions
     from pipeline.packing.draws import order_keys, partition_of
 
-    frame = pl.scan_parquet(task.documents, glob=False)
+    frame = pl.scan_parquet(local_file(task.documents), glob=False)
     what = _document(frame.collect_schema()).alias("what")
     rows = frame.with_row_index("row").filter(pl.col("n_tokens") > 0).select("id", "row", what).collect()
     ids = prefixed(task.name, task.spec, pa.array(rows["id"].to_list(), pa.string()))
@@ -94,7 +94,7 @@ def hash_shard(task: HashTask) -> dict[str, Any]:
             "row": rows["row"].to_numpy().astype(np.int64),
         }
     )
-    made = write_partitions(Path(task.target), table, partition_of(keys, task.partitions), task.partitions)
+    made = write_partitions(place(task.target), table, partition_of(keys, task.partitions), task.partitions)
     return {"files": [made], "n_in": len(keys)}
 
 
@@ -110,7 +110,7 @@ def compare(task: CompareTask) -> dict[str, Any]:
     """How many documents share an id with another one of another source; `first`: two such places (shard, row)."""
     from dedup.shuffle import read_partition
 
-    table = read_partition([Path(file) for file in task.files], task.partition)
+    table = read_partition([place(file) for file in task.files], task.partition)
     columns = {name: table[name].to_numpy() for name in table.column_names}
     order = np.lexsort([columns[name] for name in ("row", "shard", "source", "tie", "key")])
     key, tie, what, source, shard, row = (
@@ -142,7 +142,7 @@ def check_ids(
     if len(runs) < 2:
         return
     own = [i for i, name in enumerate(sources) if name in runs]
-    partitions = partition_count(sum(pq.read_metadata(documents[i]).num_rows for i in own), ROWS)
+    partitions = partition_count(sum(pq.read_metadata(local_file(documents[i])).num_rows for i in own), ROWS)
     folder = context.folder.path / FOLDER
     tasks = [
         HashTask(
@@ -173,7 +173,7 @@ def check_ids(
 def _told(path: str, row: int) -> dict[str, Any]:
     import polars as pl
 
-    frame = pl.scan_parquet(path, glob=False)
+    frame = pl.scan_parquet(local_file(path), glob=False)
     names = [name for name in ("id", "url", "record") if name in frame.collect_schema()]
     return frame.select(names).slice(row, 1).collect().to_dicts()[0]
 

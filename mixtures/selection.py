@@ -28,6 +28,7 @@ from pipeline.errors import ConfigError, SchemaError, StepFailed
 from pipeline.runner import Task
 from pipeline.stage import DROP_FILTER, DROP_REASON
 from pipeline.steps import StageCounts, Step, StepContext, shard_results
+from pipeline.storage import local_file, place
 from pipeline.store import atomic_path, file_digest, parquet_shards, read_json, write_json
 
 from .selection_budget import HELP, Budget
@@ -83,13 +84,13 @@ class ShardWork:
 
     def batches(self, columns: list[str]) -> Iterator[tuple[int, pa.Table]]:
         """(number of the first row, documents with these columns), those that the shard has."""
-        names = pq.read_schema(self.path).names
+        names = pq.read_schema(local_file(self.path)).names
         yield from document_batches(self.path, [name for name in dict.fromkeys(columns) if name in names])
 
     @property
     def scores(self) -> Path:
         """The shard's file of keys."""
-        return Path(self.folder) / SCORES / f"{self.index:05d}.arrow"
+        return place(self.folder) / SCORES / f"{self.index:05d}.arrow"
 
 
 @lru_cache(maxsize=1)
@@ -140,7 +141,7 @@ def _total(table: pa.Table) -> int:
 
 def read_scores(path: Path) -> pa.RecordBatch:
     """A shard's keys, mapped."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+    return pa.ipc.open_file(pa.memory_map(local_file(path))).get_batch(0)
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class CutWork:
 
 def cut_groups(work: CutWork) -> dict[str, Any]:
     """Write `cuts/cuts.json`: for each group the first document left out, what is kept, and what there was."""
-    folder = Path(work.folder)
+    folder = place(work.folder)
 
     def blocks(group: int) -> Iterator[Ranked]:
         for shard in range(work.shards):
@@ -175,7 +176,7 @@ def cut_groups(work: CutWork) -> dict[str, Any]:
 
 def split_shard(work: ShardWork) -> dict[str, Any]:
     """Write a shard's `kept/` and `dropped/` files."""
-    folder = Path(work.folder)
+    folder = place(work.folder)
     fields = ("key", "tie", "shard", "row", "kept", "size")
     cuts = [Cut(*(one[name] for name in fields)) for one in read_json(folder / "cuts" / CUTS)]
     scores = read_scores(work.scores)
@@ -186,7 +187,7 @@ def split_shard(work: ShardWork) -> dict[str, Any]:
         arrays = (scores.column(name).to_numpy()[rows] for name in ("key", "tie", "size"))
         keep[rows] = cut.before(Ranked(work.index, rows, *arrays))
     reasons = pc.fill_null(scores.column("reason"), NOT_SELECTED)
-    base = pq.read_schema(work.path)
+    base = pq.read_schema(local_file(work.path))
     kept_schema = work.step.with_value(base.empty_table(), scores.slice(0, 0)).schema
     told = [pa.field(name, pa.string()) for name in (DROP_FILTER, DROP_REASON)]
     name = f"{work.index:05d}.parquet"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import ConfigError
 from pipeline.names import check_inside
 from pipeline.steps import Artefact
+from pipeline.storage import local_file, place
 from pipeline.store import digest, file_digest, read_json
 
 from .recipe import THIS, Mixture, SourceSpec
@@ -83,7 +84,7 @@ def same_tokenizer(a: Tokenizer, b: Tokenizer) -> bool:
     """Whether both give the same ids."""
     if (a.eos, a.allow) != (b.eos, b.allow):
         return False
-    return file_digest(Path(a.path)) == file_digest(Path(b.path))
+    return file_digest(place(a.path)) == file_digest(place(b.path))
 
 
 def fingerprint(spec: SourceSpec) -> str:
@@ -91,8 +92,8 @@ def fingerprint(spec: SourceSpec) -> str:
     if spec.run == THIS:
         return ""
     if spec.run:
-        tokens = tokens_of(Path(spec.run))
-        return digest(documents_of(Path(spec.run)).fingerprint, tokens.fingerprint if tokens else "")
+        tokens = tokens_of(place(spec.run))
+        return digest(documents_of(place(spec.run)).fingerprint, tokens.fingerprint if tokens else "")
     return _files("", spec).fingerprint()
 
 
@@ -111,7 +112,7 @@ def shared_tokenizer(mixture: Mixture) -> Tokenizer:
     """The tokenizer of the mixture's runs. Raises ConfigError where none of them has one, or they differ."""
     found: dict[str, Tokenizer] = {}
     for name, spec in mixture.sources.items():
-        tokens = tokens_of(Path(spec.run)) if spec.run and spec.run != THIS else None
+        tokens = tokens_of(place(spec.run)) if spec.run and spec.run != THIS else None
         if tokens is not None:
             found[name] = tokenizer_of(tokens)
     if not found:
@@ -155,11 +156,11 @@ def _given(spec: SourceSpec, tokenizer: Tokenizer) -> Artefact | None:
     """An earlier run's tokens, if they are this tokenizer's and describe their documents as a mixture needs it."""
     import pyarrow.parquet as pq
 
-    tokens = tokens_of(Path(spec.run)) if spec.run else None
+    tokens = tokens_of(place(spec.run)) if spec.run else None
     if tokens is None or not same_tokenizer(tokenizer_of(tokens), tokenizer):
         return None
     described = [tokens.path / "documents" / f"{Path(file).stem}.parquet" for file in tokens.files]
-    if not all(path.is_file() and "text_bytes" in pq.read_schema(path).names for path in described):
+    if not all(path.is_file() and "text_bytes" in pq.read_schema(local_file(path)).names for path in described):
         return None
     return tokens
 
@@ -172,7 +173,7 @@ def _made(context: StepContext, name: str, spec: SourceSpec, tokenizer: Tokenize
     folder = context.folder.path / "sources" / name
     artefacts: dict[str, Artefact] = {}
     if spec.run:
-        artefacts["documents"] = documents_of(Path(spec.run))
+        artefacts["documents"] = documents_of(place(spec.run))
     else:
         read = MapStep(source=_files(name, spec), stages=())
         run_one(f"{context.step}: read {name}", read, folder / "01-read", artefacts, context.runner, context.progress,

@@ -19,7 +19,6 @@ import itertools
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 from dedup.shuffle import remove
@@ -30,6 +29,7 @@ from pipeline.packs import TOKENIZER, reserved_ids
 from pipeline.packstep import SETS, Pack
 from pipeline.runner import Task
 from pipeline.steps import Step, StepContext, register_step
+from pipeline.storage import local_file, place
 from pipeline.store import atomic_path, file_digest, write_json
 
 from .amounts import totals
@@ -146,7 +146,7 @@ class Mix(Step):
             where = ("run", "inputs") if spec.run != THIS else ()
             plain["sources"][name] = {k: v for k, v in plain["sources"][name].items() if k not in where}
             plain["sources"][name]["content"] = fingerprint(spec)
-        digest = file_digest(Path(self.tokenizer)) if self.tokenizer else ""
+        digest = file_digest(place(self.tokenizer)) if self.tokenizer else ""
         tolerance = {"tolerance_tokens": self.tolerance}
         return {**super().config(), **tolerance, "mixture": plain, "tokenizer": digest}
 
@@ -195,7 +195,7 @@ class Mix(Step):
             found = shared_tokenizer(mixture)
         target = context.folder.path / TOKENIZER
         with atomic_path(target) as temporary:
-            shutil.copyfile(found.path, temporary)
+            shutil.copyfile(local_file(found.path), temporary)
         return dataclasses.replace(found, path=str(target))
 
     def _draw(
@@ -252,7 +252,7 @@ class Mix(Step):
         entries = [
             {"file": path.relative_to(folder).as_posix(), "rows": 0, "bytes": path.stat().st_size,
              "blake2b": file_digest(path)}
-            for path in (*written, *((Path(labels),) if labels else ()), folder / DECISIONS, folder / TOKENIZER)
+            for path in (*written, *((place(labels),) if labels else ()), folder / DECISIONS, folder / TOKENIZER)
         ]  # fmt: skip
         return {
             "artefact": [DRAWS],
@@ -299,7 +299,7 @@ def decide_all(task: DecideTask) -> dict[str, Any]:
     """Write `decisions.json`. The function that a worker runs: all queries over the whole catalogue."""
     catalogue = scan(task.catalogue, task.labels)
     made = settle(catalogue, task.mixture, decide(catalogue, task.mixture), task.tolerance)
-    path = Path(task.folder) / DECISIONS
+    path = place(task.folder) / DECISIONS
     write_json(path, made.to_json())
     entry = {"file": DECISIONS, "rows": 0, "bytes": path.stat().st_size, "blake2b": file_digest(path)}
     return {"files": [entry], "n_in": sum(row["documents"] for row in made.counts)}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError, nearest
 from .packs import id_dtype
+from .storage import place
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -102,7 +103,7 @@ def load_tokenizer(path: str | Path, eos: str | None = None, allow_tokens: Itera
     """
     from tokenizers import Tokenizer
 
-    path, allow = Path(path), tuple(sorted(set(allow_tokens)))
+    path, allow = place(path), tuple(sorted(set(allow_tokens)))
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -29,6 +29,7 @@ from .columns import complete, text_column
 from .errors import ConfigError, check_file_name
 from .schema import DOCUMENT, RECORD, document_id
 from .stage import STAGES_RUN
+from .storage import local_file
 from .store import PARQUET_OPTIONS, atomic_path
 
 JSONL_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".ndjson", ".ndjson.gz")
@@ -374,7 +375,7 @@ def export(shards: Sequence[Path], target: Path, stages: Sequence[Any] = ()) -> 
     with atomic_path(target) as temporary:
         if is_parquet(name):
             try:
-                schema = pa.unify_schemas([pq.read_schema(s) for s in shards], promote_options="permissive")
+                schema = pa.unify_schemas([pq.read_schema(local_file(s)) for s in shards], promote_options="permissive")
             except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
                 raise ConfigError(
                     f"output '{target}': the inputs' columns don't go together in Parquet, write .jsonl: {error}"
@@ -421,6 +422,6 @@ def _jsonl_writer(raw: IO[bytes], name: str) -> Any:
 
 def _tables(shards: Sequence[Path]) -> Iterator[pa.Table]:
     for shard in shards:
-        file = pq.ParquetFile(shard)
+        file = pq.ParquetFile(local_file(shard))
         for batch in file.iter_batches(1024):
             yield pa.Table.from_batches([batch])

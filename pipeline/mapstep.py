@@ -27,6 +27,7 @@ from .schema import PAGE
 from .sources import Source
 from .stage import DROP_FILTER, DROP_REASON, Editor, Filter, Stage, check_columns, split
 from .steps import Artefact, StageCounts, Step, StepContext, shard_results
+from .storage import place
 from .store import atomic_path, digest, file_digest, parquet_shards
 
 PAYLOAD_COLUMNS = ("payload",)
@@ -158,7 +159,7 @@ def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def map_shard(task: ShardTask) -> dict[str, Any]:
     """Read one shard's source, run the stages, write its files. The function that workers run."""
-    folder = Path(task.folder)
+    folder = place(task.folder)
     stages = task.stages
     counts = [StageCounts(stage.name) for stage in stages]
     seconds: Counter[str] = Counter()

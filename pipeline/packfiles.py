@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from .errors import ConfigError, SchemaError, StepFailed
+from .storage import local_file
 from .store import atomic_path
 
 BLOCK = 1 << 18
@@ -33,6 +34,7 @@ def link_or_copy(source: Path, target: Path) -> None:
     """`target` becomes a second name of `source`, or a copy on another file system; no file is edited in place."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(target) as temporary:
+        source = Path(local_file(source))
         try:
             os.link(source, temporary)
         except OSError:

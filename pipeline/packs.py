@@ -23,6 +23,7 @@ Version 1 had `first_doc_offset int64` (of the first piece; the others began in 
 `doc_offsets`, and no fingerprint, documents' checksums or batches in its manifest. `packreader` reads both.
 
 The manifest's `fingerprint` is a hash of everything else in it, files' checksums included. A set made
+from .storage import place
 from another one by `remove` names that one's as `parent`, and all before it as `ancestors`, the oldest
 first. `phases` are parts of the set, in order, which a loader shuffles each by itself.
 
@@ -43,6 +44,7 @@ import pyarrow as pa
 
 from .errors import ConfigError, SchemaError
 from .names import check_entries
+from .storage import place
 from .store import atomic_path, digest, write_json
 
 if TYPE_CHECKING:
@@ -121,7 +123,7 @@ def write_manifest(
     `documents/`; `phases` are {name, sequences} in order; `recipe` and `provenance` are free-form JSON
     that says how the set was made and of what.
     """
-    folder = Path(folder)
+    folder = place(folder)
     sequences, tokens = sum(f["sequences"] for f in files), sum(f["tokens"] for f in files)
     manifest = {
         "format": FORMAT,

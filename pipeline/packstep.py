@@ -17,6 +17,7 @@ from .packing.tasks import PackTask, PackWork, make_pack, partitions_for, plan_t
 from .packs import METHODS, TOKENIZER, id_dtype, reserved_ids, write_manifest
 from .runner import Task
 from .steps import Artefact, Step, StepContext, register_step
+from .storage import place
 from .store import file_digest, read_json
 
 PACKSET = "packset"
@@ -42,7 +43,7 @@ class _DrawPayload:
 def _draw(payload: _DrawPayload) -> dict[str, Any]:
     """Write the default draws of one token shard. The function that workers run."""
     made = draw_shard(
-        Path(payload.target), payload.shard, payload.path, payload.dtype, seed=payload.seed, order=payload.order,
+        place(payload.target), payload.shard, payload.path, payload.dtype, seed=payload.seed, order=payload.order,
         first=payload.first, total=payload.total, partitions=payload.partitions,
     )  # fmt: skip
     file = {key: made.pop(key) for key in ("file", "rows", "bytes", "blake2b")}
@@ -62,7 +63,7 @@ def _pack(payload: _PackPayload) -> dict[str, Any]:
     files = []
     for folder, entry in zip(payload.work.folders, made["entries"], strict=True):
         if entry is not None:
-            name = (Path(folder) / entry["path"]).relative_to(payload.folder).as_posix()
+            name = (place(folder) / entry["path"]).relative_to(payload.folder).as_posix()
             files.append(
                 {"file": name, "rows": entry["sequences"], "bytes": entry["bytes"], "blake2b": entry["blake2b"]}
             )
@@ -267,7 +268,7 @@ def _documents(draws: DrawSet, folder: Path) -> list[dict[str, Any]]:
     entries = []
     for number, source in enumerate(draws.document_files):
         name = f"documents/{number:05d}.parquet"
-        link_or_copy(Path(source), folder / name)
+        link_or_copy(place(source), folder / name)
         entries.append({"path": name, "bytes": (folder / name).stat().st_size, "blake2b": file_digest(folder / name)})
     return entries
 

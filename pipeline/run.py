@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import platform
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +24,12 @@ import yaml
 from .errors import ConfigError
 from .progress import Progress
 from .recipe import Recipe
-from .runner import Runner, available_cpus
+from .runner import InlineRunner, Runner, available_cpus
 from .status.journal import Journal
 from .status.observer import Unwatched, Watch
 from .steps import Artefact, Step, StepContext
+from .storage import StorePath, check_output_place, held, remove_tree
+from .storage.lease import LOCK
 from .store import StepFolder, atomic_path, read_json, write_json
 
 
@@ -56,6 +57,10 @@ class RunResult:
 @contextmanager
 def lock(output: Path) -> Iterator[None]:
     """Hold the output folder: a second run on it is refused while this process lives."""
+    if isinstance(output, StorePath):
+        with _held_in_store(output):
+            yield
+        return
     if output.exists() and not output.is_dir():
         raise ConfigError(f"output '{output}' is not a folder")
     if output.is_dir() and any(output.iterdir()) and not (output / ".lock").exists():
@@ -66,6 +71,15 @@ def lock(output: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError(f"another run is writing to {output}; wait for it or name another output") from error
+        yield
+
+
+@contextmanager
+def _held_in_store(output: Path) -> Iterator[None]:
+    with held(output):
+        names = {path.name for path in output.iterdir()}
+        if names - {LOCK} and "recipe.yaml" not in names:
+            raise ConfigError(f"output '{output}' holds files and is no earlier run; choose an empty or a new folder")
         yield
 
 
@@ -87,6 +101,8 @@ def execute(
 
     `price_per_cpu_hour` (any currency) goes into the run's progress, which then says what the run has cost.
     """
+    if isinstance(output, StorePath):
+        check_output_place(str(output), processes=not isinstance(runner, InlineRunner))
     names = [f"{i:02d}-{step.folder_name()}" for i, step in enumerate(recipe.steps, 1)]
     with (
         lock(output),
@@ -98,7 +114,7 @@ def execute(
         results: list[StepResult] = []
         for plan in output.glob("[0-9][0-9]-*/plan.json"):  # steps of an earlier form of the recipe
             if plan.parent.name not in names:
-                shutil.rmtree(plan.parent)
+                remove_tree(plan.parent)
         for name, step in zip(names, recipe.steps, strict=True):
             with journal.step(name) as counts:
                 results.append(run_one(name, step, output / name, artefacts, runner, progress, journal))

@@ -16,6 +16,7 @@ from .errors import ConfigError, nearest
 from .schema import DOCUMENT, PAGE
 from .stage import configured
 from .steps import Artefact
+from .storage import local_file
 from .store import digest
 
 _BATCH_BYTES = 8 << 20
@@ -204,7 +205,7 @@ class ShardSource(Source):
         return set(DOCUMENT.names)
 
     def schema(self, split: str) -> pa.Schema:
-        return pq.read_schema(split)
+        return pq.read_schema(local_file(split))
 
     def splits(self, documents: Artefact | None) -> Sequence[str]:
         if documents is None:
@@ -212,7 +213,7 @@ class ShardSource(Source):
         return [str(documents.path / file) for file in documents.files]
 
     def read(self, split: str) -> Iterator[DocumentBatch]:
-        for batch in pq.ParquetFile(split).iter_batches(self.batch_rows):
+        for batch in pq.ParquetFile(local_file(split)).iter_batches(self.batch_rows):
             yield DocumentBatch(pa.Table.from_batches([batch]), batch.num_rows, [])
 
     def name_of(self, split: str) -> str:

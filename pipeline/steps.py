@@ -23,7 +23,7 @@ from .runner import Resources, Runner, Task
 from .stage import configured
 from .status.observer import TaskCost, Unwatched, Watch
 from .status.recorded import recorded, say_again
-from .store import StepFolder, digest, write_json
+from .store import StepFolder, digest
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class StepContext:
                     "seconds": result.pop("seconds", {}),
                     **cost,
                 }
-                write_json(self.folder.path / "timings" / f"{task.name}.json", timing)
+                self.folder.note_timing(task.name, timing)
                 self.seconds.update(timing["seconds"])
                 self.folder.mark(task.name, result)
                 results[task.name] = result

@@ -27,6 +27,7 @@ from .errors import ConfigError, StepFailed
 from .runner import Task
 from .schema import RECORD
 from .steps import Artefact, Step, StepContext, register_step
+from .storage import local_file, place
 from .store import PARQUET_OPTIONS, atomic_path, file_digest, parquet_shards, read_json
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -105,14 +106,14 @@ def _sample(shards: tuple[str, ...], max_bytes: int) -> Iterator[list[str]]:
     """Texts of about `max_bytes` bytes: each document is in or out by a hash of its id, whatever its shard."""
     total = 0
     for shard in shards:
-        meta = pq.read_metadata(shard)
+        meta = pq.read_metadata(local_file(shard))
         leaf = next(i for i in range(meta.num_columns) if meta.schema.column(i).path == "text")
         for group in range(meta.num_row_groups):
             total += meta.row_group(group).column(leaf).total_uncompressed_size
     share = min(1.0, max_bytes / total) if total else 1.0
     limit = int(share * (1 << 64))
     for shard in shards:
-        for batch in pq.ParquetFile(shard).iter_batches(1024, columns=["id", "text"]):
+        for batch in pq.ParquetFile(local_file(shard)).iter_batches(1024, columns=["id", "text"]):
             rows = zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
             texts = [t for i, t in rows if int.from_bytes(hashlib.blake2b(i.encode(), digest_size=8).digest()) < limit]
             if texts:
@@ -123,11 +124,11 @@ def train_tokenizer(task: _Train) -> dict[str, Any]:
     """Train on a sample of the shards, or take over the user's file. The function that a worker runs."""
     from .bpe import load_tokenizer, train_bpe
 
-    folder = Path(task.folder)
+    folder = place(task.folder)
     target = folder / TOKENIZER_FILE
     if task.path:
         with atomic_path(target) as temporary:
-            shutil.copyfile(task.path, temporary)
+            shutil.copyfile(local_file(task.path), temporary)
     else:
         tokenizer = train_bpe(_sample(task.shards, task.max_bytes), task.vocab_size)
         with atomic_path(target) as temporary:
@@ -161,7 +162,7 @@ class TrainTokenizer(Step):
             load_tokenizer(self.path, self.eos or None)
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "path": file_digest(Path(self.path)) if self.path else ""}
+        return {**super().config(), "path": file_digest(place(self.path)) if self.path else ""}
 
     def run(self, context: StepContext) -> dict[str, Any]:
         documents = context.inputs["documents"]
@@ -210,7 +211,7 @@ def tokenize_shard(shard: ShardTask) -> dict[str, Any]:
     """Write `tokens/<shard>.arrow` and `documents/<shard>.parquet`. The function that workers run."""
     from .tokenise import tokenise_table
 
-    folder = Path(shard.folder)
+    folder = place(shard.folder)
     encoder = _encoder(shard.tokenizer, shard.eos, shard.allow, shard.digest, shard.engine, shard.verify_share)
     tally = Tally()
     name = f"{shard.index:05d}"
@@ -243,7 +244,7 @@ def tokenize_shard(shard: ShardTask) -> dict[str, Any]:
 
 def _input_schema(shard: ShardTask) -> pa.Schema:
     if shard.split is None:
-        return pq.read_schema(shard.path)
+        return pq.read_schema(local_file(shard.path))
     return split_schema(shard.split, shard.text_field)
 
 
@@ -255,7 +256,7 @@ def _document_batches(shard: ShardTask, schema: pa.Schema) -> Iterator[pa.Table]
             empty = False
             yield made.table
     else:
-        file = pq.ParquetFile(shard.path)
+        file = pq.ParquetFile(local_file(shard.path))
         columns = [name for name in file.schema_arrow.names if name == "text" or name in schema.names]
         for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
             empty = False
@@ -303,12 +304,12 @@ class Tokenize(Step):
             load_tokenizer(self.tokenizer, self.eos or None, self.allow_tokens)
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "tokenizer": file_digest(Path(self.tokenizer)) if self.tokenizer else ""}
+        return {**super().config(), "tokenizer": file_digest(place(self.tokenizer)) if self.tokenizer else ""}
 
     def run(self, context: StepContext) -> dict[str, Any]:
         documents = context.inputs["documents"]
         made: Artefact | None = context.inputs.get("tokenizer")
-        source = Path(self.tokenizer) if made is None else made.path / made.files[0]
+        source = place(self.tokenizer) if made is None else made.path / made.files[0]
         eos = self.eos or (read_json(made.path / "manifest.json")["eos"] if made else "")
         with atomic_path(context.folder.path / TOKENIZER_FILE) as temporary:
             shutil.copyfile(source, temporary)
@@ -376,10 +377,10 @@ def export_tokens(shards: list[Path], target: Path) -> int:
     """Write token shards as one Parquet file (id, input_ids, title_tokens); returns the number of tokens."""
     tokens = 0
     with atomic_path(target) as temporary:
-        schema = pa.ipc.open_file(pa.memory_map(str(shards[0]))).schema
+        schema = pa.ipc.open_file(pa.memory_map(local_file(shards[0]))).schema
         with pq.ParquetWriter(temporary, schema, **PARQUET_OPTIONS) as writer:
             for shard in shards:
-                file = pa.ipc.open_file(pa.memory_map(str(shard)))
+                file = pa.ipc.open_file(pa.memory_map(local_file(shard)))
                 for number in range(file.num_record_batches):
                     batch = file.get_batch(number)
                     writer.write_batch(batch)

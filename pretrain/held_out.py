@@ -27,6 +27,7 @@ from pipeline.packing.bestfit import best_fit
 from pipeline.packing.draws import order_keys
 from pipeline.packreader import PackReader
 from pipeline.packs import TOKENIZER
+from pipeline.storage import local_file
 
 from .token_bytes import token_bytes
 
@@ -291,9 +292,9 @@ def _known(readers: Sequence[PackReader]) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     wanted = ("id", "n_tokens", "text_bytes")
     for path in {path for reader in readers for path in reader.document_files()}:
-        if not path.is_file() or not set(wanted) <= set(pq.read_schema(path).names):
+        if not path.is_file() or not set(wanted) <= set(pq.read_schema(local_file(path)).names):
             continue
-        columns = pq.read_table(path, columns=list(wanted))
+        columns = pq.read_table(local_file(path), columns=list(wanted))
         for name, tokens, size in zip(*(columns[c].to_pylist() for c in wanted), strict=True):
             if tokens is not None and size is not None:
                 found[name] = (tokens, size)

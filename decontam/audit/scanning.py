@@ -12,12 +12,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.storage import place
 from pipeline.store import atomic_path, file_digest
 
 from ..cache import IndexOf
@@ -84,7 +84,7 @@ def _scanner(index: IndexPlace, guard: ScanOptions) -> Scanner:
 def scan_piece(task: AuditTask) -> dict[str, Any]:
     """Read and scan a piece, and write its files. The function that workers run."""
     scanner = _scanner(task.index, task.guard)
-    folder = Path(task.folder)
+    folder = place(task.folder)
     totals: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
     best = _Best(task.matches)

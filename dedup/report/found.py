@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError
 from pipeline.inspect.runs import find_run, is_run
 from pipeline.stage import DROP_FILTER, STAGES_RUN, configured
+from pipeline.storage import local_file
 from pipeline.store import read_json
 
 from ..exact import ExactDedup
@@ -57,7 +58,7 @@ class DedupStep:
         """(number of the first row over all files, `COLUMNS`) of what this step dropped, batch by batch."""
         row = 0
         for path in self.dropped:
-            file = pq.ParquetFile(path)
+            file = pq.ParquetFile(local_file(path))
             have = [name for name in (*COLUMNS, DROP_FILTER) if name in file.schema_arrow.names]
             for batch in file.iter_batches(8192, columns=have):
                 table = pa.Table.from_batches([batch])
@@ -114,7 +115,7 @@ def _of_files(paths: Sequence[Path]) -> FoundSteps:
         if path.suffix != ".parquet":
             raise ConfigError(f"'{path}': a report reads Parquet; let the dedup command write .parquet files")
         try:
-            names = pq.read_schema(path).names
+            names = pq.read_schema(local_file(path)).names
         except (pa.ArrowInvalid, OSError) as error:
             raise ConfigError(f"'{path}' is not a Parquet file: {error}") from error
         (dropped if DROP_FILTER in names else kept).append(path)
@@ -123,8 +124,8 @@ def _of_files(paths: Sequence[Path]) -> FoundSteps:
     config: dict[str, dict[str, Any]] = {}
     named: set[str] = set()
     for path in dropped:
-        named |= set(pc.unique(pq.read_table(path, columns=[DROP_FILTER])[DROP_FILTER]).to_pylist())
-        for name, _, options in json.loads((pq.read_schema(path).metadata or {}).get(STAGES_RUN, b"[]")):
+        named |= set(pc.unique(pq.read_table(local_file(path), columns=[DROP_FILTER])[DROP_FILTER]).to_pylist())
+        for name, _, options in json.loads((pq.read_schema(local_file(path)).metadata or {}).get(STAGES_RUN, b"[]")):
             config[name] = options
     known = [name for name in STEPS if name in named or name in config]
     if len(known) != 1:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import GristmillError
 from pipeline.inspect.examples import bounded, rows_at
+from pipeline.storage import local_file
 
 from ..index import Index
 from ..minhash import MinhashDedup
@@ -156,7 +157,7 @@ class Documents:
 def _places(files: Sequence[Path], wanted: pa.Array) -> Iterable[tuple[int, str]]:
     first = 0
     for path in files:
-        for batch in pq.ParquetFile(path).iter_batches(1 << 16, columns=["id"]):
+        for batch in pq.ParquetFile(local_file(path)).iter_batches(1 << 16, columns=["id"]):
             ids = batch.column(0).cast(pa.string())
             hits = pc.is_in(ids, value_set=wanted).to_numpy(zero_copy_only=False)
             for i in np.flatnonzero(hits).tolist():

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ..packfiles import link_or_copy
 from ..packreader import PackReader
+from ..storage import local_file
 from ..store import atomic_path
 
 
@@ -24,7 +25,7 @@ def export_datasets(reader: PackReader, target: Path) -> dict[str, int]:
     """
     entries = reader.manifest["files"]
     sources = [reader.folder / entry["path"] for entry in entries]
-    marked = ["removed" in pa.ipc.open_file(pa.memory_map(str(source))).schema.names for source in sources]
+    marked = ["removed" in pa.ipc.open_file(pa.memory_map(local_file(source))).schema.names for source in sources]
     for number, (source, has) in enumerate(zip(sources, marked, strict=True)):
         path = target / f"train-{number:05d}-of-{len(sources):05d}.arrow"
         if has == any(marked):
@@ -38,7 +39,7 @@ def export_datasets(reader: PackReader, target: Path) -> dict[str, int]:
 
 
 def _with_removed(source: Path, path: Path) -> None:
-    file = pa.ipc.open_file(pa.memory_map(str(source)))
+    file = pa.ipc.open_file(pa.memory_map(local_file(source)))
     schema = file.schema.append(pa.field("removed", pa.list_(pa.bool_())))
     with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as sink:
         with pa.ipc.new_file(sink, schema) as writer:

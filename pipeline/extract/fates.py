@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
+from ..storage import StorePath
+
 
 class Fates:
     """Page ids with the reason each was given up for; kept in a JSON lines file if `path` is given."""
@@ -33,6 +35,10 @@ class Fates:
         if self.path is None:
             return
         line = json.dumps({"id": id, "url": url, "reason": reason}, sort_keys=True).encode()
+        if isinstance(self.path, StorePath):  # objects can't be appended to; guards fire seldom
+            before = self.path.read_bytes() if self.path.exists() else b""
+            self.path.write_bytes(before + line + b"\n")
+            return
         fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             # a torn line before this one must not swallow it

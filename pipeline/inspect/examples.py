@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.stage import DROP_FILTER, DROP_REASON
 
+from ..storage import local_file
 from .facts import Facts
 from .measures import rules_of
 
@@ -88,7 +89,7 @@ def rows_at(
         for path in files:
             if not rows:
                 break
-            file = pq.ParquetFile(path)
+            file = pq.ParquetFile(local_file(path))
             some = None if columns is None else [c for c in columns if c in file.schema_arrow.names]
             for group in range(file.metadata.num_row_groups):
                 size = file.metadata.row_group(group).num_rows

@@ -21,6 +21,7 @@ import xxhash
 from pipeline.errors import ConfigError
 from pipeline.stage import CUT_SPANS, DROP_FILTER, DROP_REASON
 
+from ..storage import local_file
 from .runs import StepFiles
 from .terms import Terms, match_expr
 
@@ -62,7 +63,7 @@ def schema_of(files: Sequence[Path]) -> dict[str, pa.DataType]:
     types: dict[str, pa.DataType] = {}
     for file in files:
         try:
-            schema = pq.read_schema(file)
+            schema = pq.read_schema(local_file(file))
         except (pa.ArrowInvalid, OSError) as error:
             raise ConfigError(f"{file} is not a Parquet file: {error}") from error
         for name, kind in zip(schema.names, schema.types, strict=True):
@@ -114,7 +115,7 @@ def sink_by_file(
                 frame.sink_parquet(out, compression="lz4", engine="streaming")
             except pl.exceptions.PolarsError as error:
                 raise ConfigError(f"{file} can't be read: {str(error)[:300]}") from error
-            first_row += pq.read_metadata(file).num_rows
+            first_row += pq.read_metadata(local_file(file)).num_rows
 
 
 def key_expr(seed: int, salt: str = "") -> Any:

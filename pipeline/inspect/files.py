@@ -19,6 +19,7 @@ from pipeline.errors import ConfigError
 from pipeline.schema import DOCUMENT
 from pipeline.stage import CUT_SPANS, DROP_FILTER, DROP_REASON, SPAN, STAGES_RUN, Filter, registered
 
+from ..storage import local_file
 from .facts import schema_of
 from .runs import Found, StageRun, StepFiles
 
@@ -38,7 +39,9 @@ def find_files(paths: Sequence[Path], work: Path) -> Found:
         file = local if is_parquet(path) else _as_parquet(DocumentSplit(path, name, size), work / f"{number}.parquet")
         types = schema_of([file])
         (dropped if DROP_FILTER in types else kept).append(file)
-        for stage, version, options in json.loads((pq.read_schema(file).metadata or {}).get(STAGES_RUN, b"[]")):
+        for stage, version, options in json.loads(
+            (pq.read_schema(local_file(file)).metadata or {}).get(STAGES_RUN, b"[]")
+        ):
             config[stage] = (version, options)
     types = schema_of([*kept, *dropped])
     names = list(config)

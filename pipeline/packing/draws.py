@@ -29,6 +29,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ..errors import ConfigError, SchemaError
+from ..storage import StorePath, is_url, local_file, place, relative_url
 from ..store import read_json, write_json
 
 DRAWS = "draws.json"
@@ -103,14 +104,14 @@ class DrawSet:
         if value is None:
             raise ConfigError(f"{folder} has no {DRAWS}: it is no draw set")
         made = cls(
-            files=tuple(str(folder / file) for file in value["files"]),
-            shards=tuple(str(folder / shard) for shard in value["shards"]),
+            files=tuple(_absolute(file, folder) for file in value["files"]),
+            shards=tuple(_absolute(shard, folder) for shard in value["shards"]),
             tokens=tuple(value["tokens"]),
             documents=tuple(value["documents"]),
             phases=tuple(Phase(*phase) for phase in value["phases"]),
-            tokenizer=str(folder / value["tokenizer"]),
+            tokenizer=_absolute(value["tokenizer"], folder),
             eos=value["eos"],
-            document_files=tuple(str(folder / file) for file in value["document_files"]),
+            document_files=tuple(_absolute(file, folder) for file in value["document_files"]),
             empty_documents=value["empty_documents"],
             recipe=value["recipe"],
         )
@@ -126,7 +127,13 @@ class DrawSet:
 
 
 def _relative(path: str, folder: Path) -> str:
-    return os.path.relpath(path, folder)
+    if not is_url(path) and not isinstance(folder, StorePath):
+        return os.path.relpath(path, folder)
+    return relative_url(path, folder)
+
+
+def _absolute(text: str, folder: Path) -> str:
+    return text if is_url(text) else str(folder / text)
 
 
 def order_keys(ids: pa.Array, seed: int, copy: int = 0) -> npt.NDArray[np.uint64]:
@@ -152,7 +159,7 @@ def token_places(path: str | Path, dtype: str) -> tuple[npt.NDArray[np.int64], n
     """
     path = str(path)
     try:
-        with pa.memory_map(path) as source:
+        with pa.memory_map(local_file(path)) as source:
             base = source.read_buffer().address if source.size() else 0
             file = pa.ipc.open_file(source)
             places, counts, batches = [], [], []
@@ -224,7 +231,7 @@ def read_draws(files: Sequence[str], partitions: Sequence[int]) -> pa.Table:
 
     parts = []
     for partition in partitions:
-        table = read_partition([Path(file) for file in files], partition)
+        table = read_partition([place(file) for file in files], partition)
         keys = [table[name].to_numpy() for name in ("copy", "row", "shard", "key")]
         parts.append(table.take(pa.array(np.lexsort(keys))))
     return pa.concat_tables(parts).combine_chunks()
@@ -262,7 +269,7 @@ def draw_shard(
 
 
 def _rows(path: str) -> int:
-    with pa.memory_map(path) as source:
+    with pa.memory_map(local_file(path)) as source:
         file = pa.ipc.open_file(source)
         return sum(file.get_batch(i).num_rows for i in range(file.num_record_batches))
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError
 from ..packs import pack_name
+from ..storage import place
 from .draws import DrawSet, read_draws
 from .layout import Layout, concatenate, fit
 from .statistics import cut_by_concatenation
@@ -98,7 +98,7 @@ def make_pack(work: PackWork, task: PackTask) -> dict[str, Any]:
             continue
         name = pack_name(task.index)
         entry = write_pack(
-            Path(folder) / name, name, layout, draws, work.shards,
+            place(folder) / name, name, layout, draws, work.shards,
             dtype=work.dtype, pad_id=work.pad_id, body_starts=work.body_starts,
         )  # fmt: skip
         entries.append({**entry, "truncated": _truncated(layout, counts)})

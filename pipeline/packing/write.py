@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from ..errors import SchemaError, StepFailed
 from ..packs import pack_schema
+from ..storage import local_file, place
 from ..store import atomic_path, file_digest
 from .layout import Layout
 
@@ -60,7 +61,7 @@ class TokenReader:
         found = self._open.get(shard)
         if found is None:
             try:
-                found = os.open(self._shards[shard], os.O_RDONLY)
+                found = os.open(local_file(self._shards[shard]), os.O_RDONLY)
             except OSError as error:
                 raise SchemaError(f"token shard {self._shards[shard]} can't be read: {error.strerror}") from error
             self._open[shard] = found
@@ -89,7 +90,7 @@ def write_pack(
     batch, for ranged reads). `body_starts` needs `title_tokens` in the draws. Raises StepFailed where a shard
     is shorter than planned.
     """
-    path = Path(path)
+    path = place(path)
     schema = pack_schema(layout.length, dtype, body_starts=body_starts)
     rows = max(1, BATCH_BYTES // (layout.length * np.dtype(dtype).itemsize))
     columns = {key: draws[key].to_numpy() for key in OPTIONAL if key in draws.column_names}
@@ -114,7 +115,7 @@ def write_pack(
 
 def id_places(path: Path) -> list[list[int]]:
     """[rows, byte at which `input_ids` begins] of each record batch of a pack file."""
-    with pa.memory_map(str(path)) as source:
+    with pa.memory_map(local_file(path)) as source:
         base = source.read_buffer().address
         file = pa.ipc.open_file(source)
         found = []

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from ..errors import ConfigError
+from ..storage import local_file
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def matching(folder: Path, files: list[str], lists: Lists) -> tuple[dict[str, Wa
     """
     found, matched = {}, set()
     for name in files:
-        file = pq.ParquetFile(folder / name)
+        file = pq.ParquetFile(local_file(folder / name))
         columns = [c for c in ("id", "url", "source") if c in file.schema_arrow.names]
         for batch in file.iter_batches(columns=columns):
             ids = batch.column("id").to_pylist()

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.storage import place
 from pipeline.store import atomic_path, read_json
 
 N = 13
@@ -122,7 +123,7 @@ def look_for(task: OverlapTask) -> dict[str, Any]:
     """Read an arm and write the shares of all probe texts, `NAME.npy`. The function that workers run."""
     from decontam.audit.corpus import open_corpus
 
-    folder = Path(task.folder)
+    folder = place(task.folder)
     overlap = Overlap(probe_of(read_json(Path(task.probe))))
     corpus = open_corpus(task.inputs, folder / "links" / task.name, text_field=task.text_field)
     for piece in corpus.pieces:

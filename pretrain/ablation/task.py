@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.storage import place
 from pipeline.store import atomic_path, read_json
 
 from .gold import GoldItem
@@ -48,7 +49,7 @@ def train_and_measure(task: RunTask) -> dict[str, Any]:
     from .measure import answer_nats, document_nats
 
     config = train_config(task.training)
-    folder = Path(task.folder) / task.name
+    folder = place(task.folder) / task.name
     sets = [held_out(name, [open_packs(path)]) for name, path in task.held_out]
     before = torch.get_num_threads()
     try:

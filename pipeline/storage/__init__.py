@@ -1,0 +1,31 @@
+"""Where inputs and outputs lie: on the local disk, or behind a URL (`s3://`, `gs://`, `hf://`, `https://`, `memory://`).
+
+One layer, fsspec, which alone has all of these behind one interface. `place` gives a path or a `StorePath`, which can
+do what the pipeline asks of a path; `os.fspath` of it fetches the object to this node's scratch folder, so that
+whatever opens files opens it. Writing goes through `pipeline.store.atomic_path`.
+"""
+
+from __future__ import annotations
+
+from .filesystems import filesystem_path, with_retries
+from .folders import listed_sizes, remove_tree
+from .lease import assert_held, held
+from .paths import StorePath, local_file, place, relative_url, work_folder
+from .urls import check_output_place, is_url, redacted
+
+__all__ = [
+    "StorePath",
+    "assert_held",
+    "check_output_place",
+    "filesystem_path",
+    "held",
+    "is_url",
+    "listed_sizes",
+    "local_file",
+    "place",
+    "redacted",
+    "relative_url",
+    "remove_tree",
+    "with_retries",
+    "work_folder",
+]

@@ -1,0 +1,228 @@
+"""fsspec filesystems for URLs, with our time-outs, and calls to them with retries and errors that say what to do.
+
+Credentials come by each library's own environment and profiles (`AWS_*`, `AWS_ENDPOINT_URL`,
+`GOOGLE_APPLICATION_CREDENTIALS`, `HF_TOKEN`), never through us. Listings are not cached: other processes write too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..errors import ConfigError, StepFailed
+from .urls import check_url, protocol_of, redacted
+
+log = logging.getLogger("gristmill")
+
+TRIES = 8
+"""Times that a call is tried in all."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 20.0
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60
+CONNECTIONS = 32
+"""Connections of one process to a store."""
+
+_PACKAGES = {
+    "http": "aiohttp",
+    "https": "aiohttp",
+    "s3": "s3fs",
+    "s3a": "s3fs",
+    "gs": "gcsfs",
+    "gcs": "gcsfs",
+    "az": "adlfs",
+    "abfs": "adlfs",
+    "hf": "huggingface_hub",
+    "sftp": "paramiko",
+    "ssh": "paramiko",
+    "smb": "smbprotocol",
+    "oss": "ossfs",
+}
+
+_EXTRAS = {"s3fs": "gristmill[s3]", "gcsfs": "gristmill[gs]", "huggingface_hub": "gristmill[hf]"}
+
+_TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
+_TRANSIENT_NAMES = {
+    "ClientConnectionError",
+    "ClientOSError",
+    "ClientPayloadError",
+    "ConnectTimeoutError",
+    "ConnectionClosedError",
+    "ConnectionTimeoutError",
+    "EndpointConnectionError",
+    "HTTPClientError",
+    "IncompleteReadError",
+    "ReadTimeoutError",
+    "ResponseStreamingError",
+    "ServerConnectionError",
+    "ServerDisconnectedError",
+    "ServerTimeoutError",
+}
+_TRANSIENT_CODES = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "500", "503"}
+_TRANSIENT_ERRNO = {
+    errno.EBUSY,
+    errno.EIO,
+    errno.EPIPE,
+    errno.ECONNRESET,
+    errno.ECONNABORTED,
+    errno.ECONNREFUSED,
+    errno.ETIMEDOUT,
+    errno.EREMOTEIO,
+}
+_FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+T = TypeVar("T")
+
+
+def _options(protocol: str) -> dict[str, Any]:
+    """What our filesystems are made with."""
+    if protocol in ("s3", "s3a"):
+        return {
+            "use_listings_cache": False,
+            "default_fill_cache": False,
+            "config_kwargs": {
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "read_timeout": READ_TIMEOUT_S,
+                "max_pool_connections": CONNECTIONS,
+                "retries": {"mode": "standard", "total_max_attempts": 2},
+            },
+        }
+    if protocol in ("gs", "gcs"):
+        return {"use_listings_cache": False, "timeout": READ_TIMEOUT_S}
+    if protocol == "hf":
+        return {"use_listings_cache": False}
+    if protocol in ("http", "https"):
+        import aiohttp
+
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
+        return {"use_listings_cache": False, "client_kwargs": {"timeout": limits}}
+    return {}
+
+
+_ENVIRONMENT = ("AWS_", "GOOGLE_", "GCS", "HF_", "STORAGE_EMULATOR_HOST", "FSSPEC_")
+_made: dict[Any, Any] = {}
+_making = threading.Lock()
+
+
+def filesystem_path(url: str) -> tuple[Any, str]:
+    """(fsspec filesystem, path in it) of a URL. One filesystem for each process, store and set of credentials.
+
+    Raises ConfigError for an unknown protocol, for one whose package isn't installed, naming the package, and for a
+    URL that carries a password.
+    """
+    check_url(url)
+    protocol = protocol_of(url)
+    environment = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_ENVIRONMENT)))
+    key = (os.getpid(), protocol, hash(environment))
+    with _making:
+        system = _made.get(key)
+        if system is None:
+            system = _made[key] = _filesystem(url, protocol)
+    return system, str(system._strip_protocol(url))
+
+
+def _filesystem(url: str, protocol: str) -> Any:
+    try:
+        import fsspec
+
+        return fsspec.filesystem(protocol, **_options(protocol))
+    except ImportError as error:
+        package = _PACKAGES.get(protocol)
+        hint = f"pip install {_EXTRAS.get(package or '', package)}" if package else str(error)
+        raise ConfigError(
+            f"'{url}': reading {protocol}:// needs a package that isn't installed"
+            f"{f' ({package})' if package else ''}: {hint}"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"'{url}': {error}") from error
+    except Exception as error:
+        raise _said(url, error) from error
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    seen: BaseException | None = error
+    while seen is not None and len(found) < 8:
+        found.append(seen)
+        seen = seen.__cause__ or seen.__context__
+    return found
+
+
+def _code(error: BaseException) -> str:
+    """The store's own error code (`NoSuchBucket`), or the HTTP status."""
+    response = getattr(error, "response", None)
+    if isinstance(response, dict):
+        return str(response.get("Error", {}).get("Code", ""))
+    status = getattr(error, "status", None) or getattr(error, "code", None) or getattr(response, "status_code", None)
+    return str(status or "")
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed a little later: throttled, a server's error, a cut or slow connection."""
+    if isinstance(error, _FINAL):
+        return False
+    for one in _causes(error):
+        if isinstance(one, (asyncio.TimeoutError, TimeoutError, ConnectionError)):
+            return True
+        if type(one).__name__ in _TRANSIENT_NAMES:
+            return True
+        code = _code(one)
+        if code in _TRANSIENT_CODES or (code.isdigit() and int(code) in _TRANSIENT_STATUS):
+            return True
+        response = getattr(one, "response", None)
+        if isinstance(response, dict):
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if status in _TRANSIENT_STATUS:
+                return True
+        if isinstance(one, OSError) and one.errno in _TRANSIENT_ERRNO:
+            return True
+    return False
+
+
+def _said(url: str, error: BaseException) -> Exception:
+    """The error as our users see it."""
+    codes = {_code(one) for one in _causes(error)}
+    names = {type(one).__name__ for one in _causes(error)}
+    where, text = redacted(url), redacted(f"{type(error).__name__}: {error}")
+    if names & {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "RefreshError"}:
+        return ConfigError(
+            f"'{where}': no credentials were found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
+            "(s3), GOOGLE_APPLICATION_CREDENTIALS (gs) or HF_TOKEN (hf) in the environment of every worker"
+        )
+    if codes & {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401"}:
+        return ConfigError(f"'{where}': the store doesn't accept these credentials ({text})")
+    if codes & {"NoSuchBucket"} or "bucket does not exist" in str(error).lower():
+        return ConfigError(f"'{where}': there is no such bucket; create it first, or mend the name ({text})")
+    if isinstance(error, PermissionError) or codes & {"AccessDenied", "403", "Forbidden"}:
+        return ConfigError(f"'{where}': access is denied; are these the right credentials and bucket? ({text})")
+    if isinstance(error, (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)):
+        return error
+    return StepFailed(f"'{where}': {text}")
+
+
+def with_retries(url: str, call: Callable[[], T]) -> T:
+    """`call()`, again after growing and jittered waits where the store throttles, fails or cuts the connection.
+
+    Raises FileNotFoundError and FileExistsError as they come, ConfigError for credentials, access and buckets, and
+    StepFailed where the store goes on failing.
+    """
+    for attempt in range(TRIES):
+        try:
+            return call()
+        except (ConfigError, StepFailed):
+            raise
+        except Exception as error:
+            if not is_transient(error) or attempt == TRIES - 1:
+                said = _said(url, error)
+                if said is error:
+                    raise
+                raise said from error
+            wait = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt)
+            log.debug("'%s': %s; trying again", redacted(url), redacted(str(error)))
+            time.sleep(wait * random.uniform(0.5, 1.0))
+    raise AssertionError("unreachable")
