@@ -24,7 +24,7 @@ STAMP := $(VENV)/.gristmill-setup
 comma := ,
 space := $(subst ,, )
 
-.PHONY: help setup crawl-to-shards decontam-report sample train-models test test-fast fuzz-decontam lint format docs bench bench-% peers peers-decon clean
+.PHONY: help setup crawl-to-shards decontam-report sample train-models test test-fast fuzz-decontam fuzz lint format docs bench bench-% peers peers-decon clean
 .DEFAULT_GOAL := help
 
 help:  ## This list
@@ -68,6 +68,9 @@ test-fast: setup  ## The suite without Ray and without the slow tests
 
 fuzz-decontam: setup  ## Random texts against the decontamination kernels with every index checked. SECONDS=600
 	$(BIN)/python -m tests.decontam.fuzzing --seconds $(or $(SECONDS),600)
+
+fuzz: setup  ## Coverage-guided fuzzing of all that reads strangers' bytes. MINUTES=30; WORKERS=1
+	$(BIN)/python -m benchmarks.fuzz --minutes $(or $(MINUTES),30) --workers $(or $(WORKERS),1)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -150,7 +150,7 @@ def plan_documents(inputs: Sequence[str], split_bytes: int) -> list[DocumentSpli
 def _parquet(handle: Any, name: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(handle)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{name} is not a Parquet file: {error}") from error
 
 
@@ -186,7 +186,7 @@ def _next(batches: Iterator[pa.RecordBatch], name: str, before: int) -> pa.Recor
     """The next batch of a Parquet file, None after the last."""
     try:
         return next(batches, None)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"{name}: rows from {before:,} on can't be read, the file is damaged: {error}") from error
 
 

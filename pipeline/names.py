@@ -13,6 +13,8 @@ def check_inside(name: Any, where: object) -> str:
     parts = name.split("/") if isinstance(name, str) else []
     if not parts or any(part in ("", ".", "..") for part in parts) or "\\" in name or "\0" in name or ":" in parts[0]:
         raise SchemaError(f"{where} names the file {str(name)[:200]!r}, which leads out of its folder; don't trust it")
+    if any("\ud800" <= char <= "\udfff" for char in name):
+        raise SchemaError(f"{where} names the file {ascii(name)[:200]}, which is no UTF-8")
     return str(name)
 
 

@@ -198,7 +198,7 @@ class _PackFile:
             if self._ranged is None:
                 for i in range(file.num_record_batches):
                     file.get_batch(i)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise SchemaError(f"pack file {self._name} is corrupt ({error}); run the pack step again") from error
         for want in pack_schema(self._length, self._dtype.name, version=self._version):
             index = file.schema.get_field_index(want.name)

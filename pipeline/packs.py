@@ -170,6 +170,32 @@ def fingerprint(manifest: dict[str, Any]) -> str:
     return digest({key: value for key, value in manifest.items() if key != "fingerprint"})
 
 
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
+
+
+def _check_values(manifest: dict[str, Any], where: str) -> None:
+    """Raise SchemaError where a value that readers go by has another type than it must have."""
+    reserved = manifest["reserved_ids"]
+    wrong = [key for key in ("sequence_length", "vocab_size", "total_ids", "tokens") if not _whole(manifest[key])]
+    wrong += [] if manifest["dtype"] in ("uint16", "uint32") else ["dtype"]
+    wrong += [] if isinstance(reserved, dict) and _whole(reserved.get("pad")) else ["reserved_ids"]
+    wrong += [] if manifest["sequence_length"] else ["sequence_length"]
+    for entry in manifest["files"]:
+        wrong += [f"files: {key}" for key in ("bytes", "sequences") if not _whole(entry.get(key))]
+        rows = entry.get("batches") if manifest["version"] > 1 else []
+        if not isinstance(rows, list) or not all(isinstance(one, list) and all(map(_whole, one)) for one in rows):
+            wrong.append("files: batches")
+    phases = manifest.get("phases", [])
+    if not isinstance(phases, list) or not all(
+        isinstance(one, dict) and _whole(one.get("sequences")) for one in phases
+    ):
+        wrong.append("phases")
+    wrong += [] if isinstance(manifest.get("ancestors", []), list) else ["ancestors"]
+    if wrong:
+        raise SchemaError(f"{where} is damaged: {', '.join(dict.fromkeys(wrong))} can't be so; run the pack step again")
+
+
 def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
     """The manifest in a file's content, of version 1 or 2, with `fingerprint`, `ancestors` and `phases` in both.
 
@@ -178,7 +204,7 @@ def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
     """
     try:
         manifest = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SchemaError(f"{where} can't be read: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ConfigError(f"{where} is not the manifest of a pack set (no format '{FORMAT}')")
@@ -191,6 +217,7 @@ def parse_manifest(content: bytes, where: str) -> dict[str, Any]:
         raise SchemaError(f"{where} lacks {missing}; run the pack step again")
     for kind in ("files", "document_files", "removals"):
         check_entries(manifest.get(kind, []), "path", where)
+    _check_values(manifest, where)
     if version == 1:
         manifest["fingerprint"] = hashlib.blake2b(content, digest_size=16).hexdigest()
     elif manifest.get("fingerprint") != fingerprint(manifest):

@@ -46,7 +46,7 @@ def _arrow(path: Path, text_field: str) -> pa.Table:
             except pa.ArrowInvalid:
                 source.seek(0)
                 table = pa.ipc.open_stream(source).read_all()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"--texts '{path}' is not an Arrow file: {error}") from error
     names = set(table.column_names)
     if text_field not in names:

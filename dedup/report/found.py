@@ -116,7 +116,7 @@ def _of_files(paths: Sequence[Path]) -> FoundSteps:
             raise ConfigError(f"'{path}': a report reads Parquet; let the dedup command write .parquet files")
         try:
             names = pq.read_schema(local_file(path)).names
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise ConfigError(f"'{path}' is not a Parquet file: {error}") from error
         (dropped if DROP_FILTER in names else kept).append(path)
     if not dropped:

@@ -214,7 +214,7 @@ def _parquet_records(file: str, fields: Fields, label: str) -> Iterator[tuple[st
                     yield f"'{file}', row {number}", record
     except UnicodeDecodeError as error:
         raise ConfigError(f"'{file}', in the rows from {number + 1} on: a text is no UTF-8: {error.reason}") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise ConfigError(f"'{file}' can't be read: {error}") from error
 
 

@@ -64,7 +64,7 @@ def schema_of(files: Sequence[Path]) -> dict[str, pa.DataType]:
     for file in files:
         try:
             schema = pq.read_schema(local_file(file))
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise ConfigError(f"{file} is not a Parquet file: {error}") from error
         for name, kind in zip(schema.names, schema.types, strict=True):
             if name not in types or types[name] == pa.null():

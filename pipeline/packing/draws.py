@@ -182,7 +182,7 @@ def token_places(path: str | Path, dtype: str) -> tuple[npt.NDArray[np.int64], n
             schema = pa.schema([file.schema.field(name) for name in wanted])
             # Copied, for the map is closed on return.
             table = pa.Table.from_batches(batches, schema).take(pa.array(np.arange(sum(len(b) for b in batches))))
-    except (pa.ArrowInvalid, OSError, KeyError) as error:
+    except (pa.ArrowException, OSError, KeyError) as error:
         raise SchemaError(f"{path} can't be read as a token shard (id, input_ids): {error}") from error
     none = np.zeros(0, np.int64)
     return np.concatenate([none, *places]), np.concatenate([none, *counts]), table
