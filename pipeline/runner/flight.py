@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 from ..errors import StepFailed
@@ -25,6 +26,25 @@ OOMS = 3
 TICK_S = 1.0
 PENDING_S = 60.0
 """After so long without a result, with nothing running, it is said what the tasks wait for."""
+
+
+@cache
+def _run_batch() -> Any:
+    """The one Ray function of this process: each `ray.remote` is kept by the head and by every worker for good."""
+    import ray
+
+    return ray.remote(run_batch)
+
+
+@lru_cache(maxsize=64)
+def _remote(step: str, want: Resources, spread: bool) -> Any:
+    """`run_batch` with these requests; spread over nodes if there are several, for tasks read and write much."""
+    options: dict[str, Any] = {"num_cpus": want.cpus, "max_retries": 0, "name": f"gristmill:{step}"}
+    if want.memory_bytes:
+        options["memory"] = want.memory_bytes
+    if spread:
+        options["scheduling_strategy"] = "SPREAD"
+    return _run_batch().options(**options)
 
 
 @dataclass(frozen=True)
@@ -64,7 +84,6 @@ class Flight:
         self.shared_max_bytes = len(self.packer.shared)
         self._batches: dict[Any, Batch] = {}
         self._arrived: queue.SimpleQueue[tuple[Any, Any]] = queue.SimpleQueue()
-        self._remotes: dict[tuple[Resources, bool], Any] = {}
         self._late_looked = 0.0
         self._heard = time.monotonic()
         self._put()
@@ -119,26 +138,13 @@ class Flight:
     def _submit(self, jobs: list[Job], size: Size) -> None:
         blobs = [self.packer.dumps(job.task.payload) for job in jobs]
         self.sent_max_bytes = max(self.sent_max_bytes, *map(len, blobs))
-        remote = self._remote(asked(self.resources, max(job.ooms for job in jobs), size), size.nodes > 1)
+        remote = _remote(self.step, asked(self.resources, max(job.ooms for job in jobs), size), size.nodes > 1)
         reference = remote.remote(self._key, [self._reference], blobs)
         for job in jobs:
             job.copies += 1
             self.observer.on_start(job.task)
         self._batches[reference] = Batch(jobs, time.monotonic())
         reference.future().add_done_callback(lambda future: self._arrived.put((reference, future)))
-
-    def _remote(self, want: Resources, spread: bool) -> Any:
-        """`run_batch` with these requests; spread over nodes if there are several, for tasks read and write much."""
-        import ray
-
-        if (want, spread) not in self._remotes:
-            options: dict[str, Any] = {"num_cpus": want.cpus, "max_retries": 0, "name": f"gristmill:{self.step}"}
-            if want.memory_bytes:
-                options["memory"] = want.memory_bytes
-            if spread:
-                options["scheduling_strategy"] = "SPREAD"
-            self._remotes[want, spread] = ray.remote(**options)(run_batch)
-        return self._remotes[want, spread]
 
     def _take_in(self) -> None:
         """Wait for something to come back, and take in all that has."""

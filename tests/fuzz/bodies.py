@@ -15,6 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from .mutate import mutate
+
 URL = "https://www.example.org/2024/05/06/an-article.html"
 STORIES = (
     "The quick brown fox jumps over the lazy dog, and the dog will not have it. To be with the fox is of no use.\n"
@@ -239,8 +241,11 @@ def _documents(texts: list[str], url: str) -> pa.Table:
 def filters(data: bytes) -> None:
     """One answer a document, the same for a document alone as among others; an editor's spans lie in its text."""
     text = data.decode("utf-8", "replace")
+    rng = random.Random(zlib.crc32(data))
+    chosen = rng.sample(sorted(_stages()), 4)  # all for each input would take too long
     texts = [text, STORIES[0], text[: len(text) // 2], text + STORIES[1]]
-    chosen = random.Random(zlib.crc32(data)).sample(sorted(_stages()), 4)  # all for each input would take too long
+    for _ in range(20):  # a call costs more than a text
+        texts.append(mutate(data, rng, text_seeds(), ()).decode("utf-8", "replace"))
     for name, stage in _stages().items():
         if name not in chosen:
             continue

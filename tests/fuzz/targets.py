@@ -176,7 +176,7 @@ TARGETS: dict[str, Target] = {
     "markup": Target(
         bodies.markup, bodies.html_seeds, (*HTML, b"rel=license", b"tdm-reservation", b"noai"), ("filters/markup",)
     ),
-    "filters": Target(bodies.filters, bodies.text_seeds, TEXT, ("filters/",)),
+    "filters": Target(bodies.filters, bodies.text_seeds, TEXT, ()),
     "dedup": Target(bodies.dedup, bodies.text_seeds, TEXT, ()),
     "recipe": Target(
         bodies.recipe,
