@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-_NAMES = ("warcs", "share", "spread", "stream")
+_NAMES = ("warcs", "share", "spread", "stream", "domains", "urls", "index")
 
 
 def crawl_options(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +21,17 @@ def crawl_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--stream", action="store_true", default=None, help="read files by ranges and keep none (default: download)"
     )
+    group.add_argument(
+        "--domains", nargs="+", action="extend", metavar="DOMAIN", help="take only pages of these hosts and all below"
+    )
+    group.add_argument(
+        "--urls",
+        nargs="+",
+        action="extend",
+        metavar="PATTERN",
+        help="take only pages whose URL matches, as '*.example.org/blog/*' or 'https://example.org/*'",
+    )
+    group.add_argument("--index", metavar="NAME", help="how to look them up: columnar (default) or cdx")
 
 
 def given_crawl_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ _BATCH_BYTES = 8 << 20
 """Payload bytes in a batch: small enough for reading to run ahead of extraction."""
 
 READERS = ("fastwarc", "warcio")
+URL_INDEXES = ("columnar", "cdx")
 SAMPLE = "sample"
 """The input name that stands for the sample crawl in this package."""
 
@@ -82,6 +84,14 @@ def _content_mark(path: str, size: int) -> str:
         return digest(head.hex(), handle.read(1 << 16).hex())
 
 
+def _rows_mark(records: pa.Table) -> list[Any]:
+    """What tells one choice of records from another."""
+    files = records["file"].combine_chunks().dictionary_encode()
+    numbers = [files.indices, records["offset"], records["length"]]
+    marks = [hashlib.blake2b(one.to_numpy().astype("<i8").tobytes(), digest_size=16).hexdigest() for one in numbers]
+    return [files.dictionary.to_pylist(), marks]
+
+
 @dataclass(frozen=True, kw_only=True)
 class WarcSource(Source):
     """WARC, WET and ARC files: paths, globs, folders, URLs or `CC-MAIN-YYYY-WW`."""
@@ -92,6 +102,9 @@ class WarcSource(Source):
     share: float | None = field(default=None, metadata={"help": "which share of a release's files, 0 to 1"})
     spread: bool = field(default=False, metadata={"help": "take files from all over the release, not its first ones"})
     stream: bool = field(default=False, metadata={"help": "read a release's files by ranges, without downloading them"})
+    domains: tuple[str, ...] = field(default=(), metadata={"help": "only a release's pages of these domains"})
+    urls: tuple[str, ...] = field(default=(), metadata={"help": "only pages whose URL matches, as *.example.org/a/*"})
+    index: str = field(default="columnar", metadata={"help": "which index finds domains and urls: columnar or cdx"})
     split_bytes: int = field(default=32 << 20, metadata={"help": "bytes of a file that one task takes"})
     reader: str = field(default="fastwarc", metadata={"help": "fastwarc or warcio"})
     max_payload_bytes: int = field(default=64 << 20, metadata={"help": "skip larger payloads (decoded)"})
@@ -100,6 +113,30 @@ class WarcSource(Source):
         super().check()
         if self.reader not in READERS:
             raise ConfigError(f"source 'warc' has no reader '{self.reader}'{nearest(str(self.reader), READERS)}")
+        if self.index not in URL_INDEXES:
+            raise ConfigError(f"source 'warc' has no index '{self.index}'{nearest(str(self.index), URL_INDEXES)}")
+        if self.picks:
+            from .warc.commoncrawl.wanted import wanted
+
+            wanted(self.domains, self.urls)
+
+    @property
+    def picks(self) -> bool:
+        """Whether single records are picked through a URL index."""
+        return bool(self.domains or self.urls)
+
+    def _records(self) -> list[pa.Table]:
+        """The records that the index finds, a table for each release. Raises ConfigError, StepFailed."""
+        from .warc.commoncrawl import find_records, is_release
+
+        for one in self.inputs:
+            if not is_release(one):
+                raise ConfigError(
+                    f"domains and urls pick from a Common Crawl release (CC-MAIN-YYYY-WW); '{one}' is none"
+                )
+        limits = {"warcs": self.warcs, "share": self.share, "spread": self.spread}
+        releases = sorted(set(self.inputs))
+        return [find_records(one, self.domains, self.urls, self.index, **limits) for one in releases]
 
     def _sources(self) -> list[Any]:
         from .warc import list_sources
@@ -114,8 +151,12 @@ class WarcSource(Source):
         return PAGE
 
     def splits(self, documents: Artefact | None) -> Sequence[Any]:
-        from .warc import plan_splits
+        from .warc import plan_record_splits, plan_splits
+        from .warc.commoncrawl import base_url
 
+        if self.picks:
+            found = pa.concat_tables(self._records())
+            return plan_record_splits(base_url(), *(column.to_pylist() for column in found.columns), self.split_bytes)
         return plan_splits(self._sources(), split_bytes=self.split_bytes)
 
     def read(self, split: Any) -> Iterator[Any]:
@@ -131,10 +172,12 @@ class WarcSource(Source):
 
     def config(self) -> dict[str, Any]:
         """Without what says which files are read and how: `fingerprint` has them by name."""
-        where = ("inputs", "warcs", "share", "spread", "stream")
+        where = ("inputs", "warcs", "share", "spread", "stream", "domains", "urls", "index")
         return {k: v for k, v in super().config().items() if k not in where}
 
     def fingerprint(self) -> str:
+        if self.picks:
+            return digest("records", [_rows_mark(records) for records in self._records()])
         return digest([(s.name, s.size, s.mark or _content_mark(s.path, s.size)) for s in self._sources()])
 
 

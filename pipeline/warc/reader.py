@@ -12,7 +12,8 @@ opened (ConfigError) or read (StepFailed).
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +28,9 @@ from .members import Damage, GzipMember, Member, StreamMember, ZstdMember
 from .pages import HTML_TYPES, TEXT_TYPES, Page, PageMaker, Selection
 from .patterns import START_WINDOW, starts
 from .ranged import Ranged, RangedFile
+from .records import open_records
 from .remote import is_url
-from .splits import Split
+from .splits import RecordSplit, Split
 from .streams import MemberStream, Opened, PlainStream
 
 DEFAULT_ENGINE = "fastwarc"
@@ -59,7 +61,7 @@ class PageBatch:
 
 
 def read_pages(
-    split: Split,
+    split: Split | RecordSplit,
     *,
     engine: str = DEFAULT_ENGINE,
     batch_bytes: int = 32 << 20,
@@ -88,16 +90,42 @@ def read_pages(
         frozenset(t.lower() for t in text_types),
         max_payload_bytes,
     )
-    make = PageMaker(split.source.name, Engine(engine), selection)
+    parser = Engine(engine)
+    max_block = max_payload_bytes + MAX_HEAD
+    if isinstance(split, RecordSplit):
+        items = _single_records(split, parser, selection, max_block)
+    else:
+        items = _split_records(split, PageMaker(split.source.name, parser, selection), max_block)
     batch = _Batch()
-    known = split.source.size if is_url(split.source.path) else None  # a local file says itself how long it is now
-    with Ranged(split.source.path, size=known, mark=split.source.mark) as source:
-        for frame in _frames(source, split.start, split.end, max_payload_bytes + MAX_HEAD):
-            batch.add(make(frame) if isinstance(frame, Frame) else frame)
+    with closing(items):
+        for item in items:
+            batch.add(item)
             if batch.bytes >= batch_bytes or batch.rows >= batch_rows or len(batch.skips) >= MAX_SKIPS:
                 yield batch.take()
     if batch.rows or batch.skips:
         yield batch.take()
+
+
+def _split_records(split: Split, make: PageMaker, max_block: int) -> Generator[Page | Skip, None, None]:
+    known = split.source.size if is_url(split.source.path) else None  # a local file says itself how long it is now
+    with Ranged(split.source.path, size=known, mark=split.source.mark) as source:
+        for frame in _frames(source, split.start, split.end, max_block):
+            yield make(frame) if isinstance(frame, Frame) else frame
+
+
+def _single_records(
+    split: RecordSplit, parser: Engine, selection: Selection, max_block: int
+) -> Generator[Page | Skip, None, None]:
+    """What reading the whole files would give for the places of these records."""
+    makers = {file.name: PageMaker(file.name, parser, selection) for file in split.files}
+    with closing(open_records(split)) as records:
+        for name, offset, source in records:
+            for inside in _frames(source, 0, source.size, max_block):
+                item = _shifted(inside, offset)
+                made = makers[name](item) if isinstance(item, Frame) else item
+                if isinstance(made, Skip) and len(split.files) > 1:  # the log of skips names one file
+                    made = Skip(made.kind, made.offset, f"in {name}: {made.detail}")
+                yield made
 
 
 class _Batch:

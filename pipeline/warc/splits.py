@@ -13,7 +13,7 @@ Whatever `split_bytes` is, the splits of a file together yield the records of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..errors import ConfigError
@@ -41,6 +41,19 @@ class Split:
     end: int
 
 
+@dataclass(frozen=True)
+class RecordSplit:
+    """Single records, picked from one or more files by an index. `source` is the first file.
+
+    `records` are (number of the file in `files`, offset, compressed bytes), by file and offset; the files' sizes
+    aren't known (-1).
+    """
+
+    source: Source
+    files: tuple[Source, ...]
+    records: tuple[tuple[int, int, int], ...]
+
+
 def plan_splits(sources: Iterable[Source], split_bytes: int = 32 << 20) -> list[Split]:
     """Splits of `split_bytes` in the order of the sources; an empty file has one empty split.
 
@@ -55,4 +68,38 @@ def plan_splits(sources: Iterable[Source], split_bytes: int = 32 << 20) -> list[
         for k in range(pieces):
             end = source.size if k == pieces - 1 else (k + 1) * split_bytes
             splits.append(Split(source, k * split_bytes, end))
+    return splits
+
+
+MAX_SPLIT_RECORDS = 2048
+
+
+def plan_record_splits(
+    base: str, names: Sequence[str], offsets: Sequence[int], lengths: Sequence[int], split_bytes: int = 32 << 20
+) -> list[RecordSplit]:
+    """Splits of records in their order, of about `split_bytes` and at most MAX_SPLIT_RECORDS records each.
+
+    `names` are the files' paths below the URL `base`, one a record; records of one file stand together.
+    """
+    splits: list[RecordSplit] = []
+    files: list[Source] = []
+    records: list[tuple[int, int, int]] = []
+    total = 0
+
+    def close() -> None:
+        nonlocal total
+        if records:
+            splits.append(RecordSplit(files[0], tuple(files), tuple(records)))
+        files.clear()
+        records.clear()
+        total = 0
+
+    for name, offset, length in zip(names, offsets, lengths, strict=True):
+        if not files or files[-1].name != name:
+            files.append(Source(f"{base}/{name}", name, -1))
+        records.append((len(files) - 1, offset, length))
+        total += length
+        if total >= split_bytes or len(records) >= MAX_SPLIT_RECORDS:
+            close()
+    close()
     return splits

@@ -14,6 +14,7 @@ import email.utils
 import fcntl
 import os
 import random
+import sys
 import tempfile
 import time
 import urllib.parse
@@ -59,6 +60,12 @@ def default_cache() -> Path:
     if named:
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gristmill"
+
+
+def note(text: str) -> None:
+    """Show someone who sits at the terminal why nothing comes."""
+    if sys.stderr.isatty():
+        print(f"gristmill: {text}", file=sys.stderr, flush=True)
 
 
 def user_agent() -> str:
@@ -166,6 +173,7 @@ class Host:
                 temporary = self._folder / f"rest.{os.getpid()}.tmp"
                 temporary.write_text(repr(until))
                 os.replace(temporary, self._folder / "rest")
+                note(f"{self.name} is busy; nothing is asked of it for {seconds:.0f} s")
 
 
 def _writable(cache: Path) -> Path:

@@ -99,7 +99,7 @@ def downloaded(names: Sequence[str], cache_dir: Path | None = None, *, clock: Cl
 
     Raises ConfigError, StepFailed (a download failed after all tries; what was fetched is kept for the next run).
     """
-    paths = _together(lambda name: download(name, cache_dir, clock=clock), names)
+    paths = together(lambda name: download(name, cache_dir, clock=clock), names)
     return [Source(str(path), name, path.stat().st_size) for path, name in zip(paths, names, strict=True)]
 
 
@@ -122,13 +122,13 @@ def streamed(text: str, names: Sequence[str], cache_dir: Path | None = None, *, 
 
     for at in range(0, len(missing), 256):  # kept by parts: a killed run does not ask again
         names_now = missing[at : at + 256]
-        known |= dict(zip(names_now, _together(size_of, names_now), strict=True))
+        known |= dict(zip(names_now, together(size_of, names_now), strict=True))
         with atomic_path(store) as temporary:
             temporary.write_text(json.dumps(known, sort_keys=True, indent=0))
     return [Source(f"{base_url()}/{name}", name, known[name]) for name in names]
 
 
-def _together(work: Callable[[Q], R], items: Sequence[Q]) -> list[R]:
+def together(work: Callable[[Q], R], items: Sequence[Q]) -> list[R]:
     """The results for all items, in their order, as many at a time as the host may be asked."""
     pool = ThreadPoolExecutor(max(1, min(len(items), parallel())))
     try:

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -51,7 +51,9 @@ T = TypeVar("T")
 
 
 class Gone(ConfigError):
-    """The server says that there is no such file."""
+    """The server says that there is no such file; `body` is the beginning of its answer."""
+
+    body = ""
 
 
 class _WebOnly(urllib.request.HTTPRedirectHandler):
@@ -161,10 +163,14 @@ class Requests:
         throttles = error.code in _THROTTLES and (error.code != 403 or _common_crawl(self.url))
         if throttles or error.code in _RETRIED:
             return why, retry_after(error.headers), throttles
-        error.close()
         if error.code in (404, 410):
             hint = "; is the name of the release right?" if _common_crawl(self.url) else ""
-            raise Gone(f"{shown(self.url)}: {why}{hint}") from error
+            gone = Gone(f"{shown(self.url)}: {why}{hint}")
+            with suppress(*BROKEN):
+                gone.body = error.read(4096).decode("utf-8", "replace")
+            error.close()
+            raise gone from error
+        error.close()
         raise ConfigError(f"{shown(self.url)}: {why}") from error
 
     def text(self, limit: int) -> bytes:
@@ -229,10 +235,25 @@ def probe(url: str, cache_dir: Path | None = None, clock: Clock = CLOCK) -> Prob
     return requests.persist(attempt)
 
 
-class WebFile:
-    """Ranged reads of a file of `size` bytes at a URL. Safe for several threads."""
+def tail(url: str, n: int, cache_dir: Path | None = None, clock: Clock = CLOCK) -> tuple[int, bytes]:
+    """(bytes of the file, the last `n` of them or all). Raises as `persist`, StepFailed where there are no ranges."""
+    requests = Requests(url, cache_dir, clock)
 
-    def __init__(self, url: str, size: int, mark: str = "", *, clock: Clock = CLOCK) -> None:
+    def attempt() -> tuple[int, bytes] | None:
+        with requests.open({"Range": f"bytes=-{n}"}) as response:
+            total, start = extent(response.status, response.headers)
+            if response.status != 206 or total is None or start != max(0, total - n):
+                raise StepFailed(f"{shown(url)}: the server serves no ranges")
+            data: bytes = response.read(total - start + 1)
+        return (total, data) if len(data) == total - start else None
+
+    return requests.persist(attempt)
+
+
+class WebFile:
+    """Ranged reads of a file of `size` bytes (-1: not known) at a URL. Safe for several threads."""
+
+    def __init__(self, url: str, size: int = -1, mark: str = "", *, clock: Clock = CLOCK) -> None:
         self.url = url
         self.size = size
         self._mark = mark
@@ -247,7 +268,7 @@ class WebFile:
             at = offset + len(got)
             headers = {"Range": f"bytes={at}-{offset + n - 1}", **condition(self._mark)}
             with requests.open(headers) as response:
-                self._check(response.status, response.headers, at)
+                self._check(response.status, response.headers, at, offset + n)
                 while len(got) < n and (block := response.read(min(BLOCK, n - len(got)))):
                     got.extend(block)
             return bytes(got) if len(got) == n else None
@@ -257,12 +278,14 @@ class WebFile:
         except ConfigError as error:  # it was there when the run was planned
             raise StepFailed(f"reading at {offset} failed: {error}") from error
 
-    def _check(self, status: int, headers: Message, at: int) -> None:
+    def _check(self, status: int, headers: Message, at: int, end: int) -> None:
         total, start = extent(status, headers)
         mark = mark_of(headers)
-        changed = (self._mark and mark and mark != self._mark) or (total is not None and total != self.size)
-        if changed or (status == 200 and self._mark):
+        other_size = total is not None and self.size >= 0 and total != self.size
+        if other_size or (self._mark and (status == 200 or (mark and mark != self._mark))):
             raise StepFailed(f"{shown(self.url)} changed while it was read; run again to read it anew")
+        if total is not None and end > total:
+            raise StepFailed(f"{shown(self.url)} has {total} bytes, but bytes up to {end} are asked for")
         if status != 206 or start != at:
             raise StepFailed(f"{shown(self.url)}: the server stopped serving ranges (HTTP {status} at byte {at})")
 
