@@ -93,7 +93,7 @@ class Store:
         return pa.PythonFile(ranged, mode="r"), ranged
 
     def _remote(self, file: str) -> tuple[Any, str]:
-        from .warc.remote import filesystem_path
+        from .storage import filesystem_path
 
         system, inner = filesystem_path(self.where)
         return system, f"{inner.rstrip('/')}/{file}"

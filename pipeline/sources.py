@@ -134,9 +134,12 @@ class WarcSource(Source):
                 raise ConfigError(
                     f"domains and urls pick from a Common Crawl release (CC-MAIN-YYYY-WW); '{one}' is none"
                 )
-        limits = {"warcs": self.warcs, "share": self.share, "spread": self.spread}
-        releases = sorted(set(self.inputs))
-        return [find_records(one, self.domains, self.urls, self.index, **limits) for one in releases]
+        return [
+            find_records(
+                one, self.domains, self.urls, self.index, warcs=self.warcs, share=self.share, spread=self.spread
+            )
+            for one in sorted(set(self.inputs))
+        ]
 
     def _sources(self) -> list[Any]:
         from .warc import list_sources
@@ -156,7 +159,8 @@ class WarcSource(Source):
 
         if self.picks:
             found = pa.concat_tables(self._records())
-            return plan_record_splits(base_url(), *(column.to_pylist() for column in found.columns), self.split_bytes)
+            names, offsets, lengths = (column.to_pylist() for column in found.columns)
+            return plan_record_splits(base_url(), names, offsets, lengths, self.split_bytes)
         return plan_splits(self._sources(), split_bytes=self.split_bytes)
 
     def read(self, split: Any) -> Iterator[Any]:

@@ -16,8 +16,8 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.progress import Progress
+from pipeline.storage import filesystem_path
 from pipeline.store import atomic_path
-from pipeline.warc.remote import filesystem_path
 
 from .card import sha256 as file_sha256
 

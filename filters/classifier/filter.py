@@ -35,7 +35,7 @@ def model_path(named: str, where: str, *, sha256: str = "") -> Path:
 
     Addresses (http, https, hf and what fsspec knows) are fetched into the cache once. Raises ConfigError.
     """
-    from pipeline.warc.remote import is_url
+    from pipeline.storage import is_url
 
     from .fetch import checked, fetch
 

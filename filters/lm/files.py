@@ -26,7 +26,7 @@ def files_by_language(named: str, languages: tuple[str, ...], endings: tuple[str
     the document's language. Without `languages` a path with `{lang}` gives all files that are there.
     Raises ConfigError.
     """
-    from pipeline.warc.remote import is_url
+    from pipeline.storage import is_url
 
     known = bundled_models() if ".arpa.gz" in endings else {}
     if named in known:

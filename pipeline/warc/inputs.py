@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..storage import filesystem_path, is_url, redacted, with_retries
 from .commoncrawl import (
     Gone,
     check_subset,
@@ -29,7 +30,7 @@ from .commoncrawl import (
     streamed,
     subset,
 )
-from .remote import filesystem_path, is_url
+from .ranged import stored_mark
 from .splits import Source
 
 ENDINGS = tuple(
@@ -84,11 +85,11 @@ def _expand(text: str, cache_dir: Path | None) -> Iterator[Source]:
     if is_web(text) and not text.endswith("/") and "*" not in text:
         yield from _web(text, cache_dir)
     elif is_url(text) and not text.startswith(_FILE):
-        for path, name, size in _remote(text):
-            if is_web(path):
-                yield from _web(path, cache_dir, name)
+        for found in _remote(text):
+            if is_web(found.path):
+                yield from _web(found.path, cache_dir, found.name)
             else:
-                yield Source(path, name, size)
+                yield found
     else:
         for path, name, size in _local(text[len(_FILE) :] if text.startswith(_FILE) else text):
             yield Source(path, name, size)
@@ -149,27 +150,26 @@ def fixed_prefix(pattern: str) -> str:
     return "/".join(parts[:-1])
 
 
-def _remote(url: str) -> Iterator[tuple[str, str, int]]:
+def _remote(url: str) -> Iterator[Source]:
+    """The files at a URL that fsspec lists: an object, those below a prefix, or those of a glob."""
     filesystem, path = filesystem_path(url)
-    http = is_web(url)
+    globbed = bool(not is_web(url) and _MAGIC.search(path))
+    root = fixed_prefix(path) if globbed else path.rstrip("/")
+    search = filesystem.glob if globbed else filesystem.find
     try:
-        if not http and _MAGIC.search(path):
-            entries = filesystem.glob(path, detail=True)
-            root = fixed_prefix(path)
-        else:
-            entries = filesystem.find(path, detail=True)
-            root = path.rstrip("/")
-        for full in sorted(entries):
-            entry = entries[full]
-            if entry.get("type", "file") != "file":
-                continue
-            name = full[len(root) :].lstrip("/") if full != root else full.rsplit("/", 1)[-1]
-            if full == root or _MAGIC.search(path) or full.lower().endswith(ENDINGS):
-                yield filesystem.unstrip_protocol(full), name, int(entry["size"] or 0)
+        entries = with_retries(url, lambda: search(path, detail=True))
     except FileNotFoundError:
         return
-    except (OSError, TypeError) as error:
-        raise ConfigError(f"input '{url}': {error or type(error).__name__}") from error
+    for full in sorted(entries):
+        entry = entries[full]
+        if entry.get("type", "file") != "file":
+            continue
+        if full == root or globbed or full.lower().endswith(ENDINGS):
+            name = full[len(root) :].lstrip("/") if full != root else full.rsplit("/", 1)[-1]
+            where = filesystem.unstrip_protocol(full)
+            if entry["size"] is None and not is_web(where):
+                raise ConfigError(f"input '{redacted(where)}': its store doesn't say how long it is")
+            yield Source(where, name, int(entry["size"] or 0), stored_mark(entry))
 
 
 def _url_name(url: str) -> str:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import io
 import os
 import threading
-import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from ..errors import ConfigError, StepFailed
-from .commoncrawl.web import WebFile, is_web, probe, shown
-from .remote import filesystem_path, is_url
+from ..storage import filesystem_path, is_url, redacted, with_retries
+from .commoncrawl.web import WebFile, is_web, probe
 
 WINDOW = 1 << 20
 """Bytes fetched at once for small reads of a local file."""
@@ -26,8 +26,6 @@ REMOTE_BLOCK = 4 << 20
 
 REMOTE_SMALL = 1 << 18
 """Least bytes of a request elsewhere: the last record of a split, the head of the file."""
-
-TRIES = 4
 
 
 class Bytes(Protocol):
@@ -69,26 +67,34 @@ class LocalFile:
 class StoredObject:
     """A file of an object store, or of whatever else fsspec opens: one request a read, repeated where it breaks."""
 
-    def __init__(self, url: str, size: int | None) -> None:
+    def __init__(self, url: str, size: int | None, mark: str) -> None:
         self._url = url
         self._filesystem, self._path = filesystem_path(url)
-        self.size = int(self._filesystem.info(self._path)["size"]) if size is None else size
+        if size is None or mark:
+            entry = self._ask(lambda: self._filesystem.info(self._path))
+            now = int(entry["size"])
+            if size not in (None, now) or (mark and mark != stored_mark(entry)):
+                raise StepFailed(f"{redacted(url)} changed since the run was planned; run again to read it anew")
+            size = now
+        self.size = size
 
     def read(self, offset: int, n: int) -> bytes:
-        for attempt in range(TRIES):
-            try:
-                data: bytes = self._filesystem.cat_file(self._path, start=offset, end=offset + n)
-                return data
-            except FileNotFoundError as error:
-                raise ConfigError(f"can't open '{self._url}': {error}") from error
-            except (OSError, EOFError):
-                if attempt == TRIES - 1:
-                    raise
-                time.sleep(2**attempt)
-        raise AssertionError
+        data: bytes = self._ask(lambda: self._filesystem.cat_file(self._path, start=offset, end=offset + n))
+        return data
+
+    def _ask(self, call: Callable[[], Any]) -> Any:
+        try:
+            return with_retries(self._url, call)
+        except FileNotFoundError as error:
+            raise ConfigError(f"can't open '{redacted(self._url)}': there is no such file") from error
 
     def close(self) -> None:
-        pass
+        """Nothing is kept open between reads."""
+
+
+def stored_mark(entry: dict[str, Any]) -> str:
+    """What tells one version of a stored object from another, of fsspec's facts about it; "" if nothing does."""
+    return str(entry.get("ETag") or entry.get("etag") or entry.get("generation") or "")
 
 
 class InMemory:
@@ -102,7 +108,7 @@ class InMemory:
         return self._data[offset : offset + n]
 
     def close(self) -> None:
-        pass
+        """There is nothing to let go of."""
 
 
 class ReadAhead:
@@ -137,7 +143,10 @@ class ReadAhead:
 
     def cheap(self, offset: int) -> int:
         """Bytes from `offset` on that come without going for more than a read there fetches anyway."""
-        return self._hi - offset if self._lo <= offset < self._hi else REMOTE_SMALL
+        return self._hi - offset if self._lo <= offset < self._hi else self._least()
+
+    def _least(self) -> int:
+        return REMOTE_SMALL if self._hi else 0  # before anything is expected, only the file's head is looked at
 
     def _inside(self, offset: int) -> memoryview:
         number = (offset - self._lo) // REMOTE_BLOCK
@@ -169,7 +178,7 @@ class ReadAhead:
         for at, data in self._around:
             if at <= offset < at + len(data):
                 return memoryview(data)[offset - at :]
-        stop = min(self.size, max(end, offset + REMOTE_SMALL))
+        stop = min(self.size, max(end, offset + self._least()))
         if offset < self._lo:
             stop = min(stop, self._lo)
         data = self._inner.read(offset, stop - offset)
@@ -211,11 +220,11 @@ class Ranged:
                 if size is None:
                     found = probe(self.path)
                     if found.size is None or not found.ranges:
-                        raise ConfigError(f"'{shown(self.path)}': its server serves no ranges")
+                        raise ConfigError(f"'{redacted(self.path)}': its server serves no ranges")
                     size, mark = found.size, mark or found.mark
                 return ReadAhead(WebFile(self.path, size, mark))
             if is_url(self.path):
-                return ReadAhead(StoredObject(self.path, size))
+                return ReadAhead(StoredObject(self.path, size, mark))
             return LocalFile(self.path)
         except OSError as error:
             raise ConfigError(f"can't open '{self.path}': {error}") from error

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from .. import schema
+from ..storage import is_url
 from . import members, zstdframe
 from .engines import Engine
 from .framing import MAX_HEAD, Frame, Framer, Skip
@@ -29,7 +30,6 @@ from .pages import HTML_TYPES, TEXT_TYPES, Page, PageMaker, Selection
 from .patterns import START_WINDOW, starts
 from .ranged import Ranged, RangedFile
 from .records import open_records
-from .remote import is_url
 from .splits import RecordSplit, Split
 from .streams import MemberStream, Opened, PlainStream
 

@@ -118,7 +118,7 @@ def test_object_store_agrees_with_local_files(bucket: Path) -> None:
 
 def test_missing_protocol_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(ConfigError, match="pip install s3fs"):
+    with pytest.raises(ConfigError, match=r"s3fs.*pip install gristmill\[s3\]"):
         list_sources(["s3://bucket/x.warc.gz"])
     with pytest.raises(ConfigError, match="nosuchprotocol"):
         list_sources(["nosuchprotocol://x/y"])

@@ -60,7 +60,8 @@ def test_domains_are_what_the_whole_gives_of_them(crawl: CommonCrawl, disk: Path
 
 
 def marks(work: Path) -> list[str]:
-    return sorted(path.name for path in work.glob("01-extract/done/*"))
+    """The shards that are finished."""
+    return sorted(path.name for path in work.glob("01-extract/done/*") if not path.name.startswith("."))
 
 
 def test_killed_run_fetches_no_finished_shard_again(crawl: CommonCrawl, disk: Path, tmp_path: Path) -> None:

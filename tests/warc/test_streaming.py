@@ -104,7 +104,7 @@ def test_url_is_an_input(crawl: CommonCrawl, small_blocks: None) -> None:
     ]
     with pytest.raises(ConfigError, match="nothing found"):
         list_sources([f"{crawl.url}/none.warc.gz"])
-    with pytest.raises(ConfigError, match="user or password") as error:
+    with pytest.raises(ConfigError, match="user name or password") as error:
         list_sources([crawl.url.replace("://", "://me:secret@") + "/x.warc.gz"])
     assert "secret" not in str(error.value)
 

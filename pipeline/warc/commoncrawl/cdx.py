@@ -14,10 +14,11 @@ from typing import Any
 import pyarrow as pa
 
 from ...errors import StepFailed
+from ...storage.urls import redacted
 from .polite import CLOCK, Clock, note
 from .rows import ROW, choose, load, save
 from .wanted import Query, Wanted
-from .web import Gone, Requests, cdx_url, shown
+from .web import Gone, Requests, cdx_url
 
 MAX_PAGE = 256 << 20
 """Bytes of one page of captures; Common Crawl's pages hold some 15 000 lines of 500 bytes."""
@@ -67,7 +68,7 @@ def _pages(release: str, query: Query, cache: Path, clock: Clock) -> int:
         value = None
     pages = value.get("pages") if isinstance(value, dict) else value
     if not isinstance(pages, int) or isinstance(pages, bool) or not 0 <= pages <= MAX_PAGES:
-        raise StepFailed(f"{shown(url)}: not an answer of a CDX server: {ascii(answer[:100])}")
+        raise StepFailed(f"{redacted(url)}: not an answer of a CDX server: {ascii(answer[:100])}")
     return pages
 
 
@@ -110,4 +111,4 @@ def _capture(line: bytes, url: str) -> dict[str, Any]:
             raise ValueError("a field is missing")
         return found
     except (ValueError, RecursionError, AttributeError) as error:
-        raise StepFailed(f"{shown(url)}: a line that is no capture: {ascii(line[:100])}") from error
+        raise StepFailed(f"{redacted(url)}: a line that is no capture: {ascii(line[:100])}") from error

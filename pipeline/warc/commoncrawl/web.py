@@ -13,7 +13,6 @@ import os
 import re
 import ssl
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...errors import ConfigError, StepFailed
+from ...storage.urls import check_url, redacted
 from .polite import CLOCK, Clock, Host, backoff, retry_after, user_agent
 
 BASE_URL = "https://data.commoncrawl.org"
@@ -59,7 +59,7 @@ class Gone(ConfigError):
 class _WebOnly(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if not newurl.lower().startswith(("http://", "https://")):
-            raise urllib.error.HTTPError(shown(newurl), code, "redirect to another protocol", headers, fp)
+            raise urllib.error.HTTPError(redacted(newurl), code, "redirect to another protocol", headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -81,14 +81,6 @@ def cdx_url() -> str:
     return (os.environ.get(CDX_URL_VARIABLE) or CDX_URL).rstrip("/")
 
 
-def shown(url: str) -> str:
-    """A URL as messages and logs may hold it: without user, password and the values of its query."""
-    parts = urllib.parse.urlsplit(url)
-    netloc = parts.netloc.rpartition("@")[2]
-    query = "&".join(part.partition("=")[0] + "=..." for part in parts.query.split("&")) if parts.query else ""
-    return urllib.parse.urlunsplit((parts.scheme, netloc, parts.path, query, ""))
-
-
 def _common_crawl(url: str) -> bool:
     return url.startswith((base_url() + "/", cdx_url() + "/"))
 
@@ -97,8 +89,7 @@ class Requests:
     """Requests for one URL. `attempt`s made through `persist` are repeated until one succeeds."""
 
     def __init__(self, url: str, cache_dir: Path | None = None, clock: Clock = CLOCK) -> None:
-        if "@" in urllib.parse.urlsplit(url).netloc:
-            raise ConfigError(f"'{shown(url)}': a URL must not hold a user or password; use a signed URL")
+        check_url(url)
         self.url = url
         self._clock = clock
         self.host = Host(url, cache_dir, clock)
@@ -153,9 +144,11 @@ class Requests:
                     self._clock.sleep(pause)
         if not self._reached:
             raise ConfigError(
-                f"can't reach {shown(self.url)}: {why}. Check the network, or give files of your own instead"
+                f"can't reach {redacted(self.url)}: {why}. Check the network, or give files of your own instead"
             )
-        raise StepFailed(f"{shown(self.url)}: {why}, {failures} tries in a row{hint or '; run again later to go on'}")
+        raise StepFailed(
+            f"{redacted(self.url)}: {why}, {failures} tries in a row{hint or '; run again later to go on'}"
+        )
 
     def _answered(self, error: urllib.error.HTTPError) -> tuple[str, float | None, bool]:
         """(why, seconds asked for, whether it throttles) of an answer that may pass; raises for others."""
@@ -165,13 +158,13 @@ class Requests:
             return why, retry_after(error.headers), throttles
         if error.code in (404, 410):
             hint = "; is the name of the release right?" if _common_crawl(self.url) else ""
-            gone = Gone(f"{shown(self.url)}: {why}{hint}")
+            gone = Gone(f"{redacted(self.url)}: {why}{hint}")
             with suppress(*BROKEN):
                 gone.body = error.read(4096).decode("utf-8", "replace")
             error.close()
             raise gone from error
         error.close()
-        raise ConfigError(f"{shown(self.url)}: {why}") from error
+        raise ConfigError(f"{redacted(self.url)}: {why}") from error
 
     def text(self, limit: int) -> bytes:
         """The whole body, of at most `limit` bytes. Raises as `persist`, and StepFailed for a longer one."""
@@ -181,7 +174,7 @@ class Requests:
                 body: bytes = response.read(limit + 1)
                 length = response.headers.get("Content-Length", "")
             if len(body) > limit:
-                raise StepFailed(f"{shown(self.url)}: the answer is longer than {limit} bytes")
+                raise StepFailed(f"{redacted(self.url)}: the answer is longer than {limit} bytes")
             return None if length.isdigit() and len(body) < int(length) else body
 
         return self.persist(attempt)
@@ -243,7 +236,7 @@ def tail(url: str, n: int, cache_dir: Path | None = None, clock: Clock = CLOCK) 
         with requests.open({"Range": f"bytes=-{n}"}) as response:
             total, start = extent(response.status, response.headers)
             if response.status != 206 or total is None or start != max(0, total - n):
-                raise StepFailed(f"{shown(url)}: the server serves no ranges")
+                raise StepFailed(f"{redacted(url)}: the server serves no ranges")
             data: bytes = response.read(total - start + 1)
         return (total, data) if len(data) == total - start else None
 
@@ -283,11 +276,11 @@ class WebFile:
         mark = mark_of(headers)
         other_size = total is not None and self.size >= 0 and total != self.size
         if other_size or (self._mark and (status == 200 or (mark and mark != self._mark))):
-            raise StepFailed(f"{shown(self.url)} changed while it was read; run again to read it anew")
+            raise StepFailed(f"{redacted(self.url)} changed while it was read; run again to read it anew")
         if total is not None and end > total:
-            raise StepFailed(f"{shown(self.url)} has {total} bytes, but bytes up to {end} are asked for")
+            raise StepFailed(f"{redacted(self.url)} has {total} bytes, but bytes up to {end} are asked for")
         if status != 206 or start != at:
-            raise StepFailed(f"{shown(self.url)}: the server stopped serving ranges (HTTP {status} at byte {at})")
+            raise StepFailed(f"{redacted(self.url)}: the server stopped serving ranges (HTTP {status} at byte {at})")
 
     def close(self) -> None:
         """Nothing is kept open between reads."""
