@@ -11,7 +11,14 @@ RECIPE ?= crawl-to-shards
 MIXTURE ?=
 INPUT ?=
 CRAWL ?=
-WARCS ?= 1
+# Of CRAWL: how many files, or which share; only pages of DOMAINS ("a.org b.com") or URLS ("*.example.org/blog/*");
+# INDEX=cdx to look these up by the CDX server; STREAM=yes to read files by ranges without keeping them.
+WARCS ?=
+SHARE ?=
+DOMAINS ?=
+URLS ?=
+INDEX ?=
+STREAM ?=
 # Benchmarks that the corpus must not hold: files, folders, names (as in `gristmill decontam benchmarks --data`).
 BENCH ?=
 CORPUS ?=
@@ -19,6 +26,10 @@ REPORT ?= runs/decontam-report
 OUTPUT ?= runs/$(RECIPE)
 WORKERS ?=
 ARGS ?=
+
+CRAWL_OPTIONS = $(if $(WARCS),--warcs $(WARCS),$(if $(SHARE)$(DOMAINS)$(URLS),,--warcs 1)) \
+  $(if $(SHARE),--share $(SHARE)) $(if $(STREAM),--stream) $(if $(INDEX),--index $(INDEX)) \
+  $(if $(DOMAINS),--domains $(DOMAINS)) $(if $(URLS),--urls $(foreach url,$(URLS),'$(url)'))
 
 STAMP := $(VENV)/.gristmill-setup
 comma := ,
@@ -44,9 +55,9 @@ ifeq ($(TORCH),yes)
 endif
 	@touch $@
 
-crawl-to-shards: setup  ## The main job. INPUT="files, folders, URLs", or CRAWL=CC-MAIN-YYYY-WW WARCS=2; BENCH="files, folders"; MIXTURE=file.yaml; the sample crawl by default
+crawl-to-shards: setup  ## The main job. INPUT="files, folders, URLs", or CRAWL=CC-MAIN-YYYY-WW with WARCS=2 or DOMAINS="a.org b.com"; BENCH="files, folders"; MIXTURE=file.yaml; the sample crawl by default
 	$(BIN)/gristmill run $(RECIPE) --output $(OUTPUT) \
-	  $(if $(INPUT)$(CRAWL),--input $(INPUT) $(CRAWL)) $(if $(CRAWL),--warcs $(WARCS)) \
+	  $(if $(INPUT)$(CRAWL),--input $(INPUT) $(CRAWL)) $(if $(CRAWL),$(CRAWL_OPTIONS)) \
 	  $(if $(BENCH),--set 'decontaminate.benchmarks=[$(subst $(space),$(comma),$(strip $(BENCH)))]') \
 	  $(if $(MIXTURE),--set mix.mixture=$(MIXTURE)) \
 	  $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)

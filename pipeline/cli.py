@@ -44,7 +44,9 @@ examples:
   gristmill run crawl-to-shards                                the whole job on the sample crawl
   gristmill run crawl-to-shards --input crawl/ --output runs/mine --set extract.engine=resiliparse
   gristmill status runs/mine --watch                           how a run goes
+  gristmill run crawl-to-shards --input CC-MAIN-2025-08 --warcs 20 --stream     a part of Common Crawl
   gristmill extract page.warc.gz -o pages.jsonl.gz             one stage, on a file of your own
+  gristmill extract CC-MAIN-2025-08 --domains example.org -o pages.parquet      its pages in Common Crawl
   gristmill extract eval --data data/ --every 20              which engine is best? (needs gold texts)
   gristmill filter language pages.jsonl.gz -o en.parquet --languages en --dropped rest.parquet
   gristmill dedup en.parquet -o unique.parquet                 exact; also: dedup lines|substrings|minhash

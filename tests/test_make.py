@@ -14,6 +14,23 @@ def _runs(path: Path) -> bool:
     return any(isinstance(test, ast.Compare) and ast.unparse(test.left) == "__name__" for test in tests)
 
 
+def _recipe_line(root: Path, *variables: str) -> str:
+    command = ["make", "-n", "crawl-to-shards", "VENV=/none", *variables]
+    shown = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    return " ".join(shown[shown.index("/none/bin/gristmill run") :].replace("\\\n", " ").split())
+
+
+def test_crawl_variables_become_options(root):
+    assert "--input CC-MAIN-2025-08 --warcs 1 --" not in _recipe_line(root)
+    one = _recipe_line(root, "CRAWL=CC-MAIN-2025-08")
+    assert one.endswith("--input CC-MAIN-2025-08 --warcs 1")
+    some = _recipe_line(root, "CRAWL=CC-MAIN-2025-08", "WARCS=7", "STREAM=yes")
+    assert some.endswith("--input CC-MAIN-2025-08 --warcs 7 --stream")
+    picked = _recipe_line(root, "CRAWL=CC-MAIN-2025-08", "DOMAINS=a.org b.com", "URLS=*.c.org/x/*", "INDEX=cdx")
+    assert picked.endswith("--index cdx --domains a.org b.com --urls '*.c.org/x/*'")
+    assert _recipe_line(root, "CRAWL=CC-MAIN-2025-08", "SHARE=0.1").endswith("--share 0.1")
+
+
 def test_bench_runs_every_benchmark_and_no_helper(root):
     shown = subprocess.run(
         ["make", "-n", "bench", "VENV=/none"], cwd=root, capture_output=True, text=True, check=True

@@ -9,8 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +17,7 @@ import pytest
 import yaml
 
 from pipeline.sources import sample_warc
+from tests.commoncrawl_server import serving
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -49,48 +48,10 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def common_crawl(tmp_path_factory):
-    """A stand-in of Common Crawl's public server on this machine, with the sample crawl as its files."""
-    listing = "crawl-data/CC-MAIN-2025-08/segments/1/warc/{}\n"
-    names = ["sample-00000.warc.gz", "sample-00001.warc.gz"]
-    files = {f"/crawl-data/CC-MAIN-2025-08/segments/1/warc/{n}": (sample_warc() / n).read_bytes() for n in names}
-    files["/crawl-data/CC-MAIN-2025-08/warc.paths.gz"] = gzip.compress("".join(map(listing.format, names)).encode())
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self, body: bool) -> None:
-            data = files.get(self.path)
-            if data is None:
-                self.send_error(404)
-                return
-            start = 0
-            wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-            whole = len(data)
-            if wanted:
-                start = int(wanted[1])
-                data = data[start : int(wanted[2]) + 1 if wanted[2] else None]
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{start + len(data) - 1}/{whole}")
-            else:
-                self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
-            self.send_header("Accept-Ranges", "bytes")
-            self.end_headers()
-            if body:
-                self.wfile.write(data)
-
-        def do_GET(self):
-            self._answer(True)
-
-        def do_HEAD(self):
-            self._answer(False)
-
-        def log_message(self, *args):
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+def common_crawl():
+    """A stand-in of Common Crawl's public servers on this machine, with the sample crawl as its files."""
+    with serving() as crawl:
+        yield crawl.url
 
 
 def environment(place: Path, common_crawl: str) -> dict[str, str]:
@@ -99,6 +60,7 @@ def environment(place: Path, common_crawl: str) -> dict[str, str]:
         **{k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")},
         "PATH": path,
         "GRISTMILL_CC_URL": common_crawl,
+        "GRISTMILL_CC_INDEX_URL": common_crawl,
         "XDG_CACHE_HOME": str(place / "cache"),
     }
 
