@@ -18,7 +18,12 @@ def runner_options(parser: argparse.ArgumentParser, *, inline: bool = False) -> 
     group = parser.add_argument_group("where it runs")
     default = "none: this process does it" if inline else "one a core"
     group.add_argument("--workers", type=int, help=f"worker processes on this machine (default: {default})")
-    group.add_argument("--address", help="join the Ray cluster at this address (`auto` for the one running here)")
+    group.add_argument("--address", help="join this Ray cluster: host:port, ray://host:port, or `auto`: the one here")
+    group.add_argument(
+        "--memory-per-task",
+        metavar="SIZE",
+        help="what each task reserves, such as 2GB (default: as its step asks)",
+    )
     if not inline:
         group.add_argument("--inline", action="store_true", help="in this process, without Ray")
     group.add_argument("--quiet", action="store_true", help="no progress and no tables, errors only")
@@ -36,13 +41,15 @@ def io_options(parser: argparse.ArgumentParser, what: str, *, dropped: bool = Tr
 def make_runner(args: argparse.Namespace, *, default_inline: bool = False) -> Any:
     """The runner that the options ask for. Raises ConfigError."""
     from .errors import ConfigError
+    from .resources import read_bytes
     from .runner import InlineRunner, RayRunner
 
     if args.workers is not None and args.workers < 1:
         raise ConfigError("--workers must be at least 1")
     if getattr(args, "inline", False) or (default_inline and args.workers is None and not args.address):
         return InlineRunner()
-    return RayRunner(address=args.address, workers=args.workers)
+    memory = read_bytes(args.memory_per_task, "--memory-per-task") if args.memory_per_task else None
+    return RayRunner(address=args.address, workers=args.workers, memory_per_task=memory)
 
 
 def add_overview(sub: Any, name: str, short: str, commands: dict[str, str]) -> None:

@@ -17,12 +17,14 @@ fused into one step; extraction always ends one, so that nothing after it ever e
 
 `mode: all_scores` at the top lets documents that a filter drops go on through the later filters and editors of their
 step, so that `dropped/` carries every score; the default, `early_exit`, saves that work. Decisions are the same.
+
+`resources` at the top says what tasks of a step ask of a machine (`pipeline/resources.py`); it changes no byte.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -30,12 +32,14 @@ from typing import Any
 from .documents import PEEK
 from .errors import ConfigError, GristmillError, SchemaError, nearest
 from .mapstep import MODES, MapStep
+from .resources import read_resources
+from .runner import Resources
 from .sources import SOURCES, DocumentsSource, Source, make_source
 from .stage import Stage, make, registered
 from .steps import Step, make_step, registered_steps
 from .yaml_input import load_word, load_yaml
 
-TOP_KEYS = ("name", "source", "steps", "output", "mode")
+TOP_KEYS = ("name", "source", "steps", "output", "mode", "resources")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Recipe:
     steps: tuple[Step, ...]
     output: str | None
     plain: dict[str, Any]
+    resources: dict[str, Resources] = field(default_factory=dict)
 
 
 def bundled() -> list[str]:
@@ -214,7 +219,9 @@ def build(plain: dict[str, Any], where: str = "recipe") -> Recipe:
     output = plain.get("output")
     if output is not None and not isinstance(output, str):
         raise ConfigError(f"{where}: `output` must be a folder's name")
-    return Recipe(name, tuple(chain), output, plain)
+    known_names = [entry(one, where)[0] for one in entries]
+    resources = read_resources(plain.get("resources", {}), known_names, where)
+    return Recipe(name, tuple(chain), output, plain, resources)
 
 
 def _check_key(first: Step, key: str) -> None:

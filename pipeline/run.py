@@ -24,7 +24,8 @@ import yaml
 from .errors import ConfigError
 from .progress import Progress
 from .recipe import Recipe
-from .runner import InlineRunner, Runner, available_cpus
+from .resources import asked_by
+from .runner import InlineRunner, Resources, Runner, available_cpus
 from .status.journal import Journal
 from .status.observer import Unwatched, Watch
 from .steps import Artefact, Step, StepContext
@@ -117,7 +118,8 @@ def execute(
                 remove_tree(plan.parent)
         for name, step in zip(names, recipe.steps, strict=True):
             with journal.step(name) as counts:
-                results.append(run_one(name, step, output / name, artefacts, runner, progress, journal))
+                asked = asked_by(step, recipe.resources)
+                results.append(run_one(name, step, output / name, artefacts, runner, progress, journal, asked))
                 if results[-1].skipped or results[-1].resumed:
                     counts.state = "skipped" if results[-1].skipped else "resumed"
         result = RunResult(output, results)
@@ -133,6 +135,7 @@ def run_one(
     runner: Runner,
     progress: Progress,
     watch: Watch | None = None,
+    resources: Resources | None = None,
 ) -> StepResult:
     """Run one step into the folder `path`, unless it is finished there; takes from `artefacts` and adds to them."""
     folder = StepFolder(path)
@@ -145,7 +148,9 @@ def run_one(
     start = time.monotonic()
     manifest = folder.finished(fingerprint)
     resumed = manifest is not None
-    context = StepContext(name, folder, inputs, runner, progress, watch=watch or Unwatched())
+    context = StepContext(
+        name, folder, inputs, runner, progress, resources=resources or Resources(), watch=watch or Unwatched()
+    )
     if manifest is None:
         folder.begin(fingerprint, {"step": step.name, "config": step.config()})
         made = {"step": name, **step.run(context)}

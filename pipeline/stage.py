@@ -50,6 +50,9 @@ class Stage:
     """The papers, specifications or systems that the stage follows; shown by `gristmill filters`."""
     log: ClassVar[str] = ""
     """Folder of the step's in which `shard_session` may leave `<shard>.jsonl`, which the manifest then names."""
+    memory_bytes: ClassVar[int] = 0
+    """What a task with this stage reserves of a machine's memory, where that is more than the step's (`Step`)."""
+    cpus: ClassVar[float] = 1.0
 
     def __call__(self, docs: pa.Table) -> pa.Table:
         """The table with `adds` added, `removes` gone and, if rows are to go, `drop_reason` set."""
