@@ -80,7 +80,7 @@ def _loopback(wanted: bool) -> Iterator[None]:
 
 def _of_loopback(address: str) -> bool:
     """Whether the cluster at this address is one whose nodes know each other by 127.0.0.1."""
-    from ray._raylet import GcsClient
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     if address == "auto":
         from ray._private.services import find_gcs_addresses
