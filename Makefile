@@ -35,7 +35,7 @@ STAMP := $(VENV)/.gristmill-setup
 comma := ,
 space := $(subst ,, )
 
-.PHONY: help setup crawl-to-shards decontam-report sample train-models test test-fast fuzz-decontam fuzz lint format docs bench bench-% peers peers-decon clean
+.PHONY: help setup crawl-to-shards decontam-report sample train-models test test-fast fuzz-decontam fuzz lint format docs bench bench-% cluster-proof peers peers-decon clean
 .DEFAULT_GOAL := help
 
 help:  ## This list
@@ -114,6 +114,9 @@ bench: $(addprefix bench-,$(BENCHMARKS))  ## All measurements
 
 bench-%: setup  ## One measurement, e.g. bench-loader; results in benchmarks/results/
 	$(BIN)/python -m benchmarks.$(subst -,_,$*)
+
+cluster-proof: setup  ## The main job on three Ray nodes over a failing store, a node killed, every byte compared
+	$(BIN)/python -m benchmarks.cluster
 
 peers: .venv-peers/.stamp .venv-text-dedup/.stamp .venv-datasets/.stamp  ## Environments with the tools that we measure against
 

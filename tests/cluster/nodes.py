@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.runner import RayRunner
+from tests.runs import NOT_COMPARED
+from tests.storage.faulty import ENVIRONMENT, S3Server
 
 LOOPBACK = "127.0.0.1"
 
@@ -67,6 +70,30 @@ def started(scratch: Path, count: int = 3, cpus: int = 1) -> Iterator[Nodes]:
         yield nodes
     finally:
         nodes.cluster.shutdown()
+
+
+def objects(server: S3Server, bucket: str) -> dict[str, bytes]:
+    """All objects of a bucket by name, asked of the server itself (no faults, none of our own code)."""
+    import s3fs
+
+    system = s3fs.S3FileSystem(
+        endpoint_url=server.url,
+        key=ENVIRONMENT["AWS_ACCESS_KEY_ID"],
+        secret=ENVIRONMENT["AWS_SECRET_ACCESS_KEY"],
+        skip_instance_cache=True,
+        use_listings_cache=False,
+    )
+    found = system.find(bucket)
+    return {name.split("/", 1)[1]: content for name, content in system.cat(found).items()} if found else {}
+
+
+def compared(found: dict[str, bytes]) -> dict[str, str]:
+    """Hashes of a run's objects that must be the same in every run, as `tests.runs.digests` has them of a folder."""
+    return {
+        name.split("/", 1)[1]: hashlib.blake2b(content).hexdigest()
+        for name, content in found.items()
+        if not set(name.split("/")) & set(NOT_COMPARED)
+    }
 
 
 class Telling(RayRunner):

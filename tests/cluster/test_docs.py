@@ -24,6 +24,7 @@ from pipeline.runner import RayRunner
 from pipeline.steps import Step
 from tests.cluster.nodes import LOOPBACK
 from tests.runs import digests, run_recipe
+from tests.storage.faulty import environment
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "cluster.md").read_text(encoding="utf-8")
@@ -104,7 +105,8 @@ def head(tmp_path_factory):
         "dashboard_port": dashboard,
         "dashboard_agent_listen_port": agent,
     }
-    cluster = Cluster(initialize_head=True, head_node_args=node, shutdown_at_exit=False)
+    with environment(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0"):  # its processes know the machine by 127.0.0.1
+        cluster = Cluster(initialize_head=True, head_node_args=node, shutdown_at_exit=False)
     server = f"http://{LOOPBACK}:{dashboard}"
     end = time.monotonic() + 180
     for url in (f"{server}/api/version", f"http://{LOOPBACK}:{agent}/api/local_raylet_healthz"):

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.recipe import build, override, read_recipe, without
-from tests.cluster.nodes import Telling, started
+from pipeline.storage import place
+from tests.cluster.nodes import Telling, compared, objects, started
 from tests.runs import digests, run_recipe
+from tests.storage.faulty import ENVIRONMENT, KINDS, FaultyFront, environment
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -24,6 +26,7 @@ LEFT_OUT = [
     "train_tokenizer", "tokenize", "mix", "pack", "pretrain",
 ]  # fmt: skip
 """Extraction, cheap filters, exact dedup and PII: the kinds of step there are (`make cluster-proof` runs them all)."""
+BUCKET = "cluster"
 SMALL_BYTES = 64 << 10
 """What one task's payload or result may hold; the sample's shards hold 100 to 200 kB of text."""
 
@@ -38,17 +41,28 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory):
+def front(s3_server, tmp_path_factory):
+    """A front before the S3 server, known to this process and the nodes; fails nothing until it is told to."""
+    s3_server.make_bucket(BUCKET)
+    scratch = str(tmp_path_factory.mktemp("driver"))
+    with (
+        FaultyFront(s3_server.url, seed=9, slow_s=0.1) as front,
+        environment(**ENVIRONMENT, AWS_ENDPOINT_URL=front.url, GRISTMILL_SCRATCH=scratch),
+    ):
+        yield front
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory, front):
     with started(tmp_path_factory.mktemp("scratch")) as made:
         yield made
 
 
-def timings(output: Path) -> list[dict]:
-    return [json.loads(path.read_text()) for path in output.rglob("timings/*.json")]
-
-
-def test_a_node_is_killed_in_mid_run(tmp_path, nodes, undisturbed):
+def test_a_node_is_killed_in_mid_run_and_the_store_fails(s3_server, front, nodes, undisturbed):
+    """Three nodes, a store that fails 5 % of requests, a node killed when some shards are done: the same bytes."""
     at_first, killed, seen = set(nodes.ids()), [], []
+    front.reset()
+    front.share = 0.05
 
     def kill(step, done, of):
         if step == "01-extract" and done == 12:
@@ -57,23 +71,23 @@ def test_a_node_is_killed_in_mid_run(tmp_path, nodes, undisturbed):
             nodes.add()
 
     runner = Telling(kill, address=nodes.address)
-    output = run_recipe(recipe(), tmp_path / "run", runner)
+    run_recipe(recipe(), place(f"s3://{BUCKET}/run"), runner)
+    front.share = 0.0
     ((done, of),) = seen
     assert of >= 40 and 0 < done < of
-    assert digests(output) == undisturbed
+    assert sum(front.failed.values()) > 20 and len(front.failed) == len(KINDS), front.failed
+    found = objects(s3_server, BUCKET)
+    assert compared(found) == undisturbed
     assert set(runner.nodes) == at_first | set(nodes.ids()), "every node was to do tasks, the new one too"
-    assert {one["node"] for one in timings(output)} == set(runner.nodes)
-    assert len({one["worker"] for one in timings(output)}) >= 3
+    timings = [json.loads(content) for name, content in found.items() if "/timings/" in name]
+    assert {one["node"] for one in timings} == set(runner.nodes)
+    assert len({one["worker"] for one in timings}) >= 3
     assert runner.nodes[killed[0]] < max(runner.nodes.values())
-
-
-def test_no_documents_pass_through_the_driver(tmp_path, nodes, undisturbed):
-    runner = Telling(address=nodes.address)
-    output = run_recipe(recipe(), tmp_path / "run", runner)
-    assert digests(output) == undisturbed
+    folders = [folder for folder in nodes.scratch.iterdir() if any((folder / "objects").rglob("*.parquet"))]
+    assert len(folders) >= 3, "each node was to fetch into its own scratch folder"
     assert 0 < runner.sent_max_bytes < SMALL_BYTES and 0 < runner.received_max_bytes < SMALL_BYTES
     assert 0 < runner.shared_max_bytes < SMALL_BYTES
-    texts = sum(entry.stat().st_size for entry in output.glob("01-extract/kept/*.parquet"))
+    texts = sum(len(content) for name, content in found.items() if "/01-extract/kept/" in name)
     assert texts > 4 * SMALL_BYTES, "the documents were to be more than what may pass"
 
 

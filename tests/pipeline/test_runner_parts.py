@@ -1,0 +1,248 @@
+"""What the Ray runner is made of, without Ray's processes: common parts of payloads, the queue, requests, losses."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import pytest
+
+from pipeline.errors import ConfigError, StepFailed
+from pipeline.recipe import build, read_recipe
+from pipeline.resources import asked_by, read_bytes
+from pipeline.runner import Resources, Task
+from pipeline.runner import flight as flights
+from pipeline.runner.cluster import Size
+from pipeline.runner.flight import Flight, Limits
+from pipeline.runner.jobs import BATCH_MAX, Queue, asked
+from pipeline.runner.shared import Packer, loads
+from pipeline.runner.worker import Failure, Outcome, SharedLost
+
+GB = 10**9
+
+
+@dataclass(frozen=True)
+class Work:
+    files: tuple[str, ...]
+    options: dict
+
+
+@dataclass(frozen=True)
+class Payload:
+    work: Work
+    index: int
+    own: tuple[str, ...]
+
+
+def test_a_payload_stays_small_however_many_shards_there_are():
+    sizes = {}
+    for shards in (10, 10_000):
+        work = Work(tuple(f"kept/{i:06d}.parquet" for i in range(shards)), {"a": [1, 2]})
+        payloads = [Payload(work, i, (f"own {i}",)) for i in range(shards)]
+        packer = Packer(len, payloads)
+        blobs = [packer.dumps(one) for one in payloads[:10]]
+        function, shared = pickle.loads(packer.shared)
+        assert function is len
+        assert [loads(blob, shared) for blob in blobs] == payloads[:10]
+        assert loads(blobs[0], shared).work is loads(blobs[1], shared).work, "unpickled once, for all tasks"
+        sizes[shards] = max(map(len, blobs))
+        assert len(packer.shared) > 10 * shards
+    assert sizes[10_000] <= sizes[10] + 16
+
+
+def test_what_is_equal_but_not_the_same_stays_in_the_payload():
+    payloads = [Payload(Work((f"{i}",), {}), i, ()) for i in range(3)]
+    packer = Packer(len, payloads)
+    _, shared = pickle.loads(packer.shared)
+    assert [loads(packer.dumps(one), shared) for one in payloads] == payloads
+
+
+def test_one_task_alone_has_nothing_in_common():
+    packer = Packer(len, [])
+    assert loads(packer.dumps(Payload(Work(("x",), {}), 1, ())), []) == Payload(Work(("x",), {}), 1, ())
+
+
+def test_large_tasks_come_first_and_others_in_order():
+    queue = Queue([Task("a", None, 1), Task("b", None, 3), Task("c", None, 3), Task("d", None, 2)])
+    assert [queue.take(1)[0].task.name for _ in range(4)] == ["b", "c", "d", "a"]
+    assert [Queue([Task(n, None) for n in "xyz"]).take(1)[0].task.name] == ["x"]
+
+
+def test_short_tasks_are_handed_out_several_at_a_time_but_not_at_the_end():
+    queue = Queue([Task(str(i), None) for i in range(10_000)])
+    assert len(queue.take(2)) == 1, "nothing is known yet"
+    for _ in range(100):
+        queue.took(0.001)
+    assert len(queue.take(2)) == BATCH_MAX
+    for _ in range(600):
+        queue.took(0.05)
+    assert len(queue.take(2)) == 5
+    for _ in range(600):
+        queue.took(3.0)
+    assert len(queue.take(2)) == 1
+    for _ in range(600):
+        queue.took(0.001)
+    sizes = []
+    while len(queue):
+        sizes.append(len(queue.take(2)))
+    assert sizes[-8:] == [1] * 8, "the end isn't waited for"
+    assert sum(sizes) == 10_000 - 1 - BATCH_MAX - 5 - 1
+
+
+def test_requests_fit_the_largest_node_and_grow_after_running_out():
+    size = Size(3, 12, 8, 32 * GB)
+    want = Resources(4 * GB, 2)
+    assert asked(want, 0, size) == want
+    assert asked(want, 1, size) == Resources(16 * GB, 2)
+    assert asked(Resources(10 * GB), 1, size) == Resources(20 * GB)
+    assert asked(want, 2, size) == Resources(32 * GB, 8)
+    assert asked(Resources(64 * GB, 16), 0, size) == Resources(32 * GB, 8)
+    assert asked(Resources(), 0, size) == Resources()
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("2GB", 2 * GB), ("1.5g", 3 * GB // 2), ("512MiB", 512 << 20), (4096, 4096), ("3 kb", 3000), ("1TiB", 1 << 40)],
+)
+def test_amounts_of_memory(text, count):
+    assert read_bytes(text, "x") == count
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1GB", "0", True, "2GBB", None])
+def test_what_is_no_amount_of_memory(text):
+    with pytest.raises(ConfigError, match="x: write an amount of memory as 2GB"):
+        read_bytes(text, "x")
+
+
+def test_resources_of_a_recipe_change_no_fingerprint():
+    plain = read_recipe("crawl-to-shards")
+    before = build(plain)
+    after = build({**plain, "resources": {"extract": {"memory": "3GB"}, "pii": {"cpus": 2}}})
+    asked = {step.folder_name(): asked_by(step, after.resources) for step in after.steps}
+    assert asked["extract"] == Resources(3 * GB, 1)
+    assert asked["pii"] == Resources(512 << 20, 2)
+    assert asked["tokenize"] == Resources(512 << 20, 1)
+    assert [s.fingerprint([]) for s in after.steps[:1]] == [s.fingerprint([]) for s in before.steps[:1]]
+    assert [s.config() for s in after.steps] == [s.config() for s in before.steps]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"extrct": {"cpus": 1}}, "no such step.*extract"),
+        ({"extract": {"memry": 1}}, "no key is called 'memry'.*memory"),
+        ({"extract": {"cpus": -1}}, "must be a number above 0"),
+        ({"extract": 4}, r"write \{memory: 2GB, cpus: 1\}"),
+        ([1], "maps a step"),
+    ],
+)
+def test_wrong_resources(given, message):
+    with pytest.raises(ConfigError, match=message):
+        build({**read_recipe("crawl-to-shards"), "resources": given})
+
+
+class Watched:
+    """A cluster of one node that is there."""
+
+    head, head_gone = "127.0.0.1:1", False
+
+    def size(self) -> Size:
+        return Size(1, 2, 2, 8 * GB)
+
+
+class Quiet:
+    def __init__(self) -> None:
+        self.retried: list[str] = []
+
+    def on_start(self, task: Task) -> None:
+        return None
+
+    def on_retry(self, task: Task, why: str) -> None:
+        self.retried.append(task.name)
+
+
+class Scripted(Flight):
+    """Instead of Ray, `fates` says what becomes of each try of each task: an error, or a value."""
+
+    def __init__(self, fates: dict[str, list], limits: Limits) -> None:
+        self.fates, self.puts, self.asked = fates, 0, []
+        self.results: dict[str, int] = {}
+        self.observer_ = Quiet()
+        super().__init__(
+            "s", len, [Task(name, name) for name in fates], Resources(GB), limits, Watched(),
+            lambda task, result: self.results.__setitem__(task.name, result["v"]), self.observer_,
+        )  # fmt: skip
+
+    def _put(self) -> None:
+        self.puts += 1
+
+    def _submit(self, jobs, size) -> None:
+        (job,) = jobs
+        job.copies += 1
+        self.asked.append((job.task.name, flights.asked(self.resources, job.ooms, size)))
+        fate = self.fates[job.task.name].pop(0)
+        future: Future = Future()
+        reference = object()
+        self._batches[reference] = flights.Batch(jobs, 0.0)
+        if isinstance(fate, BaseException):
+            future.set_exception(fate)
+        elif isinstance(fate, Failure):
+            future.set_result([Outcome(0.1, failure=fate)])
+        else:
+            future.set_result([Outcome(0.1, pickle.dumps({"v": fate}))])
+        self._arrived.put((reference, future))
+
+
+@pytest.fixture()
+def errors():
+    return pytest.importorskip("ray").exceptions
+
+
+def fly(fates, retries=3, losses=10):
+    flight = Scripted(fates, Limits(retries, losses, 2, 4.0, 120.0))
+    try:
+        flight.run()
+    finally:
+        flight._batches.clear()
+    return flight
+
+
+def test_losses_do_not_count_as_failures_of_the_code(errors):
+    gone = [errors.WorkerCrashedError(), errors.NodeDiedError("gone")] * 5
+    flight = fly({"a": [*gone, 7], "b": [Failure("OSError: x")] * 3 + [8]})
+    assert flight.results == {"a": 7, "b": 8}
+    assert Counter(flight.observer_.retried) == {"a": 10, "b": 3}
+
+
+def test_a_task_that_kills_its_worker_each_time_ends_the_run(errors):
+    with pytest.raises(StepFailed, match=r"task 'a' failed 11 time.*worker or node was lost.*--memory-per-task"):
+        fly({"a": [errors.WorkerCrashedError() for _ in range(20)]})
+    with pytest.raises(StepFailed, match=r"task 'b' failed 4 time\(s\): OSError: x\. What is finished is kept"):
+        fly({"b": [Failure("OSError: x")] * 9})
+
+
+def test_a_task_that_runs_out_of_memory_gets_more_then_a_node_then_a_clear_end(errors):
+    flight = fly({"a": [errors.OutOfMemoryError("m"), errors.OutOfMemoryError("m"), 1]})
+    assert flight.results == {"a": 1}
+    assert [want for _, want in flight.asked] == [Resources(GB), Resources(4 * GB), Resources(8 * GB, 2)]
+    with pytest.raises(StepFailed, match=r"task 'a' ran out of memory 3 times.*8\.0 GB.*--memory-per-task") as caught:
+        fly({"a": [errors.OutOfMemoryError("killed\nlong story") for _ in range(3)]})
+    assert "long story" not in str(caught.value)
+
+
+def test_the_shared_object_is_put_again_when_it_is_lost():
+    flight = fly({"a": [SharedLost("lost"), 5]})
+    assert flight.results == {"a": 5} and flight.puts == 2
+
+
+def test_an_error_of_ours_ends_the_run_as_it_is():
+    with pytest.raises(ConfigError, match="wrong option"):
+        fly({"a": [Failure.of(ConfigError("wrong option"))]})
+
+
+def test_a_head_that_no_longer_answers_ends_the_run(monkeypatch):
+    monkeypatch.setattr(Watched, "head_gone", True)
+    with pytest.raises(StepFailed, match=r"head at 127\.0\.0\.1:1 no longer answers.*same command"):
+        fly({"a": [Failure("OSError: x"), 1]})
