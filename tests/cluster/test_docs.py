@@ -134,7 +134,7 @@ def test_ray_job_submit(tmp_path, head):
     }
     folder = tmp_path / "work"
     folder.mkdir()
-    (folder / "small.yaml").write_text(yaml.safe_dump(plain))
+    (folder / "small.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
     output = tmp_path / "run"
     environment = yaml.safe_load((DOCS / "runtime_env.yaml").read_text())
     environment["env_vars"]["PYTHONPATH"] = str(DOCS.parent)  # as if the node held Gristmill
