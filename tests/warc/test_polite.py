@@ -107,6 +107,13 @@ def test_gives_up_with_a_clear_message(crawl: CommonCrawl, clock: FakeClock) -> 
     assert len(crawl.requests) == web.TRIES_FORBIDDEN
 
 
+def test_silent_server_is_asked_again(crawl: CommonCrawl, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "TIMEOUT_S", 0.5)
+    crawl.faults = [Fault(delay=2.0)]
+    data = web.WebFile(f"{crawl.url}/{WARC}", len(crawl.files[WARC]), clock=clock).read(5, 10)
+    assert data == crawl.files[WARC][5:15] and len(crawl.requests) == 2
+
+
 def test_forbidden_elsewhere_is_no_throttling(
     crawl: CommonCrawl, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

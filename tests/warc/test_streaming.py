@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from pipeline.errors import ConfigError, StepFailed
@@ -180,3 +182,59 @@ def test_split_plan_is_that_of_the_files(crawl: CommonCrawl) -> None:
     streamed = plan_splits(list_sources([RELEASE], warcs=2, stream=True), 100_000)
     kept = plan_splits(list_sources([RELEASE], warcs=2), 100_000)
     assert [(s.source.name, s.start, s.end) for s in streamed] == [(s.source.name, s.start, s.end) for s in kept]
+
+
+@pytest.fixture
+def stored(small_blocks: None) -> Iterator[str]:
+    """The sample's first file in an object store."""
+    store = fsspec.filesystem("memory")
+    store.pipe("/ranged/a.warc.gz", LOCAL.read_bytes())
+    yield "memory://ranged/a.warc.gz"
+    store.rm("/ranged", recursive=True)
+
+
+def test_broken_store_changes_nothing(stored: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Network errors are tried again, and no record counts as damaged for them; ranges only, never the whole."""
+    monkeypatch.setattr("pipeline.storage.filesystems.FIRST_WAIT_S", 0.001)
+    (source,) = list_sources([stored])
+    memory = type(fsspec.filesystem("memory"))
+    real = memory.cat_file
+    asked: list[int] = []
+
+    def cat_file(self: object, path: str, start: int = 0, end: int = 0, **options: object) -> bytes:
+        asked.append(end - start)
+        if len(asked) % 3 == 1:
+            raise ConnectionResetError("connection reset by peer")
+        return real(self, path, start=start, end=end, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(memory, "cat_file", cat_file)
+    found, whole = batches(source, 150_000), batches(Source(str(LOCAL), "a.warc.gz", LOCAL.stat().st_size))
+    assert rows(found) == rows(whole) and skips(found) == skips(whole)
+    assert max(asked) <= 1 << 20 and len(asked) > 10
+    monkeypatch.setattr(memory, "cat_file", lambda self, path, start, end: (_ for _ in ()).throw(ConnectionError("no")))
+    with pytest.raises(StepFailed, match="no"):
+        batches(source)
+
+
+def test_stored_object_that_shrank_or_went(stored: str) -> None:
+    (source,) = list_sources([stored])
+    store = fsspec.filesystem("memory")
+    store.pipe("/ranged/a.warc.gz", LOCAL.read_bytes()[:200_000])
+    with pytest.raises(StepFailed, match="did it change|changed"):
+        batches(source)
+    store.rm("/ranged/a.warc.gz")
+    with pytest.raises(ConfigError, match="no such file"):
+        batches(source)
+    store.pipe("/ranged/a.warc.gz", b"x")
+
+
+def test_version_of_a_stored_object_is_held_to(stored: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = type(fsspec.filesystem("memory"))
+    real = memory.info
+    tag = ["v1"]
+    monkeypatch.setattr(memory, "info", lambda self, path, **options: real(self, path, **options) | {"ETag": tag[0]})
+    source = Source(stored, "a.warc.gz", LOCAL.stat().st_size, "v1")
+    assert len(rows(batches(source))) > 100
+    tag[0] = "v2"
+    with pytest.raises(StepFailed, match="changed since the run was planned"):
+        batches(source)
