@@ -20,6 +20,7 @@ from . import (
     cli_inspect,
     cli_mix,
     cli_packs,
+    cli_plan,
     cli_pretrain,
     cli_select,
     cli_status,
@@ -45,6 +46,7 @@ examples:
   gristmill run crawl-to-shards --input crawl/ --output runs/mine --set extract.engine=resiliparse
   gristmill status runs/mine --watch                           how a run goes
   gristmill run crawl-to-shards --input CC-MAIN-2025-08 --warcs 20 --stream     a part of Common Crawl
+  gristmill plan --crawl CC-MAIN-2025-08 --nodes 20 --cpus-per-node 32 --memory-per-node 128GB
   gristmill extract page.warc.gz -o pages.jsonl.gz             one stage, on a file of your own
   gristmill extract CC-MAIN-2025-08 --domains example.org -o pages.parquet      its pages in Common Crawl
   gristmill extract eval --data data/ --every 20              which engine is best? (needs gold texts)
@@ -131,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_packs.add_commands(sub)
     cli_inspect.add_commands(sub)
     cli_status.add_command(sub)
+    cli_plan.add_command(sub)
     recipes = sub.add_parser("recipes", help="list the bundled recipes, or print one")
     recipes.add_argument("name", nargs="?", help="print this one")
     recipes.set_defaults(function=_recipes)

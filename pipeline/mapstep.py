@@ -314,8 +314,13 @@ class MapStep(Step):
 
         source = self.source or ShardSource()
         splits = source.splits(context.inputs.get("documents"))
+        folder = str(context.folder.path)
         tasks = [
-            Task(f"{i:05d}", ShardTask(f"{i:05d}", str(context.folder.path), source, one, self.stages, self.mode))
+            Task(
+                f"{i:05d}",
+                ShardTask(f"{i:05d}", folder, source, one, self.stages, self.mode),
+                size=source.bytes_of(one),
+            )
             for i, one in enumerate(splits)
         ]
         unit = "pages" if source.columns() >= set(PAGE.names) else "documents"

@@ -62,6 +62,10 @@ class Source:
         """The file that a split belongs to, as provenance names it."""
         raise NotImplementedError
 
+    def bytes_of(self, split: Any) -> int:
+        """Bytes of a file that a split takes, as far as that is known without a look at it."""
+        return 0
+
     def config(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
@@ -173,6 +177,9 @@ class WarcSource(Source):
 
     def name_of(self, split: Any) -> str:
         return str(split.source.name)
+
+    def bytes_of(self, split: Any) -> int:
+        return int(split.end - split.start)
 
     def config(self) -> dict[str, Any]:
         """Without what says which files are read and how: `fingerprint` has them by name."""

@@ -76,7 +76,7 @@ class StepContext:
         name = label or self.step
         with (
             self.progress.bar(name, total=len(tasks), done=len(results), unit=unit) as bar,
-            self.watch.phase(self.step, name, unit, len(tasks), len(results)) as phase,
+            self.watch.phase(self.step, name, unit, tasks, len(results)) as phase,
         ):
 
             def finished(task: Task, result: dict[str, Any]) -> None:
@@ -96,7 +96,7 @@ class StepContext:
                 say_again(warnings, self.step, task.name, timing["worker"])
 
             self.runner.map(
-                partial(recorded, function),
+                partial(recorded, self.step, function),
                 todo,
                 step=self.step,
                 on_result=finished,

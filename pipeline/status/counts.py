@@ -8,8 +8,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..runner import Task
+from .observer import TaskCost
+
 _SAMPLES = 256
 """Points in time, at least a second apart, over which a rate is taken: some minutes."""
+
+
+@dataclass
+class FirstTasks:
+    """The tasks that were their process's first of the kind: what a worker's start costs is found from them."""
+
+    tasks: int = 0
+    items: int = 0
+    size: int = 0
+    task_s: float = 0.0
+
+    def add(self, wall_s: float, items: int, size: int) -> None:
+        self.tasks, self.items, self.size = self.tasks + 1, self.items + items, self.size + size
+        self.task_s += wall_s
 
 
 @dataclass
@@ -20,6 +37,7 @@ class PhaseCounts:
     unit: str
     total: int
     resumed: int  # done by an earlier run
+    size: int = 0  # of all its tasks, in the unit that the step's tasks have (bytes of input)
     clock: Callable[[], float] = time.monotonic
     fresh: int = 0
     items: int = 0
@@ -27,6 +45,8 @@ class PhaseCounts:
     handed_out: set[str] = field(default_factory=set)
     retried: int = 0
     task_s: float = 0.0
+    first: FirstTasks = field(default_factory=FirstTasks)
+    least: tuple[int, int, float] | None = None  # (size, items, seconds) of the smallest task that was no first one
     peak_bytes: int = 0
     ended: float | None = None
     begun: float = field(init=False)
@@ -40,14 +60,18 @@ class PhaseCounts:
     def left(self) -> int:
         return self.total - self.resumed - self.fresh
 
-    def add(self, task: str, items: int, size: int, wall_s: float, peak_bytes: int) -> None:
+    def add(self, task: Task, cost: TaskCost, items: int, size: int) -> None:
         """A task is done that took in `items` and wrote `size` bytes."""
         self.fresh += 1
-        self.handed_out.discard(task)
+        self.handed_out.discard(task.name)
         self.items += items
         self.bytes += size
-        self.task_s += wall_s
-        self.peak_bytes = max(self.peak_bytes, peak_bytes)
+        self.task_s += cost.wall_s
+        self.peak_bytes = max(self.peak_bytes, cost.peak_bytes)
+        if cost.first:
+            self.first.add(cost.wall_s, items, task.size)
+        elif self.least is None or (task.size, items) < self.least[:2]:
+            self.least = (task.size, items, cost.wall_s)
         now = self.clock()
         if now - self.samples[-1][0] >= 1.0:
             self.samples.append((now, self.fresh, self.items))
@@ -61,6 +85,21 @@ class PhaseCounts:
         at, fresh, items = self.samples[0]
         elapsed = max((self.clock() if self.ended is None else self.ended) - at, 1e-9)
         return (self.fresh - fresh) / elapsed, (self.items - items) / elapsed
+
+    def cost(self) -> dict[str, Any]:
+        """For `run.json`."""
+        return {
+            "label": self.label, "tasks": self.fresh, "of": self.total, "items": self.items, "unit": self.unit,
+            "size": self.size, "wall_s": round(self.wall_s(), 3), "task_s": round(self.task_s, 6),
+            "peak_bytes": self.peak_bytes,
+            "first": {
+                "tasks": self.first.tasks, "items": self.first.items, "size": self.first.size,
+                "task_s": round(self.first.task_s, 6),
+            },
+            "least": None if self.least is None else {
+                "size": self.least[0], "items": self.least[1], "task_s": round(self.least[2], 6)
+            },
+        }  # fmt: skip
 
     def to_json(self, workers: int, failed: int) -> dict[str, Any]:
         tasks_s, items_s = self.speed()

@@ -111,12 +111,12 @@ class Journal:
         self._dirty.set()
 
     @contextmanager
-    def phase(self, step: str, label: str, unit: str, total: int, done: int) -> Iterator[Phase]:
+    def phase(self, step: str, label: str, unit: str, tasks: Sequence[Task], done: int) -> Iterator[Phase]:
         """See `observer.Watch`. Rounds of a step within a step (a mixture reads files) count as that one's."""
         with self._lock:
             owner = self._steps.get(step) or next((s for s in self._steps.values() if s.state == "running"), None)
             owner = owner or self._steps.setdefault(step, StepCounts(step, "running"))
-            counts = PhaseCounts(label, unit, total, done)
+            counts = PhaseCounts(label, unit, len(tasks), done, sum(task.size for task in tasks))
             owner.phases.append(counts)
         watched = _Watched(self, owner.step, counts)
         self._metrics.gauges(owner.step, counts)
@@ -135,13 +135,7 @@ class Journal:
             return {
                 name: {
                     "driver_s": round(step.driver_s(), 3),
-                    "phases": [
-                        {
-                            "label": p.label, "tasks": p.fresh, "of": p.total, "items": p.items, "unit": p.unit,
-                            "wall_s": round(p.wall_s(), 3), "task_s": round(p.task_s, 3), "peak_bytes": p.peak_bytes,
-                        }
-                        for p in step.phases
-                    ],
+                    "phases": [phase.cost() for phase in step.phases],
                 }
                 for name, step in self._steps.items()
             }  # fmt: skip
@@ -159,7 +153,7 @@ class Journal:
         size = sum(int(entry.get("bytes", 0)) for entry in files if isinstance(entry, Mapping))
         items = int(result.get("n_in", 0))
         with self._lock:
-            counts.add(task.name, items, size, cost.wall_s, cost.peak_bytes)
+            counts.add(task, cost, items, size)
         self._metrics.done(step, items, size, cost.wall_s)
         self._log.write(
             "INFO", "shard done", step=step, shard=task.name, phase=counts.label, worker=cost.worker,

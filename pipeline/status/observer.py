@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,11 +12,15 @@ from ..runner import Task
 
 @dataclass(frozen=True)
 class TaskCost:
-    """What a finished task took: seconds of a core, and the most memory that its process and children ever held."""
+    """What a finished task took: seconds of a core, and the most memory that its process and children ever held.
+
+    `first`: the first of its kind in its process, which had models to load and kernels to compile.
+    """
 
     worker: str
     wall_s: float
     peak_bytes: int
+    first: bool
 
 
 class Phase(Protocol):
@@ -38,8 +42,10 @@ class Phase(Protocol):
 class Watch(Protocol):
     """Sees the rounds of all steps."""
 
-    def phase(self, step: str, label: str, unit: str, total: int, done: int) -> AbstractContextManager[Phase]:
-        """A round of `total` tasks begins, `done` of which an earlier run finished."""
+    def phase(
+        self, step: str, label: str, unit: str, tasks: Sequence[Task], done: int
+    ) -> AbstractContextManager[Phase]:
+        """A round of tasks begins, `done` of which an earlier run finished."""
         ...
 
 
@@ -58,5 +64,5 @@ class Unwatched:
     """What watches steps that nobody watches."""
 
     @contextmanager
-    def phase(self, step: str, label: str, unit: str, total: int, done: int) -> Iterator[Phase]:
+    def phase(self, step: str, label: str, unit: str, tasks: Sequence[Task], done: int) -> Iterator[Phase]:
         yield _Nothing()

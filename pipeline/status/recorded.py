@@ -42,15 +42,24 @@ def collected() -> Iterator[_Collector]:
         log.propagate = propagates
 
 
-def recorded(function: Callable[..., dict[str, Any]], *payload: Any) -> dict[str, Any]:
-    """The function's result with `cost` (`wall_s`, `peak_bytes`) and `warnings` (level, message)."""
+_run_before: set[tuple[str, str]] = set()
+
+
+def recorded(step: str, function: Callable[..., dict[str, Any]], *payload: Any) -> dict[str, Any]:
+    """The function's result with `cost` (`wall_s`, `peak_bytes`, `first`) and `warnings` (level, message).
+
+    `first`: this process ran the step's function for the first time, so that models were loaded and kernels compiled.
+    """
+    kind = (step, getattr(function, "__qualname__", repr(function)))
+    first = kind not in _run_before
+    _run_before.add(kind)
     start = time.perf_counter()
     with collected() as seen:
         result = function(*payload)
     if seen.left_out:
         text = f"{seen.left_out} more warnings of this task are left out"
         seen.lines.append({"level": "WARNING", "message": text})
-    cost = {"wall_s": time.perf_counter() - start, "peak_bytes": peak_bytes()}
+    cost = {"wall_s": time.perf_counter() - start, "peak_bytes": peak_bytes(), "first": first}
     return {**result, "cost": cost, "warnings": seen.lines}
 
 

@@ -54,10 +54,14 @@ def many(count: int) -> dict:
 
 
 def test_warnings_of_a_task_are_bounded():
-    kept = recorded(many, MAX_WARNINGS + 30)["warnings"]
+    kept = recorded("step", many, MAX_WARNINGS + 30)["warnings"]
     assert [one["message"] for one in kept[:-1]] == [f"number {i}" for i in range(MAX_WARNINGS)]
     assert kept[-1]["message"].startswith("30 more")
-    assert recorded(many, 2)["cost"]["peak_bytes"] > 1 << 20
+    assert recorded("step", many, 2)["cost"]["peak_bytes"] > 1 << 20
+
+
+def test_the_first_task_of_a_kind_is_known():
+    assert [recorded(step, many, 0)["cost"]["first"] for step in ("a", "a", "b", "a")] == [True, False, True, False]
 
 
 def test_parts(tmp_path, monkeypatch):

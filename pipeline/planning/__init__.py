@@ -1,0 +1,1 @@
+"""What a whole crawl would take: extrapolated from a run that was measured, with every assumption said."""

@@ -1,0 +1,235 @@
+"""Plans against numbers worked out by hand, and measurements against the run that they are read from."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.cli_plan import size_in_bytes
+from pipeline.errors import ConfigError
+from pipeline.planning.extrapolate import Nodes, Target, effort, plan
+from pipeline.planning.kinds import CONSTANT, DOCUMENTS_PER_TASK, MAP, SERIAL, SHUFFLE, kind_of
+from pipeline.planning.measured import Measured, MeasuredPhase, MeasuredStep, Stored, bundled, measure
+
+EXTRACT = MeasuredStep(
+    step="01-extract", name="map", rows_in=1000, rows_out=800, driver_s=2.0,
+    phases=(MeasuredPhase("", tasks=10, task_s=109.0, peak_bytes=500_000_000, first_tasks=1, first_s=19.0,
+                          first_share=0.1),),
+    stored={"kept": Stored(by_rows=8e6, per_shard=1000.0), "dropped": Stored(by_rows=1e6)}, files=20, mark_bytes=500.0,
+)  # fmt: skip
+DEDUP = MeasuredStep(
+    step="02-minhash_dedup", name="minhash_dedup", rows_in=800, rows_out=600, driver_s=1.0,
+    phases=(MeasuredPhase("sign", 10, 8.0, 400_000_000), MeasuredPhase("link", 1, 2.0, 400_000_000)),
+    stored={"kept": Stored(by_rows=6e6)}, files=10,
+)  # fmt: skip
+MIX = MeasuredStep(
+    step="03-mix", name="mix", rows_in=600, rows_out=600, driver_s=0.0,
+    phases=(MeasuredPhase("plan", 1, 0.5, 300_000_000),), tokens=500_000,
+)  # fmt: skip
+TRAIN = MeasuredStep(
+    step="04-pretrain", name="pretrain", rows_in=600, rows_out=600, driver_s=30.0, phases=(),
+    stored={"other": Stored(by_rows=5e6)},
+)  # fmt: skip
+MEASURED = Measured("by-hand", 10_000_000, 1000, 1_000_000, 10, (EXTRACT, DEDUP, MIX, TRAIN))
+NODES = Nodes(2, 4, 64e9, map_efficiency=0.5, shuffle_efficiency=0.25)
+
+
+def test_by_hand():
+    """A hundred times the bytes, fifty times the pages, on 8 cores, by the rules of docs/plan.md."""
+    made = plan(MEASURED, Target(1e9, 50_000.0, 1_000_000), NODES)
+    assert (made.pages, made.slots) == (50_000, 8)
+    extract, dedup, mix, train = made.steps
+    # nine tasks took 90 s for nine tenths: 100 s of work, and 9 s that the first took longer
+    (phase,) = extract.phases
+    assert phase.tasks == 1000 and phase.kind == MAP and phase.bound == "cores"
+    assert phase.cpu_s == pytest.approx(100 * 100 + 8 * 9)
+    assert phase.wall_s == pytest.approx(100 * 100 / (8 * 0.5) + 9)
+    assert extract.cpu_s == pytest.approx(phase.cpu_s + 2) and extract.wall_s == pytest.approx(phase.wall_s + 2)
+    assert (extract.rows_in, extract.rows_out) == (50_000, 40_000)
+    assert extract.bytes == {"kept": 8e6 * 50 + 1000 * 1000, "dropped": 50e6}
+    assert extract.files == 20 * 100
+    # the next step grows with the pages
+    sign, link = dedup.phases
+    assert (sign.kind, link.kind) == (MAP, SHUFFLE)
+    assert sign.cpu_s == pytest.approx(8 * 50) and link.cpu_s == pytest.approx(2 * 50**1.2)
+    assert sign.wall_s == pytest.approx(8 * 50 / 4) and sign.tasks == 1000
+    assert link.tasks == 1 and link.wall_s == pytest.approx(2 * 50**1.2 / 0.25)
+    assert dedup.working_bytes == 1350 * 40_000 and dedup.rows_out == 30_000
+    # one task: 25 s if it grew like a long one, but .5 s are mostly its start, and 7 microseconds a document are known
+    (serial,) = mix.phases
+    assert serial.kind == SERIAL and serial.wall_s == pytest.approx(max(0.5, 7e-6 * 30_000))
+    assert serial.task_bytes == pytest.approx(300e6 + 27 * (30_000 - 600))
+    assert mix.tokens == 500_000 * 50 == made.tokens
+    assert train.cpu_s == 30 and train.bytes == {"other": 5e6}
+    assert made.cpu_s == pytest.approx(sum(step.cpu_s for step in made.steps))
+    assert made.stored_bytes == pytest.approx(401e6 + 50e6 + 300e6 + 5e6)
+    assert made.requests["ranged reads of WARC files"] == 1000 * (1 + 2)
+    assert made.driver_bytes == pytest.approx(400e6 + 8 * 500 * 1000)
+
+
+def test_what_bounds_the_wall_time():
+    quick = Nodes(100, 100, 640e9, map_efficiency=1.0)
+    many = plan(MEASURED, Target(1e9, None, 10_000), quick).steps[0].phases[0]
+    assert many.tasks == 100_000 and many.bound == "driver" and many.wall_s == pytest.approx(1000.0)
+    few = plan(MEASURED, Target(1e9, None, 500_000_000), quick).steps[0].phases[0]
+    assert few.tasks == 2 and few.wall_s == pytest.approx(10_000 / 2 + 9)
+    slow = replace(quick, nodes=1, bandwidth=1e4)
+    net = plan(MEASURED, Target(1e9, None, 1_000_000), slow).steps[0].phases[0]
+    assert net.bound == "network" and net.wall_s == pytest.approx(1e9 / 1e4)
+
+
+def test_memory_limits_the_tasks_at_once():
+    tight = plan(MEASURED, Target(1e9), Nodes(2, 64, 7e9))
+    assert tight.slots == 2 * math.floor((7e9 - 2e9) / 500e6)
+    assert any("memory allows 20 tasks" in note for note in tight.notes)
+    with pytest.raises(ConfigError, match="can't hold one task"):
+        plan(MEASURED, Target(1e9), Nodes(2, 64, 2.1e9))
+
+
+def test_shards_are_kept_to_what_a_driver_can_take():
+    made = plan(MEASURED, Target(9e13, None, None, 90_000), NODES)
+    assert made.steps[0].phases[0].tasks == 90_000  # a file each
+    assert any("warc.split_bytes=1000000000" in note for note in made.notes)
+    assert plan(MEASURED, Target(1e8, None, None, 7), NODES).steps[0].phases[0].tasks == 7 * 14
+
+
+@pytest.mark.parametrize(
+    ("start", "each", "work", "sizes", "workers"),
+    [
+        (5.0, 0.5, 100.0, [10, 10, 20, 30, 30], 1),
+        (3.0, 0.0, 60.0, [5, 15, 20, 25, 35], 2),
+        (0.0, 0.2, 10.0, [50, 1, 49], 1),
+    ],
+)
+def test_what_a_rounds_seconds_consist_of(start, each, work, sizes, workers):
+    """Seconds made by the rule give the rule's numbers back."""
+    seconds = [each + work * size / 100 + (start if i < workers else 0) for i, size in enumerate(sizes)]
+    rest = sorted(zip(sizes[workers:], seconds[workers:], strict=True))
+    phase = MeasuredPhase(
+        "", len(sizes), sum(seconds), 1, workers, sum(seconds[:workers]), sum(sizes[:workers]) / 100,
+        rest[0][1], rest[0][0] / 100,
+    )  # fmt: skip
+    found = effort(phase)
+    assert (found.start_s, found.task_s, found.work_s) == pytest.approx((start, each, work))
+
+
+def test_where_nothing_can_be_told_apart_all_grows():
+    assert effort(MeasuredPhase("", 1, 7.0, 1, 1, 7.0, 1.0)).work_s == 7.0
+
+
+def test_a_run_is_measured_as_it_was(sample_run: Path):
+    measured = measure(sample_run)
+    facts = json.loads((sample_run / "run.json").read_text())["steps"]
+    warcs = Path(__file__).parents[2] / "pipeline" / "sample" / "crawl"
+    assert measured.input_bytes == sum(path.stat().st_size for path in warcs.iterdir())
+    for step in measured.steps:
+        folder = sample_run / step.step
+        timings = [json.loads(path.read_text()) for path in (folder / "timings").glob("*.json")]
+        assert sum(timing["wall_s"] for timing in timings) == pytest.approx(step.task_s, abs=1e-3)
+        assert max((timing["peak_bytes"] for timing in timings), default=0) == max(
+            (phase.peak_bytes for phase in step.phases), default=0
+        )
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        left_out = ("done", "timings", "manifest.json", "plan.json")
+        files = [path for path in files if path.relative_to(folder).parts[0] not in left_out]
+        stored = sum(one.at(1.0, measured.shards) for one in step.stored.values())
+        assert stored == pytest.approx(sum(path.stat().st_size for path in files))
+        assert step.driver_s == facts[step.step]["driver_s"]
+    report = json.loads((sample_run / "report.json").read_text())
+    assert measured.pages == report["pages"] and measured.steps[-1].rows_out == report["kept"]
+    assert plan(measured, Target(measured.input_bytes, None, None, 4), NODES).tokens == report["tokens"]["tokens"]
+    assert Measured.from_json(json.loads(json.dumps(measured.to_json()))) == measured
+
+
+def test_the_same_input_again_takes_the_same(sample_run: Path):
+    """Planned for its own input on one core, a run takes what it took."""
+    measured = measure(sample_run)
+    same = plan(
+        measured, Target(measured.input_bytes, None, None, measured.shards), Nodes(1, 1, 64e9, map_efficiency=1.0)
+    )
+    for step, out in zip(measured.steps, same.steps, strict=True):
+        assert out.rows_out == pytest.approx(step.rows_out)
+        if step.name != "train_tokenizer":  # its reading is counted apart
+            assert out.cpu_s <= step.task_s + step.driver_s + 0.01
+    stored = sum(one.at(1.0, measured.shards) for step in measured.steps for one in step.stored.values())
+    assert same.stored_bytes == pytest.approx(stored)
+
+
+def test_what_cannot_be_measured(tmp_path):
+    with pytest.raises(ConfigError, match="is no run"):
+        measure(tmp_path)
+    with pytest.raises(ConfigError, match="no measurements"):
+        Measured.from_json({"format": 1})
+    with pytest.raises(ConfigError, match="format 99"):
+        Measured.from_json({"format": 99})
+
+
+def test_partitions_hold_what_the_steps_say():
+    from dedup import lsh
+    from dedup.exact import ROWS_PER_PARTITION
+
+    assert DOCUMENTS_PER_TASK["exact_dedup", "choose"] == ROWS_PER_PARTITION
+    assert DOCUMENTS_PER_TASK["minhash_dedup", "link"] == lsh.KEYS_PER_PARTITION // 14
+    assert DOCUMENTS_PER_TASK["minhash_dedup", "label"] == 4 * lsh.LINKS_PER_PARTITION // 14
+
+
+@pytest.mark.parametrize(
+    ("step", "label", "kind"),
+    [
+        ("map", "", MAP), ("tokenize", "", MAP), ("minhash_dedup", "gather", SHUFFLE), ("minhash_dedup", "split", MAP),
+        ("mix", "catalogue", MAP), ("mix", "clusters", SERIAL), ("mix", "link", SHUFFLE), ("pack", "order", SHUFFLE),
+        ("pack", "packset", MAP), ("train_tokenizer", "", CONSTANT), ("exact_dedup", "choose", SHUFFLE),
+    ],
+)  # fmt: skip
+def test_kinds(step, label, kind):
+    assert kind_of(step, label) == kind
+
+
+def test_command(sample_run: Path, capsys):
+    nodes = ["--nodes", "10", "--cpus-per-node", "16", "--memory-per-node", "64GB"]
+    words = ["plan", "--crawl", "CC-MAIN-2025-08", *nodes]
+    assert main([*words, "--json", "--price-per-cpu-hour", "0.05"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["input"]["pages"] == 90_000 * 29_300 and value["downloaded_bytes"] == 90_000 * 1e9
+    assert value["price"]["busy"] == pytest.approx(0.05 * value["cpu_hours"])
+    assert value["price"]["held"] == pytest.approx(0.05 * 160 * value["wall_hours"])
+    base = bundled()
+    by_hand = value["input"]["pages"] / base.pages * base.steps[-1].rows_out
+    assert value["steps"][-1]["rows_out"] == pytest.approx(by_hand)
+    more = ["--from", str(sample_run), "--warcs", "10", "--pages-per-warc", "100", "--warc-bytes", "1MB"]
+    assert main([*words, *more, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["input"] == {"bytes": 1e7, "pages": 1000}
+    assert main([*words, *more]) == 0
+    shown = capsys.readouterr().out
+    for said in ("Assumptions", "documents that each step keeps", "wall time", "CC-MAIN-2025-08", "10 ms a task"):
+        assert said in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--crawl", "2025-08"], "CC-MAIN-2025-08"),
+        (["--memory-per-node", "lots"], "a size like 64GB"),
+        (["--nodes", "0"], "nodes must be"),
+        (["--warcs", "0"], "--warcs"),
+        (["--map-efficiency", "1.5"], "not be over 1"),
+        (["--from", "nowhere"], "is no run"),
+        (["--price-per-cpu-hour", "nan"], "price"),
+    ],
+)
+def test_wrong_options(change, message, capsys):
+    words = ["--crawl", "CC-MAIN-2025-08", "--nodes", "1", "--cpus-per-node", "1", "--memory-per-node", "64GB"]
+    assert main(["plan", *words, *change]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("64GB", 64e9), ("64GiB", 64 * 2**30), ("1.5 TB", 1.5e12), ("1000", 1000), ("2mib", 2 << 20)]
+)
+def test_sizes(text, size):
+    assert size_in_bytes(text, "--x") == size
