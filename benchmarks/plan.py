@@ -1,4 +1,4 @@
-"""`gristmill plan` against what then happened: planned from every third page of all real pages, and the whole run.
+"""`gristmill plan` against what then happened: planned from two of six files of all real pages, and the six then run.
 
     python -m benchmarks.plan [--every N] [--workers W]
 
@@ -17,6 +17,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,40 +27,33 @@ from pipeline.runner import available_cpus
 
 from .common import ROOT, SHARED, write
 
-PART = 3
+FILES, PART = 6, 3
 RECIPE = "crawl-to-shards"
 MEMORY = 64e9
 """Of the one node that is planned for: enough for its tasks."""
 
 
 def split_pages(folder: Path, every: int) -> tuple[Path, Path]:
-    """Folders with every page and with every third page (of every `every`th) of each file, written alike."""
+    """Folders with all files and with a third of them; each holds pages of all sources, as a crawl's files do."""
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
     whole, part = folder / "whole", folder / "part"
     whole.mkdir()
     part.mkdir()
     seen = 0
-    for source in sorted((SHARED / "html").glob("*.warc.gz")):
-        with (
-            open(source, "rb") as stream,
-            open(whole / source.name, "wb") as all_pages,
-            open(part / source.name, "wb") as some,
-        ):
+    with ExitStack() as stack:
+        files = [stack.enter_context(open(whole / f"pages-{i}.warc.gz", "wb")) for i in range(FILES)]
+        for source in sorted((SHARED / "html").glob("*.warc.gz")):
+            stream = stack.enter_context(open(source, "rb"))
             records = ArchiveIterator(stream, record_types=WarcRecordType.response, parse_http=False)
             for number, record in enumerate(records):
-                if number % every:
-                    continue
-                member = io.BytesIO()
-                record.write(member)
-                data = gzip.compress(member.getvalue(), 6, mtime=0)
-                all_pages.write(data)
-                if seen % PART == 0:
-                    some.write(data)
-                seen += 1
-        for made in (whole / source.name, part / source.name):
-            if made.stat().st_size == 0:
-                made.unlink()
+                if number % every == 0:
+                    member = io.BytesIO()
+                    record.write(member)
+                    files[seen % FILES].write(gzip.compress(member.getvalue(), 6, mtime=0))
+                    seen += 1
+    for i in range(FILES // PART):
+        (part / f"pages-{i}.warc.gz").hardlink_to(whole / f"pages-{i}.warc.gz")
     return whole, part
 
 
@@ -102,7 +96,7 @@ def main() -> None:
     nodes = Nodes(1, args.workers, MEMORY)
     made = plan(base, Target(float(seen.input_bytes), files=files), nodes)
     value: dict[str, Any] = {
-        "what": "planned from every third page, of the whole only the bytes and the number of its files given",
+        "what": "planned from two of six WARC files; of the six only the bytes and their number given",
         "recipe": f"{RECIPE} without pretrain",
         "workers": args.workers,
         "pages": {"part": base.pages, "whole": seen.pages},
@@ -122,7 +116,7 @@ def main() -> None:
                 "stored_bytes": sum(stored.values()),
                 "pages": float(seen.pages),
                 "documents_kept": float(seen.steps[-1].rows_out),
-                "tokens": float(max(step.tokens for step in seen.steps)),
+                "tokens": float(next(step.tokens for step in reversed(seen.steps) if step.tokens)),
             },
         ),
         "by_step": {

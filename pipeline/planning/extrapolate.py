@@ -134,7 +134,8 @@ class Plan:
 
     @property
     def tokens(self) -> float:
-        return max((step.tokens for step in self.steps), default=0.0)
+        """What is packed, or as far as the recipe goes, tokenised."""
+        return next((step.tokens for step in reversed(self.steps) if step.tokens), 0.0)
 
 
 def plan(measured: Measured, target: Target, nodes: Nodes) -> Plan:
@@ -264,10 +265,12 @@ def effort(phase: MeasuredPhase) -> Effort:
     if phase.least_s is not None and share > tasks * phase.least_share:
         # seconds = each + rate x share, for the smallest task and for all together
         rate = (rest - tasks * phase.least_s) / (share - tasks * phase.least_share)
-        each = min(max(phase.least_s - rate * phase.least_share, 0.0), phase.least_s)
-    work = max(rest - tasks * each, 0.0) / share
+        each = min(max(phase.least_s - rate * phase.least_share, 0.0), rest / tasks)
+    work = (rest - tasks * each) / share
     start = phase.first_s - work * phase.first_share - each * phase.first_tasks
-    return Effort(work, each, max(0.0, start) / phase.first_tasks if phase.first_tasks else 0.0)
+    if start <= 0 or not phase.first_tasks:  # first tasks were no slower
+        return Effort(max(phase.task_s - phase.tasks * each, 0.0), each)
+    return Effort(work, each, start / phase.first_tasks)
 
 
 def _requests(out: Plan, shards: int, split: int) -> dict[str, float]:
