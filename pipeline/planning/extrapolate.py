@@ -269,7 +269,8 @@ def effort(phase: MeasuredPhase) -> Effort:
     work = (rest - tasks * each) / share
     start = phase.first_s - work * phase.first_share - each * phase.first_tasks
     if start <= 0 or not phase.first_tasks:  # first tasks were no slower
-        return Effort(max(phase.task_s - phase.tasks * each, 0.0), each)
+        each = min(each, phase.task_s / phase.tasks)
+        return Effort(phase.task_s - phase.tasks * each, each)
     return Effort(work, each, start / phase.first_tasks)
 
 

@@ -118,6 +118,15 @@ def test_what_a_rounds_seconds_consist_of(start, each, work, sizes, workers):
     assert (found.start_s, found.task_s, found.work_s) == pytest.approx((start, each, work))
 
 
+def test_seconds_that_fit_no_rule_still_add_up():
+    """The smallest task was the slowest, or first tasks were quicker than others."""
+    for first_s, least_s in ((0.1, 4.0), (0.1, 0.1), (9.0, 4.0), (9.0, 0.0)):
+        phase = MeasuredPhase("", 4, 10.0, 1, 1, first_s, 0.25, least_s, 0.05)
+        found = effort(phase)
+        assert min(found.work_s, found.task_s, found.start_s) >= 0
+        assert found.work_s + 4 * found.task_s + found.start_s == pytest.approx(10.0)
+
+
 def test_where_nothing_can_be_told_apart_all_grows():
     assert effort(MeasuredPhase("", 1, 7.0, 1, 1, 7.0, 1.0)).work_s == 7.0
 
