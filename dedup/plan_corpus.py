@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.documents import bounded_lines, is_parquet, open_jsonl
 from pipeline.errors import ConfigError
+from pipeline.storage import open_input
 
 from .plan import Corpus
 from .shingles import Shingling, shingle_hashes
@@ -54,7 +55,6 @@ def _spread(items: Sequence[Any]) -> list[Any]:
 
 
 def _documents(splits: Sequence[Any]) -> tuple[int, bool]:
-    import fsspec
 
     total = 0
     lines: list[Any] = []
@@ -64,7 +64,7 @@ def _documents(splits: Sequence[Any]) -> tuple[int, bool]:
             lines.append(split)
         elif split.path not in seen:
             seen.add(split.path)
-            with fsspec.open(split.path, "rb") as handle:
+            with open_input(split.path) as handle:
                 total += pq.ParquetFile(handle).metadata.num_rows
     if not lines:
         return total, True
@@ -78,9 +78,8 @@ def _documents(splits: Sequence[Any]) -> tuple[int, bool]:
 
 def _lines(path: str) -> tuple[int, int]:
     """(lines with anything in them, bytes of the file that they took) of a file's beginning."""
-    import fsspec
 
-    with fsspec.open(path, "rb") as raw:
+    with open_input(path) as raw:
         count = 0
         try:
             for line in bounded_lines(open_jsonl(raw, path)):

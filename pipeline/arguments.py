@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError, nearest
 from .options import add_options, option_classes
+from .storage.urls import is_url, redacted
 
 
 def parse_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
@@ -35,6 +37,22 @@ def parse_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argpars
         raise ConfigError(f"can't make sense of '{' '.join(unknown)}'{near}; `{shown} --help` lists what there is")
     args.argv = list(argv)
     return args
+
+
+def path_or_url(text: str) -> Path:
+    """An argument that is a path, or a URL of a store (`s3://bucket/run`)."""
+    if is_url(text):
+        from .storage import place
+
+        return place(text)
+    return Path(text)
+
+
+def local_path(text: str) -> Path:
+    """An argument that must be a path on this machine; as a path a URL would make a folder called `s3:`."""
+    if is_url(text):
+        raise ConfigError(f"'{redacted(text)}' is a URL; this option takes a path on this machine only")
+    return Path(text)
 
 
 def _check_command(word: str, commands: Mapping[str, Any]) -> None:

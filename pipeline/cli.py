@@ -25,7 +25,7 @@ from . import (
     cli_select,
     cli_status,
 )
-from .arguments import parse_words
+from .arguments import parse_words, path_or_url
 from .cli_crawl import crawl_options, given_crawl_options
 from .cli_stages import (
     STAGE_HELP,
@@ -39,6 +39,7 @@ from .cli_stages import (
     show_counts,
 )
 from .options import given_options
+from .storage import local_file, move_tree, place, remove_tree
 
 EPILOG = """
 examples:
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         "--input", nargs="+", action="extend", default=[], metavar="WHERE", help="replaces the recipe's inputs"
     )
     crawl_options(run)
-    run.add_argument("--output", "-o", type=Path, help="the run's folder (default: runs/NAME)")
+    run.add_argument("--output", "-o", type=path_or_url, help="the run's folder (default: runs/NAME)")
     run.add_argument("--set", action="append", default=[], metavar="STEP.OPTION=VALUE", help="change one option")
     run.add_argument("--without", action="append", default=[], metavar="STEP", help="leave a step out")
     run.add_argument("--mode", help="all_scores: dropped documents get the later filters' scores too (or: early_exit)")
@@ -176,7 +177,7 @@ def _run(args: argparse.Namespace) -> int:
         for number, step in enumerate(recipe.steps, 1):
             print(f"{number:02d}-{step.folder_name()}")
         return 0
-    output = args.output or Path(recipe.output or f"runs/{recipe.name}")
+    output = args.output or place(recipe.output or f"runs/{recipe.name}")
     runner = make_runner(args)
     progress = Progress(quiet=args.quiet)
     with runner:
@@ -213,22 +214,21 @@ def _train_tokenizer(args: argparse.Namespace) -> int:
     import shutil
 
     from .steps import registered_steps
+    from .store import atomic_path
 
     options = given_options(args, registered_steps()["train_tokenizer"])
     result = mini_run(args, documents_source(args), [{"train_tokenizer": options}])
     last = result.steps[-1]
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(last.folder / last.manifest["artefact"][0], args.output)
+    with atomic_path(args.output) as temporary:
+        shutil.copyfile(local_file(last.folder / last.manifest["artefact"][0]), temporary)
     show_counts(args, result)
-    shutil.rmtree(result.output)
+    remove_tree(result.output)
     if not args.quiet:
         print(f"written: {args.output}")
     return 0
 
 
 def _tokenize(args: argparse.Namespace) -> int:
-    import shutil
-
     from .documents import is_parquet
     from .errors import ConfigError
     from .steps import registered_steps
@@ -243,15 +243,13 @@ def _tokenize(args: argparse.Namespace) -> int:
     last = result.steps[-1]
     tokens = export_tokens([last.folder / file for file in last.manifest["artefact"]], args.output)
     show_counts(args, result)
-    shutil.rmtree(result.output)
+    remove_tree(result.output)
     if not args.quiet:
         print(f"{tokens:,} tokens; written: {args.output}")
     return 0
 
 
 def _pack(args: argparse.Namespace) -> int:
-    import shutil
-
     from .steps import registered_steps
 
     _check_pack_output(args.output)
@@ -260,10 +258,10 @@ def _pack(args: argparse.Namespace) -> int:
     packing = given_options(args, steps["pack"])
     result = mini_run(args, documents_source(args), [{"tokenize": tokenize}, {"pack": packing}])
     if args.output.exists():
-        shutil.rmtree(args.output)
+        remove_tree(args.output)
     show_counts(args, result)
-    shutil.move(str(result.steps[-1].folder), args.output)
-    shutil.rmtree(result.output)
+    move_tree(result.steps[-1].folder, args.output)
+    remove_tree(result.output)
     if not args.quiet:
         print(f"written: {args.output}")
     return 0

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .arguments import local_path
 from .cli_stages import make_runner, runner_options
 from .options import given_options
 
@@ -45,8 +46,10 @@ def add_command(sub: Any) -> None:
     parser.add_argument(
         "--arm", nargs="+", action="append", default=[], metavar=("NAME=FILE", "FILE"), help="an arm of several files"
     )
-    parser.add_argument("--output", "-o", type=Path, required=True, help="the ablation's folder")
-    parser.add_argument("--design", type=Path, metavar="FILE", help="YAML with the options below; they go before it")
+    parser.add_argument("--output", "-o", type=local_path, required=True, help="the ablation's folder")
+    parser.add_argument(
+        "--design", type=local_path, metavar="FILE", help="YAML with the options below; they go before it"
+    )
     parser.add_argument("--text-field", default="text", metavar="NAME", help="column or key of the arms' texts")
     parser.add_argument(
         "--held-out", nargs="+", action="append", default=[], metavar=("NAME=FILE", "FILE"),

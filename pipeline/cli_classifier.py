@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
+
+from .arguments import local_path
 
 _HELP = """Trains, judges and calibrates text classifiers in fastText's format: the models behind the filters
 `quality`, `web_spam`, `toxicity` and behind any filter of your own."""
@@ -108,7 +109,9 @@ def _add_train(inner: Any) -> None:
     command.add_argument("inputs", nargs="*", help="labelled files, folders or globs")
     command.add_argument("--positive", nargs="+", default=[], metavar="FILE", help="files of good examples, unlabelled")
     command.add_argument("--unlabelled", nargs="+", default=[], metavar="FILE", help="files of ordinary documents")
-    command.add_argument("--output", "-o", type=Path, required=True, metavar="MODEL.ftz", help="the model to write")
+    command.add_argument(
+        "--output", "-o", type=local_path, required=True, metavar="MODEL.ftz", help="the model to write"
+    )
     command.add_argument("--positive-label", default="", metavar="NAME", help="label whose probability is the score")
     command.add_argument("--preset", default="dclm", metavar="NAME", help=f"{', '.join(PRESETS)} (default: dclm)")
     command.add_argument("--test-share", type=float, default=0.2, metavar="X", help="held out (default: 0.2)")
@@ -144,7 +147,7 @@ def _add_eval(inner: Any) -> None:
     command.add_argument("--against", metavar="MODEL", help="another model, for the paired difference in ROC-AUC")
     command.add_argument("--draws", type=int, default=1000, metavar="N", help="of the bootstrap (default: 1000)")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (default: 0)")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    command.add_argument("--json", type=local_path, metavar="FILE", help="write all figures")
     _field_options(command)
     command.set_defaults(function=_eval)
 

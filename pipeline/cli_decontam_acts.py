@@ -6,8 +6,9 @@ import argparse
 import itertools
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+
+from .arguments import path_or_url
 
 _HELP = """Shows what the step `decontaminate` found and did: items, documents with their addresses and WARC records,
 places, scores, verdicts, acts. For a run, a step's folder, an output of `gristmill filter decontaminate`, or a log."""
@@ -31,7 +32,7 @@ def add_command(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("run", type=Path, help="a run's or a step's folder, an output of `filter`, or a log")
+    command.add_argument("run", type=path_or_url, help="a run's or a step's folder, an output of `filter`, or a log")
     command.add_argument("--item", metavar="NAME", help="only this item, or all whose names begin so and go on with /")
     command.add_argument("--document", metavar="ID", help="only this document, by id or URL")
     command.add_argument("--verdict", choices=("dirty", "suspect"), help="only these")

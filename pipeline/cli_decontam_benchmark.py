@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
+
+from .arguments import local_path
 
 _HELP = """Plants benchmark items in real web pages, in many forms and with known answers, beside hard negatives; runs
 all methods over them in one pass and counts precision, recall and F1 by form and method. Beside the planted cases it
@@ -41,7 +42,13 @@ def add_command(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument("--text-field", default="text", metavar="NAME", help="their text column (default: text)")
     command.add_argument(
-        "--registry", nargs="+", action="extend", default=[], type=Path, metavar="FILE", help="YAML entries of your own"
+        "--registry",
+        nargs="+",
+        action="extend",
+        default=[],
+        type=local_path,
+        metavar="FILE",
+        help="YAML entries of your own",
     )
     command.add_argument(
         "--only", nargs="+", action="extend", default=[], metavar="NAME", help="read these benchmarks only"
@@ -52,15 +59,20 @@ def add_command(commands: Any) -> None:
     command.add_argument("--per-form", type=int, default=200, metavar="N", help="cases of each form (default: 200)")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="draws other cases (default: 0)")
     command.add_argument(
-        "--quotations", type=Path, metavar="FILE", help="plain text of the public domain, for more famous passages"
+        "--quotations",
+        type=local_path,
+        metavar="FILE",
+        help="plain text of the public domain, for more famous passages",
     )
     command.add_argument("--detail", metavar="METHOD", help="shown form by form (default: the default method)")
-    command.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    command.add_argument("--html", type=local_path, metavar="FILE", help="write a self-contained page")
     command.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="write all figures; without FILE print them"
     )
-    command.add_argument("--svg", type=Path, metavar="FILE", help="write the plot")
-    command.add_argument("--cases", type=Path, metavar="FOLDER", help="write all cases with all verdicts, for reading")
+    command.add_argument("--svg", type=local_path, metavar="FILE", help="write the plot")
+    command.add_argument(
+        "--cases", type=local_path, metavar="FOLDER", help="write all cases with all verdicts, for reading"
+    )
     command.add_argument("--quiet", action="store_true", help="no progress and no tables, errors only")
     command.set_defaults(function=_benchmark)
 

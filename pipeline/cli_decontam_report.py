@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .arguments import local_path
 from .cli_reports import check_targets, deliver
 from .cli_stages import make_runner, runner_options
+from .storage import place
 
 GATE_STATUS = 3
 """Exit status where a share is above its --fail-above."""
@@ -52,7 +54,13 @@ def add_command(commands: Any) -> None:
     )  # fmt: skip
     look.add_argument("--only", nargs="+", action="extend", default=[], metavar="NAME", help="only these benchmarks")
     look.add_argument(
-        "--registry", nargs="+", action="extend", default=[], type=Path, metavar="FILE", help="YAML entries of your own"
+        "--registry",
+        nargs="+",
+        action="extend",
+        default=[],
+        type=local_path,
+        metavar="FILE",
+        help="YAML entries of your own",
     )
     look.add_argument(
         "--on-error", choices=("skip", "raise"), default="skip",
@@ -74,10 +82,12 @@ def add_command(commands: Any) -> None:
     look.add_argument("--text-field", default="text", metavar="NAME", help="column or key of the text (default: text)")
     look.add_argument("--mixture", metavar="FILE", help="YAML or JSON: epochs of each source, for the exposure")
     out = parser.add_argument_group("what is written")
-    out.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    out.add_argument("--html", type=local_path, metavar="FILE", help="write a self-contained page")
     out.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write everything; without FILE print it")
-    out.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables: benchmarks.csv, items.csv, ...")
-    out.add_argument("--clean-ids", type=Path, metavar="FILE", help="write the ids of clean items, one a line")
+    out.add_argument(
+        "--csv", type=local_path, metavar="FOLDER", help="write the tables: benchmarks.csv, items.csv, ..."
+    )
+    out.add_argument("--clean-ids", type=local_path, metavar="FILE", help="write the ids of clean items, one a line")
     out.add_argument("--matches", type=int, default=5, metavar="N", help="matches to show of an item (default: 5)")
     gate = parser.add_argument_group("gate")
     gate.add_argument(
@@ -90,7 +100,7 @@ def add_command(commands: Any) -> None:
     )  # fmt: skip
     runner_options(parser)
     parser.add_argument(
-        "--work", type=Path, metavar="FOLDER", help="where a killed audit goes on (default: TARGET.work)"
+        "--work", type=local_path, metavar="FOLDER", help="where a killed audit goes on (default: TARGET.work)"
     )
     parser.set_defaults(function=_report)
 
@@ -214,7 +224,7 @@ def _check(args: argparse.Namespace) -> None:
     """Raise ConfigError for what would fail after the scan: targets that can't be written."""
     from .errors import ConfigError
 
-    check_targets(args, [Path(one) for one in args.corpus])
+    check_targets(args, [place(one) for one in args.corpus])
     if args.matches < 1:
         raise ConfigError("--matches must be at least 1")
     if not "".join(args.methods).replace(",", " ").strip():
@@ -237,7 +247,7 @@ def _check(args: argparse.Namespace) -> None:
             raise ConfigError(f"{name} '{target}': its folder does not exist")
         if not os.access(parent, os.W_OK | os.X_OK):
             raise ConfigError(f"{name} '{target}': its folder can't be written")
-        if any(target.resolve() == Path(one).resolve() for one in args.corpus):
+        if any(target.resolve() == place(one).resolve() for one in args.corpus):
             raise ConfigError(f"{name} '{target}' is the corpus and would be lost")
 
 

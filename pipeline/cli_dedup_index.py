@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from .arguments import local_path
 from .cli_stages import make_runner, runner_options
 from .options import given_options
 
@@ -47,14 +48,14 @@ def add_commands(sub: Any) -> None:
         return parser
 
     def index(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("index", type=Path, metavar="INDEX", help="the index's folder")
+        parser.add_argument("index", type=local_path, metavar="INDEX", help="the index's folder")
 
     top = command("index", "an index of documents to dedup later crawls against", "Commands on an index.", _index)
     top.add_argument("word", nargs="*", metavar="build|add|remove|info|find", help="each has its own --help")
 
     build = command("index build", "documents -> an index of them", "Makes an index of all documents.", _build)
     build.add_argument("inputs", nargs="+", metavar="FILES", help=_FILES)
-    build.add_argument("--output", "-o", type=Path, required=True, metavar="INDEX", help="the folder to make")
+    build.add_argument("--output", "-o", type=local_path, required=True, metavar="INDEX", help="the folder to make")
     runner_options(build, inline=True)
 
     add = command("index add", "put more documents into an index", "Adds documents; their ids must be new.", _add)
@@ -76,7 +77,7 @@ def add_commands(sub: Any) -> None:
     find.add_argument("ids", nargs="*", metavar="ID|FILE", help=_IDS)
     find.add_argument(
         "--matches",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="what `dedup minhash --against INDEX --dropped FILE` wrote: shows each new document beside its match",
     )

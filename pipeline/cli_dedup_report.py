@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
+from .arguments import local_path, path_or_url
 from .cli_reports import check_targets, deliver
 
 WORDS = ("report",)
@@ -32,11 +32,14 @@ def add_commands(sub: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "run", type=Path, nargs="+", help="a run's folder, a step's folder, or Parquet files of kept and dropped rows"
+        "run",
+        type=path_or_url,
+        nargs="+",
+        help="a run's folder, a step's folder, or Parquet files of kept and dropped rows",
     )
     parser.add_argument("--pairs", type=int, default=10, metavar="N", help="pairs of each kind to show (default: 10)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws other random pairs (default: 0)")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    parser.add_argument("--html", type=local_path, metavar="FILE", help="write a self-contained page")
     parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="write all figures; without FILE print them"
     )

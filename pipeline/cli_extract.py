@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .arguments import local_path
+
 WORDS = ("eval", "train")
 """Words after `extract` that make a command of their own; a file of such a name is written `./eval`."""
 
@@ -68,7 +70,9 @@ def _add_eval(sub: Any) -> None:
         epilog=_EVAL_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="where html/ with its gold/ is")
+    command.add_argument(
+        "--data", type=local_path, required=True, metavar="FOLDER", help="where html/ with its gold/ is"
+    )
     command.add_argument(
         "--engines",
         type=_words,
@@ -98,7 +102,7 @@ def _add_eval(sub: Any) -> None:
         "--resamples", type=int, default=2000, metavar="N", help="draws of the bootstrap (default: 2000)"
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (default: 0)")
-    command.add_argument("--json", type=Path, metavar="FILE", help="write all figures, with versions")
+    command.add_argument("--json", type=local_path, metavar="FILE", help="write all figures, with versions")
     command.add_argument("--per-page", action="store_true", help="with --json: also every page's scores")
     command.add_argument("--quiet", action="store_true", help="no progress and no tables, errors only")
     command.set_defaults(function=_eval)
@@ -112,9 +116,11 @@ def _add_train(sub: Any) -> None:
         epilog=_TRAIN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="where html/ with its gold/ is")
     command.add_argument(
-        "--output", "-o", type=Path, required=True, metavar="WHERE", help="a folder, or the model's file (.npz)"
+        "--data", type=local_path, required=True, metavar="FOLDER", help="where html/ with its gold/ is"
+    )
+    command.add_argument(
+        "--output", "-o", type=local_path, required=True, metavar="WHERE", help="a folder, or the model's file (.npz)"
     )
     command.add_argument(
         "--sets", type=_words, metavar="NAME,...", help="wcxb, daniel_waddle, trafilatura_segments (default: all)"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
+from .arguments import local_path, path_or_url
 from .cli_reports import check_targets, deliver
 
 _INSPECT_HELP = """Shows what each filter of a run dropped: its share, its thresholds with a histogram of every score,
@@ -36,7 +36,9 @@ def add_commands(sub: Any) -> None:
         epilog=_INSPECT_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("run", type=Path, nargs="+", help="a run's folder, or files of kept and of dropped documents")
+    command.add_argument(
+        "run", type=path_or_url, nargs="+", help="a run's folder, or files of kept and of dropped documents"
+    )
     command.add_argument("--filter", metavar="NAME", help="only this stage, with more rows")
     command.add_argument(
         "--examples", type=int, default=3, metavar="N", help="documents on each side of a threshold (default: 3)"
@@ -45,12 +47,12 @@ def add_commands(sub: Any) -> None:
     command.add_argument("--seed", type=int, default=0, metavar="N", help="draws other random examples (default: 0)")
     command.add_argument(
         "--terms",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="identity terms, YAML {language: {group: [terms]}} (default: bundled)",
     )
     command.add_argument("--no-terms", action="store_true", help="do not look for identity terms in the texts (faster)")
-    command.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    command.add_argument("--html", type=local_path, metavar="FILE", help="write a self-contained page")
     command.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="write all figures; without FILE print them"
     )

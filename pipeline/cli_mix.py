@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import cli_mix_search
+from .arguments import local_path, path_or_url
 from .cli_reports import check_targets, deliver
 from .cli_stages import add_overview, make_runner, runner_options
 from .options import given_options
@@ -46,12 +47,12 @@ def add_commands(sub: Any) -> None:
         "mix plan", help="what a mixture would draw", description=_PLAN, epilog=_PLAN_EPILOG, formatter_class=raw
     )
     plan.add_argument("mixture", help=what)
-    plan.add_argument("--run", type=Path, metavar="FOLDER", help="the run that `run: this` stands for")
+    plan.add_argument("--run", type=path_or_url, metavar="FOLDER", help="the run that `run: this` stands for")
     plan.add_argument("--model-params", type=float, metavar="N", help="parameters of the model to train")
     plan.add_argument(
         "--bytes-per-token", type=float, metavar="X", help="for sources without tokens (default: measured, or 4.2)"
     )
-    plan.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    plan.add_argument("--html", type=local_path, metavar="FILE", help="write a self-contained page")
     plan.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write all figures; without FILE print them")
     plan.add_argument("--quiet", action="store_true", help="no tables, errors only")
     plan.set_defaults(function=_plan)
@@ -64,7 +65,7 @@ def add_commands(sub: Any) -> None:
         formatter_class=raw,
     )
     run.add_argument("mixture", help=what)
-    run.add_argument("--output", "-o", type=Path, required=True, help="the run's folder")
+    run.add_argument("--output", "-o", type=path_or_url, required=True, help="the run's folder")
     runner_options(run)
     run.set_defaults(function=_run)
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .arguments import local_path
 from .cli_stages import make_runner, runner_options
 from .options import given_options
 
@@ -36,8 +37,8 @@ def add_commands(sub: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("mixture", help="a mixture's YAML file")
-    parser.add_argument("--output", "-o", type=Path, required=True, help="the search's folder")
-    parser.add_argument("--run", type=Path, metavar="FOLDER", help="the run that `run: this` stands for")
+    parser.add_argument("--output", "-o", type=local_path, required=True, help="the search's folder")
+    parser.add_argument("--run", type=local_path, metavar="FOLDER", help="the run that `run: this` stands for")
     parser.add_argument(
         "--held-out", nargs="+", action="append", default=[], metavar=("NAME=FILE", "FILE"),
         help="a held-out set of documents; once for each (default: a share of each source)",

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .arguments import local_path, path_or_url
 from .cli_stages import add_overview
 
 _REMOVE = """Takes documents out of finished packs without a rebuild, for opt-outs and takedowns. Every copy and every
@@ -45,11 +46,11 @@ def add_commands(sub: Any) -> None:
     report = sub.add_parser(
         "packs report", help="what is in packs: tokens by source, language, ...", description=_REPORT
     )
-    report.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
+    report.add_argument("packs", type=path_or_url, help="a pack folder, or a run's folder")
     report.add_argument("--tokens", type=int, default=50, metavar="N", help="most frequent tokens (default: 50)")
     report.add_argument("--sequences", type=int, default=3, metavar="N", help="sequences to decode (default: 3)")
     report.add_argument("--seed", type=int, default=0, metavar="N", help="shows other sequences (default: 0)")
-    report.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    report.add_argument("--html", type=local_path, metavar="FILE", help="write a self-contained page")
     report.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="write all figures; without FILE print them"
     )
@@ -57,7 +58,7 @@ def add_commands(sub: Any) -> None:
     report.set_defaults(function=_report)
 
     trace = sub.add_parser("trace", help="from a position in a pack back to document, URL and WARC record")
-    trace.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
+    trace.add_argument("packs", type=path_or_url, help="a pack folder, or a run's folder")
     trace.add_argument("--sequence", type=int, required=True, help="number of the sequence over all pack files, from 0")
     trace.add_argument("--position", type=int, default=0, help="token in the sequence, from 0")
     trace.add_argument("--json", action="store_true", help="print JSON")
@@ -70,14 +71,18 @@ def add_commands(sub: Any) -> None:
         epilog=_REMOVE_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    remove.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
+    remove.add_argument("packs", type=local_path, help="a pack folder, or a run's folder")
     for name, what in (("urls", "URLs"), ("domains", "domains, with their subdomains"), ("ids", "document ids")):
-        remove.add_argument(f"--{name}", type=Path, nargs="+", action="extend", default=[], metavar="FILE", help=what)
+        remove.add_argument(
+            f"--{name}", type=local_path, nargs="+", action="extend", default=[], metavar="FILE", help=what
+        )
     where = remove.add_mutually_exclusive_group(required=True)
-    where.add_argument("--output", "-o", type=Path, help="folder of the new set; unchanged files are shared (links)")
+    where.add_argument(
+        "--output", "-o", type=local_path, help="folder of the new set; unchanged files are shared (links)"
+    )
     where.add_argument("--in-place", action="store_true", help="the folder becomes the new set")
     remove.add_argument("--public-suffixes", action="store_true", help="let domains be such as com and github.io")
-    remove.add_argument("--unmatched", type=Path, metavar="FILE", help="write the entries that name no document")
+    remove.add_argument("--unmatched", type=local_path, metavar="FILE", help="write the entries that name no document")
     remove.add_argument("--fill", default="pad", help="reserved id written over them: pad or mask (default: pad)")
     remove.set_defaults(function=_remove)
 
@@ -85,8 +90,10 @@ def add_commands(sub: Any) -> None:
         "export", help="packs -> Megatron, nanoGPT, datasets", description=_EXPORT,
     )  # fmt: skip
     export.add_argument("format", choices=("megatron", "nanogpt", "datasets"))
-    export.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
-    export.add_argument("--output", "-o", type=Path, required=True, metavar="OUT", help="folder (megatron: prefix)")
+    export.add_argument("packs", type=path_or_url, help="a pack folder, or a run's folder")
+    export.add_argument(
+        "--output", "-o", type=local_path, required=True, metavar="OUT", help="folder (megatron: prefix)"
+    )
     export.add_argument("--unit", help="megatron: a sample is a sequence (default) or a document")
     export.add_argument("--val-sequences", type=int, metavar="N", help="nanogpt: the last N go to val.bin")
     export.set_defaults(function=_export)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .arguments import local_path, path_or_url
+
 WORDS = ("plan", "plot")
 """Second words that make a command of their own."""
 
@@ -65,9 +67,11 @@ def add_commands(sub: Any) -> None:
         "pretrain", help="train a model on packs; plan a run; plot it", description=_HELP, epilog=_EPILOG,
         formatter_class=raw, usage="gristmill pretrain PACKS -o OUTPUT [--config FILE] [--check] [--OPTION VALUE ...]",
     )  # fmt: skip
-    train.add_argument("packs", type=Path, help="a pack folder, or a run's folder")
-    train.add_argument("--output", "-o", type=Path, required=True, help="folder for metrics and checkpoints")
-    train.add_argument("--config", type=Path, metavar="FILE", help="YAML with options by their names (optim: {lr: ..})")
+    train.add_argument("packs", type=path_or_url, help="a pack folder, or a run's folder")
+    train.add_argument("--output", "-o", type=local_path, required=True, help="folder for metrics and checkpoints")
+    train.add_argument(
+        "--config", type=local_path, metavar="FILE", help="YAML with options by their names (optim: {lr: ..})"
+    )
     train.add_argument("--check", action="store_true", help="validate everything, say what would be trained, and stop")
     train.add_argument("--quiet", action="store_true", help="print errors only")
     _config_options(train)
@@ -83,8 +87,12 @@ def add_commands(sub: Any) -> None:
     plot = sub.add_parser(
         "pretrain plot", help="curves of training runs", description=_PLOT, epilog=_PLOT_EPILOG, formatter_class=raw
     )
-    plot.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="outputs of `gristmill pretrain`, or runs")
-    plot.add_argument("--output", "-o", type=Path, metavar="FOLDER", help="where to write (default: the first run's)")
+    plot.add_argument(
+        "runs", nargs="+", type=local_path, metavar="RUN", help="outputs of `gristmill pretrain`, or runs"
+    )
+    plot.add_argument(
+        "--output", "-o", type=local_path, metavar="FOLDER", help="where to write (default: the first run's)"
+    )
     plot.add_argument("--x", default="tokens", help="lay the curves over each other by tokens (default) or steps")
     plot.add_argument("--quiet", action="store_true", help="no table, errors only")
     plot.set_defaults(function=_plot)

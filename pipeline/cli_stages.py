@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .arguments import path_or_url
 from .options import given_options
+from .storage import place, remove_tree
 
 STAGE_HELP = """Runs one stage on files. The ending of --output says the format: .parquet, .jsonl, .jsonl.gz or
 .jsonl.zst. A killed command goes on from OUTPUT.work when it is given again."""
@@ -32,9 +34,9 @@ def runner_options(parser: argparse.ArgumentParser, *, inline: bool = False) -> 
 def io_options(parser: argparse.ArgumentParser, what: str, *, dropped: bool = True) -> None:
     """Add the input files (`what` they are), the output file and where it runs."""
     parser.add_argument("inputs", nargs="+", help=what)
-    parser.add_argument("--output", "-o", type=Path, required=True, help="the file to write")
+    parser.add_argument("--output", "-o", type=path_or_url, required=True, help="the file to write")
     if dropped:
-        parser.add_argument("--dropped", type=Path, help="also write what was dropped, with filter and reason")
+        parser.add_argument("--dropped", type=path_or_url, help="also write what was dropped, with filter and reason")
     runner_options(parser, inline=True)
 
 
@@ -91,8 +93,6 @@ def mini_run(args: argparse.Namespace, source: dict[str, Any], steps: list[dict[
 
 def export_run(args: argparse.Namespace, result: Any) -> int:
     """Write the last step's kept documents (and what all steps dropped) as plain files; drop the work folder."""
-    import shutil
-
     from .documents import export
     from .store import read_json
 
@@ -111,7 +111,7 @@ def export_run(args: argparse.Namespace, result: Any) -> int:
     show_counts(args, result)
     if not args.quiet:
         print(f"written: {', '.join(map(str, written))}")
-    shutil.rmtree(result.output)
+    remove_tree(result.output)
     return 0
 
 
@@ -176,8 +176,8 @@ def check_inputs(args: argparse.Namespace) -> None:
     from .documents import list_files
     from .errors import ConfigError
 
-    files = {Path(path.removeprefix("file://")).resolve() for path, _, _ in list_files(args.inputs)}
-    folders = [Path(one).resolve() for one in args.inputs if Path(one).is_dir()]
+    files = {place(path).resolve() for path, _, _ in list_files(args.inputs)}
+    folders = [place(one).resolve() for one in args.inputs if place(one).is_dir()]
     for target in (args.output, getattr(args, "dropped", None)):
         if target is not None and target.resolve() in files:
             raise ConfigError(f"output '{target}' is one of the inputs and would be lost: name another file")

@@ -29,7 +29,7 @@ from .columns import complete, text_column
 from .errors import ConfigError, check_file_name
 from .schema import DOCUMENT, RECORD, document_id
 from .stage import STAGES_RUN
-from .storage import local_file
+from .storage import filesystem_path, is_url, local_file, open_input
 from .store import PARQUET_OPTIONS, atomic_path
 
 JSONL_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".ndjson", ".ndjson.gz")
@@ -96,7 +96,7 @@ def list_files(inputs: Sequence[str]) -> list[tuple[str, str, int]]:
         if not pattern.strip() or "\0" in pattern:
             raise ConfigError(f"an input can't be called {pattern!r}")
         try:
-            fs, root = fsspec.core.url_to_fs(pattern)
+            fs, root = filesystem_path(pattern) if is_url(pattern) else fsspec.core.url_to_fs(pattern)
         except (ImportError, ValueError) as error:
             raise ConfigError(f"input '{pattern}': {error}") from error
         if fs.isdir(root):  # before globs: a name may hold their marks
@@ -127,14 +127,13 @@ def list_files(inputs: Sequence[str]) -> list[tuple[str, str, int]]:
 
 def plan_documents(inputs: Sequence[str], split_bytes: int) -> list[DocumentSplit]:
     """Splits of about `split_bytes`: whole JSON files, row groups of Parquet files."""
-    import fsspec
 
     splits = []
     for path, name, size in list_files(inputs):
         if not is_parquet(path) or size <= split_bytes:
             splits.append(DocumentSplit(path, name, size))
             continue
-        with fsspec.open(path, "rb") as handle:
+        with open_input(path) as handle:
             meta = _parquet(handle, name).metadata
         group: list[int] = []
         weight = 0
@@ -158,10 +157,9 @@ def read_documents(
     split: DocumentSplit, *, text_field: str = "text", batch_rows: int = 1024
 ) -> Iterator[DocumentBatch]:
     """The documents of a split in batches. Raises ConfigError where the text column is missing."""
-    import fsspec
 
     if is_parquet(split.path):
-        with fsspec.open(split.path, "rb") as handle:
+        with open_input(split.path) as handle:
             file = _parquet(handle, split.name)
             before = (
                 sum(file.metadata.row_group(g).num_rows for g in range(split.row_groups[0])) if split.row_groups else 0
@@ -178,7 +176,7 @@ def read_documents(
                 yield DocumentBatch(table.filter(valid) if skips else table, batch.num_rows, skips, places)
         return
     schema = split_schema(split, text_field)
-    with fsspec.open(split.path, "rb") as raw:
+    with open_input(split.path) as raw:
         yield from _read_jsonl(raw, split, text_field, batch_rows, schema)
 
 
@@ -315,9 +313,8 @@ def _row(line: bytes, number: int, name: str, text_field: str, with_lang: bool =
 
 def split_schema(split: DocumentSplit, text_field: str) -> pa.Schema:
     """The schema that `read_documents` gives for a split."""
-    import fsspec
 
-    with fsspec.open(split.path, "rb") as handle:
+    with open_input(split.path) as handle:
         if not is_parquet(split.path):
             lang = [pa.field(LANG, pa.string())] if _has_lang(handle, split.path, text_field) else []
             return pa.schema([*JSONL_SCHEMA, *lang])
@@ -327,7 +324,6 @@ def split_schema(split: DocumentSplit, text_field: str) -> pa.Schema:
 
 def first_keys(split: DocumentSplit) -> set[str]:
     """The keys of the first `PEEK` lines of a JSON file, those within objects as `outer.inner`; none of Parquet."""
-    import fsspec
     import zstandard
 
     found: set[str] = set()
@@ -340,7 +336,7 @@ def first_keys(split: DocumentSplit) -> set[str]:
             add(inner, f"{prefix}{key}.")
 
     try:
-        with fsspec.open(split.path, "rb") as raw:
+        with open_input(split.path) as raw:
             for line in itertools.islice(bounded_lines(open_jsonl(raw, split.path)), PEEK):
                 with contextlib.suppress(ValueError, RecursionError):  # reading counts what can't be read
                     add(json.loads((line or b"").decode("utf-8", "replace")), "")

@@ -249,7 +249,7 @@ class PackReader:
 
     @property
     def folder(self) -> Path:
-        """The set's local folder. Raises ConfigError for a remote one."""
+        """The set's folder; see `Store.path`."""
         return self.store.path
 
     def __len__(self) -> int:

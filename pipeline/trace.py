@@ -17,6 +17,7 @@ import numpy as np
 from .errors import ConfigError, SchemaError
 from .packreader import PackReader, open_packs
 from .packs import TOKENIZER
+from .storage import local_file, place
 
 CONTEXT_TOKENS = 24
 
@@ -81,7 +82,7 @@ def _look_up(reader: PackReader, document: str) -> dict[str, Any]:
     folder, files = reader.folder, [path for path in reader.document_files() if path.is_file()]
     if not files:
         raise ConfigError(f"{folder} has no documents/*.parquet, so it can't be traced; run the pack step again")
-    documents = ds.dataset([str(file) for file in files])
+    documents = ds.dataset([local_file(file) for file in files])
     columns = [c for c in ("id", "url", "record", "title") if c in documents.schema.names]
     rows = documents.to_table(columns=columns, filter=pc.field("id") == document).to_pylist()
     if not rows:
@@ -102,7 +103,7 @@ def _reason(reader: PackReader, document: str) -> str:
 def _context(reader: PackReader, tokenizer: str | Path | None, ids: list[int], at: int) -> str | None:
     from .bpe import load_tokenizer
 
-    path = Path(tokenizer) if tokenizer is not None else reader.folder / TOKENIZER
+    path = place(tokenizer) if tokenizer is not None else reader.folder / TOKENIZER
     if tokenizer is None and not path.is_file():
         return None
     eos = int(reader.manifest["eos_id"])

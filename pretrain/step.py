@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pipeline.progress import Progress
 from pipeline.steps import Step, StepContext, register_step
+from pipeline.storage import StorePath, fetch_tree
+from pipeline.storage.mirror import mirrored
+from pipeline.storage.scratch import temporary_file
 from pipeline.store import file_digest
 
+from .checkpoint import FOLDER, META
 from .config import TrainConfig, train_config
 from .report import KEPT
 
@@ -50,11 +56,13 @@ class Pretrain(Step):
             return None
         return "torch is not installed (make setup installs it; elsewhere: pip install 'gristmill[pretrain]')"
 
-    def train_on(self, packs: Path, output: Path, progress: Progress) -> dict[str, Any]:
-        """Train, showing the loss on a progress bar; returns the summary."""
+    def train_on(
+        self, packs: Path, output: Path, progress: Progress, log: Callable[[Any], None] | None = None
+    ) -> dict[str, Any]:
+        """Train, showing the loss on a progress bar; returns the summary. `log` gets each step's event."""
         from .train import train
 
-        summary = train(with_held_out(self.training(), packs), packs, output, progress=progress)
+        summary = train(with_held_out(self.training(), packs), packs, output, progress=progress, log=log)
         first, last = ("none" if x is None else f"{x:.3f}" for x in (summary["first_loss"], summary["last_loss"]))
         progress.say(f"pretrain: loss {first} -> {last} in {self.steps} steps")
         return summary
@@ -62,14 +70,41 @@ class Pretrain(Step):
     def run(self, context: StepContext) -> dict[str, Any]:
         packs = context.inputs["packs"]
         folder = context.folder.path
-        summary = self.train_on(packs.path / packs.files[0], folder, context.progress)
-        files = [
-            {"file": path.name, "rows": 0, "bytes": path.stat().st_size, "blake2b": file_digest(path)}
-            for path in sorted(folder.glob("*.json*"))
-            if path.name != "plan.json"
-        ]
-        shown = {key: summary[key] for key in KEPT if key in summary}
-        return {"artefact": [], "files": files, "summary": {"pretrain": shown}}
+        if isinstance(folder, StorePath):
+            return self._run_mirrored(context, folder)
+        return _made(self.train_on(packs.path / packs.files[0], folder, context.progress), folder)
+
+    def _run_mirrored(self, context: StepContext, folder: StorePath) -> dict[str, Any]:
+        """Train in a local folder; what it holds goes to the store with each checkpoint and at the end."""
+        packs = context.inputs["packs"]
+        copy = temporary_file("packs")
+        try:
+            fetch_tree(packs.path, copy)
+            with mirrored(folder, META) as mirror:
+                known: set[str] = set()
+
+                def look(event: Any) -> None:
+                    there = {path.name for path in (mirror.path / FOLDER).glob("step-*")}
+                    if there != known:
+                        known.clear()
+                        known.update(there)
+                        mirror.send_soon()
+
+                summary = self.train_on(copy / packs.files[0], mirror.path, context.progress, look)
+                return _made(summary, mirror.path)
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+
+
+def _made(summary: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The manifest of a training run in a folder."""
+    files = [
+        {"file": path.name, "rows": 0, "bytes": path.stat().st_size, "blake2b": file_digest(path)}
+        for path in sorted(folder.glob("*.json*"))
+        if path.name != "plan.json"
+    ]
+    shown = {key: summary[key] for key in KEPT if key in summary}
+    return {"artefact": [], "files": files, "summary": {"pretrain": shown}}
 
 
 def with_held_out(config: TrainConfig, packs: Path) -> TrainConfig:

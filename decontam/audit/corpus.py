@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import ConfigError
 from pipeline.packs import MANIFEST
 from pipeline.packstep import sets_in
+from pipeline.storage import place
 
 from .documents import FilePiece, Piece
 
@@ -57,7 +58,7 @@ def kind_of(path: str) -> tuple[str, list[str]]:
     run (or a step of one) if steps lie in it; the last step that kept documents counts, the packs if none did. What a
     mixture holds out (`sets/` of a pack step) is read where it is named itself.
     """
-    folder = Path(path)
+    folder = place(path)
     if path.endswith((".warc", ".warc.gz", ".arc", ".arc.gz", ".wet.gz")):
         raise ConfigError(f"'{path}' holds pages, not documents: `gristmill extract {path} -o texts.parquet` first")
     if not folder.is_dir():
@@ -108,7 +109,7 @@ def open_corpus(
         loaded = tokenizer_of(readers, tokenizer)
         label = ""
         if len(together) > 1 or len(set(corpus.kinds)) > 1:
-            label = folders[0] if len(folders) == 1 else str(Path(folders[0]).parent)
+            label = folders[0] if len(folders) == 1 else str(place(folders[0]).parent)
         corpus.pieces += plan(readers, label, loaded, links / f"packs-{number}")
         described = (tuple(path for path in reader.document_files() if path.is_file()) for reader in readers)
         corpus.packs.append(Packs(label, next(filter(None, described), ())))  # each set describes all documents

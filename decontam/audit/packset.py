@@ -23,6 +23,7 @@ from pipeline.bpe import LoadedTokenizer, load_tokenizer
 from pipeline.errors import ConfigError, SchemaError
 from pipeline.packreader import Block, PackReader, open_packs
 from pipeline.packs import TOKENIZER
+from pipeline.storage import place
 
 from .decoding import Decoder
 from .documents import COLUMNS, Documents
@@ -58,7 +59,7 @@ class PackPiece:
 def tokenizer_of(readers: Sequence[PackReader], named: str | None) -> LoadedTokenizer:
     """The sets' own tokenizer, or the one that the user names. Raises ConfigError where it is another one."""
     folder = readers[0].folder
-    path = Path(named) if named else folder / TOKENIZER
+    path = place(named) if named else folder / TOKENIZER
     if not named and not path.is_file():
         raise ConfigError(f"{folder} has no {TOKENIZER} to decode it with: name the tokenizer with --tokenizer")
     loaded = load_tokenizer(path, readers[0].manifest.get("eos"))
@@ -165,8 +166,8 @@ class _Reading:
             begins[self.links.inner[a:b] - base - span[0]] = False
             places = span[begins]
             names = block.doc_ids.take(pa.array(places)).to_pylist()
-            for place, name in zip(places.tolist(), names, strict=True):
-                yield _Document(name, int(block.doc_offsets[place]), self._parts(base + place))
+            for at, name in zip(places.tolist(), names, strict=True):
+                yield _Document(name, int(block.doc_offsets[at]), self._parts(base + at))
 
     def _parts(self, piece: int) -> list[_Part]:
         """A piece and all that follow it."""

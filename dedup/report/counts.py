@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.storage import local_file
+
 from ..lsh import size_histogram
 from ..signatures import s_curve
 from .found import DedupStep
@@ -27,7 +29,9 @@ def scan(step: DedupStep, side: str) -> pl.LazyFrame | None:
     files = list(step.kept if side == "kept" else step.dropped)
     if not files:
         return None
-    return pl.scan_parquet(files, glob=False, missing_columns="insert", extra_columns="ignore")
+    return pl.scan_parquet(
+        [local_file(file) for file in files], glob=False, missing_columns="insert", extra_columns="ignore"
+    )
 
 
 def totals(step: DedupStep) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import ConfigError
+from pipeline.storage import open_input
 
 HEAD, TAIL = 30.0, 60.0
 """CCNet's percentiles: a third each would be 33 and 67; its code uses these."""
@@ -43,7 +44,6 @@ def cutoffs(
 
 def read_scores(inputs: Sequence[str]) -> tuple[list[str | None], list[float | None]]:
     """(languages, perplexities) of Parquet files that the stage `perplexity` has scored. Raises ConfigError."""
-    import fsspec
     import pyarrow.parquet as pq
 
     from pipeline.documents import is_parquet, list_files
@@ -53,7 +53,7 @@ def read_scores(inputs: Sequence[str]) -> tuple[list[str | None], list[float | N
     for path, name, _ in list_files(inputs):
         if not is_parquet(path):
             raise ConfigError(f"cutoffs: '{name}' is no Parquet file; a run and `gristmill filter` write such")
-        with fsspec.open(path, "rb") as handle:
+        with open_input(path) as handle:
             try:
                 file = pq.ParquetFile(handle)
             except pa.ArrowInvalid as error:

@@ -83,7 +83,7 @@ def scan(
         frame = pl.LazyFrame(schema={"_row": pl.Int64, **schema})
     else:
         frame = pl.scan_parquet(
-            list(files),
+            [local_file(file) for file in files],
             schema=schema,
             glob=False,
             row_index_name="_row",

@@ -19,7 +19,7 @@ from pipeline.errors import ConfigError
 from pipeline.schema import DOCUMENT
 from pipeline.stage import CUT_SPANS, DROP_FILTER, DROP_REASON, SPAN, STAGES_RUN, Filter, registered
 
-from ..storage import local_file
+from ..storage import local_file, place
 from .facts import schema_of
 from .runs import Found, StageRun, StepFiles
 
@@ -35,7 +35,7 @@ def find_files(paths: Sequence[Path], work: Path) -> Found:
     dropped: list[Path] = []
     config: dict[str, tuple[int, dict[str, Any]]] = {}
     for number, (path, name, size) in enumerate(list_files([str(p) for p in paths])):
-        local = Path(path.removeprefix("file://"))
+        local = place(path)
         file = local if is_parquet(path) else _as_parquet(DocumentSplit(path, name, size), work / f"{number}.parquet")
         types = schema_of([file])
         (dropped if DROP_FILTER in types else kept).append(file)
@@ -74,7 +74,9 @@ def _named(files: Sequence[Path]) -> list[str]:
 
     if not files:
         return []
-    frame = pl.scan_parquet(list(files), glob=False, missing_columns="insert", extra_columns="ignore")
+    frame = pl.scan_parquet(
+        [local_file(file) for file in files], glob=False, missing_columns="insert", extra_columns="ignore"
+    )
     return sorted(n for (n,) in frame.select(pl.col(DROP_FILTER).unique()).collect(engine="streaming").iter_rows() if n)
 
 

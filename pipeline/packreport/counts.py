@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mixtures.catalogue import HOST
 
+from ..storage import local_file
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -28,7 +30,9 @@ def documents(reader: PackReader) -> pl.LazyFrame | None:
     files = [path for path in reader.document_files() if path.is_file()]
     if not files:
         return None
-    frame = pl.scan_parquet(files, glob=False, missing_columns="insert", extra_columns="ignore")
+    frame = pl.scan_parquet(
+        [local_file(file) for file in files], glob=False, missing_columns="insert", extra_columns="ignore"
+    )
     names = frame.collect_schema().names()
     if "n_tokens" not in names:
         return None
@@ -56,7 +60,7 @@ def _pieces(path: Path) -> pl.LazyFrame:
     """Those of one file; only files that `remove` wrote say what is removed."""
     import polars as pl
 
-    frame = pl.scan_ipc(str(path), glob=False)
+    frame = pl.scan_ipc(local_file(path), glob=False)
     ends = pl.concat_list(pl.col("doc_starts").list.slice(1), pl.col("length"))
     none = pl.col("doc_starts").list.eval(pl.element() < 0)
     removed = pl.col("removed") if "removed" in frame.collect_schema() else none
@@ -143,7 +147,7 @@ def fill(reader: PackReader) -> dict[str, Any]:
     """How full the sequences are, and in how many pieces documents came."""
     import polars as pl
 
-    files = [str(reader.folder / entry["path"]) for entry in reader.manifest["files"]]
+    files = [local_file(reader.folder / entry["path"]) for entry in reader.manifest["files"]]
     if not files:
         return {"full_sequences": 0, "pieces": 0, "pieces_in_a_sequence": 0.0}
     row = (

@@ -8,20 +8,24 @@ whatever opens files opens it. Writing goes through `pipeline.store.atomic_path`
 from __future__ import annotations
 
 from .filesystems import filesystem_path, with_retries
-from .folders import listed_sizes, remove_tree
+from .folders import fetch_tree, listed_sizes, move_tree, remove_tree
 from .lease import assert_held, held
 from .paths import StorePath, local_file, place, relative_url, work_folder
+from .ranged import open_input
 from .urls import check_output_place, is_url, redacted
 
 __all__ = [
     "StorePath",
     "assert_held",
     "check_output_place",
+    "fetch_tree",
     "filesystem_path",
     "held",
     "is_url",
     "listed_sizes",
     "local_file",
+    "move_tree",
+    "open_input",
     "place",
     "redacted",
     "relative_url",

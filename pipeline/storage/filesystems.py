@@ -6,7 +6,6 @@ Credentials come by each library's own environment and profiles (`AWS_*`, `AWS_E
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
@@ -130,7 +129,8 @@ def _filesystem(url: str, protocol: str) -> Any:
     try:
         import fsspec
 
-        return fsspec.filesystem(protocol, **_options(protocol))
+        # not fsspec's own cache: it knows nothing of the environment, and has one instance for each thread
+        return fsspec.filesystem(protocol, skip_instance_cache=True, **_options(protocol))
     except ImportError as error:
         package = _PACKAGES.get(protocol)
         hint = f"pip install {_EXTRAS.get(package or '', package)}" if package else str(error)
@@ -167,7 +167,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, _FINAL):
         return False
     for one in _causes(error):
-        if isinstance(one, (asyncio.TimeoutError, TimeoutError, ConnectionError)):
+        if isinstance(one, (TimeoutError, ConnectionError)):
             return True
         if type(one).__name__ in _TRANSIENT_NAMES:
             return True

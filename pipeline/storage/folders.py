@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,21 +29,38 @@ def remove_tree(path: Path, *, ignore_errors: bool = False) -> None:
         shutil.rmtree(path, ignore_errors=ignore_errors)
 
 
-def fetch_tree(source: Path, target: Path) -> Path:
-    """Copy all objects of a folder of a store into a local folder, several at once; returns `target`.
+def move_tree(source: Path, target: Path) -> None:
+    """Give a folder another name, here or (object by object, manifests last) in a store."""
+    if not isinstance(source, StorePath):
+        shutil.move(str(source), target)
+        return
+    assert isinstance(target, StorePath)
+    names = sorted(listed_sizes(source), key=lambda name: (name.endswith("manifest.json"), -name.count("/"), name))
+    with ThreadPoolExecutor(TRANSFERS) as threads:
+        list(threads.map(lambda name: (target / name).copy_from(source / name), names[:-1]))
+    for name in names[-1:]:
+        (target / name).copy_from(source / name)
+    source.remove_all()
 
-    Links them where the scratch cache is on the same file system, so that they take no room twice.
+
+def fetch_tree(source: Path, target: Path, names: Sequence[str] | None = None, *, link: bool = True) -> Path:
+    """Copy objects of a folder of a store (all by default) into a local folder, several at once; returns `target`.
+
+    `link`: they may be second names of files of the scratch cache, which take no room twice and must not be written to.
     """
-    names = sorted(listed_sizes(source))
+    names = sorted(listed_sizes(source)) if names is None else names
 
     def one(name: str) -> None:
         file = target / name
         file.parent.mkdir(parents=True, exist_ok=True)
         copy = local_file(source / name)
-        try:
-            os.link(copy, file)
-        except OSError:
-            shutil.copyfile(copy, file)
+        if link:
+            try:
+                os.link(copy, file)
+                return
+            except OSError:  # another file system
+                pass
+        shutil.copyfile(copy, file)
 
     with ThreadPoolExecutor(TRANSFERS) as threads:
         list(threads.map(one, names))

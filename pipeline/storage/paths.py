@@ -12,6 +12,7 @@ import io
 import os
 import posixpath
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
@@ -23,6 +24,11 @@ from .urls import check_url, is_url
 
 UPLOAD_PART = 32 << 20
 """Bytes of one part of a multipart upload."""
+
+KNOWN_S = 10.0
+"""For so long this process need not ask the store about an object that it has just written."""
+
+_written: dict[str, tuple[float, dict[str, Any]]] = {}
 
 
 def place(where: str | os.PathLike[str]) -> Path:
@@ -180,6 +186,9 @@ class StorePath:
         return filesystem_path(self._url)[1].rstrip("/")
 
     def _info(self) -> dict[str, Any] | None:
+        known = _written.get(self._url)
+        if known is not None and time.monotonic() - known[0] < KNOWN_S:
+            return known[1]
         system, inner = filesystem_path(self._url)
         try:
             return dict(with_retries(self._url, lambda: system.info(inner)))
@@ -265,6 +274,7 @@ class StorePath:
     def write_bytes(self, content: bytes) -> int:
         """Write a small object in one request: it is there whole or not at all."""
         system, inner = filesystem_path(self._url)
+        _written.pop(self._url, None)
         with_retries(self._url, lambda: system.pipe_file(inner, content))
         return len(content)
 
@@ -324,8 +334,18 @@ class StorePath:
                 raise ConnectionError(f"{info['size']} of {size} bytes arrived")
             return info
 
+        _written.pop(self._url, None)
         info = with_retries(self._url, put)
+        if len(_written) > 1000:
+            _written.clear()
+        _written[self._url] = (time.monotonic(), info)
         scratch.keep(file, scratch.cached_path(self._url, size, _version(info)))
+
+    def copy_from(self, source: StorePath) -> None:
+        """Make the object a copy of another one of the same store, within the store."""
+        system, inner = filesystem_path(self._url)
+        _written.pop(self._url, None)
+        with_retries(self._url, lambda: system.cp_file(source.inner, inner))
 
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         """Nothing to do: a folder is there with its first object."""
@@ -335,6 +355,7 @@ class StorePath:
 
     def unlink(self, missing_ok: bool = False) -> None:
         system, inner = filesystem_path(self._url)
+        _written.pop(self._url, None)
         try:
             with_retries(self._url, lambda: system.rm_file(inner))
         except FileNotFoundError:
@@ -343,6 +364,7 @@ class StorePath:
 
     def remove_all(self) -> None:
         """Remove every object below, and the object itself."""
+        _written.clear()
         system, inner = filesystem_path(self._url)
 
         def remove() -> None:
