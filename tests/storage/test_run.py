@@ -57,8 +57,8 @@ def test_a_failing_store_changes_nothing(bucket, undisturbed, tmp_path):
     got = fetched(bucket, tmp_path)
     assert digests(got) == digests(undisturbed)
     assert (
-        open_packs(f"{bucket.url}/run/07-pack/packset").fingerprint
-        == open_packs(undisturbed / "07-pack" / "packset").fingerprint
+        open_packs(f"{bucket.url}/run/08-pack/packset").fingerprint
+        == open_packs(undisturbed / "08-pack" / "packset").fingerprint
     )
     bucket.front.reset()
     run_recipe(small_recipe(), output)
@@ -101,7 +101,7 @@ def test_reports_read_a_run_in_a_store(bucket, undisturbed, tmp_path):
     for words in (
         ["inspect", "RUN", "--json"],
         ["packs", "report", "RUN", "--json"],
-        ["trace", "RUN/07-pack", "--sequence", "1", "--position", "3", "--json"],
+        ["trace", "RUN/08-pack", "--sequence", "1", "--position", "3", "--json"],
         ["dedup", "report", "RUN", "--json"],
         ["decontam", "report", "RUN", "--bench", "sample", "--json"],
     ):
