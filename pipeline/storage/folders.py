@@ -14,7 +14,7 @@ TRANSFERS = 8
 """Objects fetched or sent at once."""
 
 
-def listed_sizes(folder: Path) -> dict[str, int]:
+def listed_sizes(folder: Path | StorePath) -> dict[str, int]:
     """Bytes of every object below a folder of a store, by its name relative to the folder: one listing."""
     assert isinstance(folder, StorePath)
     prefix = len(folder.inner) + 1
@@ -43,7 +43,9 @@ def move_tree(source: Path, target: Path) -> None:
     source.remove_all()
 
 
-def fetch_tree(source: Path, target: Path, names: Sequence[str] | None = None, *, link: bool = True) -> Path:
+def fetch_tree(
+    source: Path | StorePath, target: Path, names: Sequence[str] | None = None, *, link: bool = True
+) -> Path:
     """Copy objects of a folder of a store (all by default) into a local folder, several at once; returns `target`.
 
     `link`: they may be second names of files of the scratch cache, which take no room twice and must not be written to.

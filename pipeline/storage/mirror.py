@@ -82,7 +82,7 @@ class Mirror:
 
 
 @contextmanager
-def mirrored(folder: Path, last: str) -> Iterator[Mirror]:
+def mirrored(folder: Path | StorePath, last: str) -> Iterator[Mirror]:
     """A mirror of a folder in a store: fetched at the beginning, sent when the block ends, however it ends."""
     assert isinstance(folder, StorePath)
     mirror = Mirror(folder, last)
