@@ -6,7 +6,6 @@ import argparse
 import json
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 HELP = """Extrapolates from a run that was measured to a crawl of Common Crawl, or a part of it: CPU hours, wall time on
@@ -62,6 +61,7 @@ def _plan(args: argparse.Namespace) -> int:
     from .planning.measured import bundled, measure
     from .planning.showing import sections, size
     from .report import print_sections
+    from .storage import place
 
     check_crawl(args.crawl)
     check_price(args.price_per_cpu_hour)
@@ -84,7 +84,7 @@ def _plan(args: argparse.Namespace) -> int:
             hardware[name] = getattr(args, name)
     nodes = Nodes(**hardware)
     split = None if args.split_bytes is None else int(size_in_bytes(args.split_bytes, "--split-bytes"))
-    measured = bundled() if args.run is None else measure(Path(args.run))
+    measured = bundled() if args.run is None else measure(place(args.run))
     target = Target(warcs * each, warcs * pages, split, warcs)
     made = plan(measured, target, nodes)
     given = {

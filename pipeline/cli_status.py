@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 HELP = """Shows the steps of a run in progress or past: shards done, running and failed, the rate, the time that the
@@ -45,11 +44,12 @@ def check_price(price: float | None) -> None:
 def _status(args: argparse.Namespace) -> int:
     from .errors import ConfigError
     from .status.reading import read_status
+    from .storage import place
 
     check_price(args.price_per_cpu_hour)
     if not args.every > 0:
         raise ConfigError(f"--every must be over 0 seconds, not {args.every}")
-    output = Path(args.output)
+    output = place(args.output)
     status = read_status(output)
     while args.watch and status.state == "running":
         _print(status, args, anew=sys.stdout.isatty())

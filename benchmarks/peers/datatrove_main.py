@@ -5,7 +5,8 @@
 WarcReader, URLFilter, Trafilatura (precision), LanguageFilter (en), Gopher repetition and quality, C4 without the rule
 of terminal punctuation, FineWeb quality, JsonlWriter. The steps are chained as its executor chains them; once over
 WARM_FOLDER first, so that lists, models and tokenizers are loaded, and then, timed, over WARC_FOLDER. The executor
-itself would load them again. Nothing is fetched: LID_MODEL is fastText's lid.176, suffixes come from tldextract's own
+itself would load them again. Each filter sees a plain English text before, for of few pages none may reach the last.
+Nothing is fetched: LID_MODEL is fastText's lid.176, suffixes come from tldextract's own
 list. Prints one JSON line: seconds, pages read, documents that each step passed on, URLs kept, versions.
 """
 
@@ -19,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 start = time.perf_counter()
+from datatrove.data import Document  # noqa: E402
 from datatrove.pipeline.extractors import Trafilatura  # noqa: E402
 from datatrove.pipeline.filters import (  # noqa: E402
     C4QualityFilter,
@@ -33,6 +35,10 @@ from datatrove.pipeline.writers import JsonlWriter  # noqa: E402
 from datatrove.utils.lid import FT176LID  # noqa: E402
 from loguru import logger  # noqa: E402
 from tldextract import TLDExtract  # noqa: E402
+
+PLAIN = "\n".join(
+    f"The old mill number {i} stood by the river, and people came to see that it still turned." for i in range(30)
+)
 
 
 def counted(documents, counts: list[int], at: int):
@@ -68,6 +74,9 @@ def main() -> None:
         "c4": C4QualityFilter(filter_no_terminal_punct=False),
         "fineweb_quality": FineWebQualityFilter(),
     }
+    for name, step in steps.items():
+        if name != "extract":
+            step.filter(Document(text=PLAIN, id="", metadata={"url": "https://plain.example/"}))
     run(list(steps.values()), warm, Path(output) / "warm")
     started = time.perf_counter() - start
     wall, cpu = time.perf_counter(), time.process_time()

@@ -21,13 +21,14 @@ from typing import Any
 
 from ..errors import Stopped
 from ..runner import Runner, Task
+from ..storage.urls import redacted
 from ..store import atomic_path
+from ..terminal import plain
 from .counts import PhaseCounts, StepCounts
 from .logs import LogFile, LogHandler
 from .metrics import Metrics, metrics_of
 from .observer import Phase, TaskCost
 from .process import this_process
-from .redact import redacted
 
 FILE = "progress.json"
 FORMAT = 1
@@ -254,7 +255,7 @@ class _Terminal(logging.StreamHandler[Any]):
             self.stream.write("further warnings of workers stand in the run's logs/ only\n")
 
     def format(self, record: logging.LogRecord) -> str:
-        return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in redacted(super().format(record)))
+        return plain(redacted(super().format(record)))
 
 
 def _utc(seconds: float) -> str:

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..storage.urls import redacted
 from ..store import atomic_path
-from .redact import redacted
 
 PART_BYTES = 64 << 20
 

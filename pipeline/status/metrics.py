@@ -14,7 +14,7 @@ PREFIX = "gristmill"
 NAMES = {
     "shards_done": ("counter", "tasks that ended well, by step"),
     "shards_failed": ("counter", "tries of tasks that failed or were lost and were made again, by step"),
-    "shards_total": ("gauge", "tasks of the step's present round"),
+    "shards_planned": ("gauge", "tasks of the step's present round"),
     "shards_running": ("gauge", "tasks of the step's present round that are handed out"),
     "documents": ("counter", "documents, pages or other units that tasks took in, by step"),
     "bytes_written": ("counter", "bytes of the data files that tasks wrote, by step"),
@@ -76,7 +76,7 @@ class RayMetrics:
         self._of["shards_failed"].inc(1, self._tags(step))
 
     def gauges(self, step: str, counts: PhaseCounts) -> None:
-        self._of["shards_total"].set(counts.total, self._tags(step))
+        self._of["shards_planned"].set(counts.total, self._tags(step))
         self._of["shards_running"].set(0 if counts.ended is not None else len(counts.handed_out), self._tags(step))
 
 

@@ -146,9 +146,11 @@ def _count(folder: Any) -> int:
 
 def _locked(output: Any) -> bool | None:
     """Whether a process of this machine holds the run's lock; asking for the lock itself might refuse a driver it."""
+    if not isinstance(output, Path):
+        return None
     try:
         inode = os.stat(output / ".lock").st_ino
         locks = Path("/proc/locks").read_text().splitlines()
-    except (OSError, TypeError):
+    except OSError:
         return None
     return any(line.split()[-3].endswith(f":{inode}") for line in locks if "FLOCK" in line)

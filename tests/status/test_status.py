@@ -176,6 +176,27 @@ def test_a_hundred_thousand_marks_are_counted_in_time(tmp_path):
     assert time.monotonic() - start < 2
 
 
+def test_a_run_in_an_object_store(capsys):
+    """The same command on a URL; the journal writes whole objects there."""
+    import secrets
+
+    from pipeline.runner import InlineRunner
+    from pipeline.storage import place
+
+    url = f"memory://status-{secrets.token_hex(4)}/run"
+    output = place(url)
+    run(output, "", "", runner=InlineRunner())
+    assert main(["status", url, "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    assert (seen["state"], seen["source"], seen["beat_s"]) == ("finished", FILE, 30.0)
+    assert seen["steps"][0]["phases"][0]["shards"]["done"] == 2
+    parts = sorted((output / "logs").glob("driver-*.jsonl"), key=str)  # an object can't be appended to
+    lines = [json.loads(line)["message"] for part in parts for line in part.read_text().splitlines()]
+    assert lines[0].endswith("begins") and lines[-1] == "run finished" and lines.count("shard done") == 2
+    (output / FILE).unlink()
+    assert read_status(output).source == "marks" and shards(output)["done"] == 2
+
+
 def test_what_is_no_run(tmp_path, capsys):
     assert main(["status", str(tmp_path)]) == 2
     assert "is no run" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from pipeline.recipe import Recipe
 from pipeline.run import RunResult, execute
 from pipeline.runner import InlineRunner, Runner, Task
 from pipeline.steps import Step, StepContext
+from pipeline.storage import place
 from pipeline.store import atomic_path
 
 LIMIT_S = 60
@@ -37,7 +38,7 @@ def work(payload: tuple[str, int, str]) -> dict[str, Any]:
     elif kind == "warn":
         logging.getLogger("gristmill").warning("record %s is odd", text)
     name = f"{index:05d}.bin"
-    with atomic_path(Path(folder) / "kept" / name) as temporary:
+    with atomic_path(place(folder) / "kept" / name) as temporary:
         temporary.write_bytes(b"x" * (10 + index))
     return {"files": [{"file": f"kept/{name}", "rows": 3 + index, "bytes": 10 + index}], "n_in": 3 + index}
 
