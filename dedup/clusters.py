@@ -10,6 +10,7 @@ at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,7 +134,7 @@ def components(context: StepContext, source: str, given: int, partitions: int) -
     folder = context.folder.path
     source_of_all = source
 
-    def run(function: Any, name: str, target: str, label: str) -> list[dict[str, Any]]:
+    def run(function: Any, name: str, target: str, label: str) -> Sequence[dict[str, Any]]:
         files = given if name == source_of_all else partitions
         tasks = [
             Task(f"{target}-{p:05d}", StarTask(p, str(folder), name, target, partitions, files))
@@ -147,7 +148,7 @@ def components(context: StepContext, source: str, given: int, partitions: int) -
     for number in range(1, MAX_ROUNDS + 1):
         large = run(large_star_task, source, f"large-{number:02d}", f"components, round {number}")
         small = run(small_star_task, f"large-{number:02d}", f"small-{number:02d}", f"components, round {number}")
-        if not any(one["changed"] for one in large + small):
+        if not any(one["changed"] for one in (*large, *small)):
             return f"large-{number:02d}", number
         for read in (source, f"large-{number:02d}"):
             remove_tree(folder / read, ignore_errors=True)

@@ -29,7 +29,7 @@ which grow with what may be repeated. Cuts bring together what stood apart; a re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -361,7 +361,7 @@ class SubstringDedup(Step):
                 made.append(Task(f"{name}-{i:05d}", _Task(i, n, partitions, folder, self, path, of)))
             return made
 
-        def run(function: Any, label: str, todo: list[Task]) -> list[dict[str, Any]]:
+        def run(function: Any, label: str, todo: list[Task]) -> Sequence[dict[str, Any]]:
             return context.map(function, todo, label=f"{context.step}: {label}")
 
         mapped = run(map_anchors, "anchors", tasks("anchors", n, partitions))

@@ -22,7 +22,7 @@ Reads `id` and `text`; adds `dsir_weight`, float64: the log importance weight in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -233,7 +233,7 @@ class SelectDsir(Selection):
         """See `Selection.watcher`."""
         return _KeptFeatures(self.featurizer())
 
-    def told(self, results: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    def told(self, results: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
         """KL(target || corpus) and KL(target || kept), in nats an n-gram."""
         kept = np.zeros(self.buckets, np.int64)
         for result in results:

@@ -10,7 +10,7 @@ Reads `text`, `id` and what the method names; dropped rows get `not_selected`, o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -315,7 +315,7 @@ class Selection(Step):
     def prepare(self, context: StepContext, shards: list[ShardWork]) -> None:
         """What is to be done before the shards can be scored."""
 
-    def told(self, results: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    def told(self, results: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
         """What the report says beside the counts, from the results of the last tasks."""
         return {}
 

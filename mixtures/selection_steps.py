@@ -10,7 +10,7 @@ They read the column named in `by`, and drop documents without a value (`no_valu
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, ClassVar
@@ -173,7 +173,7 @@ class SelectBuckets(Selection):
             keys = hashed(docs["id"], self.seed, "random")
             yield self.table(docs, keys, sizes(work, docs), group=group, reasons=reasons)
 
-    def told(self, results: list[dict[str, Any]], folder: Any) -> dict[str, Any]:
+    def told(self, results: Sequence[dict[str, Any]], folder: Any) -> dict[str, Any]:
         """What came from each bucket."""
         from pipeline.store import read_json
 

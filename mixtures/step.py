@@ -306,7 +306,7 @@ def decide_all(task: DecideTask) -> dict[str, Any]:
 
 
 def drawn_report(
-    mixture: Mixture, made: Decisions, shards: list[Shard], results: list[dict[str, Any]]
+    mixture: Mixture, made: Decisions, shards: list[Shard], results: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """What was drawn of each source in each phase, what was held out and thrown away, warnings."""
     drawn = []

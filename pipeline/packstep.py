@@ -6,6 +6,7 @@ Its folder holds `packset/`, a self-contained pack set (`packs`), or, for severa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -247,7 +248,7 @@ class Pack(Step):
         )
         return replace(draws, recipe={"tokenize": {key: manifest[key] for key in ("eos", "allow_tokens")}})
 
-    def _statistics(self, draws: DrawSet, results: list[dict[str, Any]]) -> dict[str, Any]:
+    def _statistics(self, draws: DrawSet, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Truncation and utilisation of the method and of concatenation to the shortest length."""
         entries = [(k, e) for r in results for k, e in enumerate(r["entries"]) if e]
         documents, tokens = sum(draws.documents), sum(draws.tokens)

@@ -10,12 +10,13 @@ partition -> reduce through `context.map`.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, overload
 
 from .errors import ConfigError, StepFailed
 from .progress import Progress
@@ -58,25 +59,25 @@ class StepContext:
         *,
         unit: str = "documents",
         label: str | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> Sequence[dict[str, Any]]:
         """Run the tasks that aren't done yet, mark each as it ends, and return all results in task order.
 
         `function(task.payload)` must write its files atomically and return a small JSON value whose
         `files` lists them; where it has `n_in`, that is what the progress bar counts; `seconds` (busy time
         by part), what the task cost and the worker go to `timings/`, which nothing compares, and not into the mark.
         """
-        results: dict[str, dict[str, Any]] = {}
+        results = Results([task.name for task in tasks])
         todo = []
         for task in tasks:
             done = self.folder.marked(task.name)
             if done is None:
                 todo.append(task)
             else:
-                results[task.name] = done
+                results.put(task.name, done)
         name = label or self.step
         with (
-            self.progress.bar(name, total=len(tasks), done=len(results), unit=unit) as bar,
-            self.watch.phase(self.step, name, unit, tasks, len(results)) as phase,
+            self.progress.bar(name, total=len(tasks), done=results.there, unit=unit) as bar,
+            self.watch.phase(self.step, name, unit, tasks, results.there) as phase,
         ):
 
             def finished(task: Task, result: dict[str, Any]) -> None:
@@ -90,7 +91,7 @@ class StepContext:
                 self.folder.note_timing(task.name, timing)
                 self.seconds.update(timing["seconds"])
                 self.folder.mark(task.name, result)
-                results[task.name] = result
+                results.put(task.name, result)
                 bar.advance(1, result.get("n_in", 0))
                 phase.done(task, TaskCost(timing["worker"], **cost), result)
                 say_again(warnings, self.step, task.name, timing["worker"])
@@ -103,7 +104,39 @@ class StepContext:
                 resources=self.resources,
                 observer=phase,
             )
-        return [results[task.name] for task in tasks]
+        return results
+
+
+class Results(Sequence[dict[str, Any]]):
+    """Results in the order of their tasks, each as JSON text, as in its mark, until it is asked for.
+
+    The driver of 100 000 shards holds all of them: as dicts they took 4 kB each (`bench-scheduling`).
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._places = {name: place for place, name in enumerate(names)}
+        self._texts: list[bytes] = [b""] * len(names)
+        self.there = 0
+
+    def put(self, name: str, result: dict[str, Any]) -> None:
+        """The result of the task of this name."""
+        self.there += 1
+        self._texts[self._places[name]] = json.dumps(result, separators=(",", ":")).encode()
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, at: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, at: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(at, slice):
+            return [json.loads(one) for one in self._texts[at]]
+        found: dict[str, Any] = json.loads(self._texts[at])
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

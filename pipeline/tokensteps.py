@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -334,7 +334,7 @@ class Tokenize(Step):
         }
 
 
-def _by_engine(context: StepContext, shards: list[ShardTask]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _by_engine(context: StepContext, shards: list[ShardTask]) -> tuple[Sequence[dict[str, Any]], dict[str, Any]]:
     """The shards' results and what is to be said of the engine.
 
     Where the sample showed more differences than `MAX_MISMATCHES` all shards are made anew by the reference: which
@@ -360,7 +360,7 @@ def _by_engine(context: StepContext, shards: list[ShardTask]) -> tuple[list[dict
     return results, {**_engine_counts(results), "mismatches": off["mismatches"], "note": off["note"]}
 
 
-def _engine_counts(results: list[dict[str, Any]]) -> dict[str, Any]:
+def _engine_counts(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The shards' tallies added up, with the engine's name and note."""
     counts: Counter[str] = Counter()
     names: dict[str, str] = {}

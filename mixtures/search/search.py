@@ -94,7 +94,7 @@ class _Bench:
     domains: Sequence[Domain]
     training: Training
 
-    def run(self, mixtures: Mapping[str, NDArray[np.float64]], label: str) -> list[dict[str, Any]]:
+    def run(self, mixtures: Mapping[str, NDArray[np.float64]], label: str) -> Sequence[dict[str, Any]]:
         """A proxy of each mixture, in order; those that were done before are not trained again."""
         packs = tuple(one.packs for one in self.sources)
         tasks = [

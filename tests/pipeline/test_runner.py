@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import ConfigError, StepFailed
-from pipeline.runner import InlineRunner, RayRunner, Task
+from pipeline.runner import InlineRunner, RayRunner, Resources, Task
+from pipeline.runner.base import Silent
+from pipeline.runner.flight import Flight
 
 
 def double(payload):
@@ -101,3 +105,114 @@ def test_ray_outlives_what_goes_wrong(tmp_path):
 def test_no_cluster_at_the_address():
     with pytest.raises(ConfigError, match="no Ray cluster"), RayRunner(address="127.0.0.1:1"):
         pass
+
+
+def below(pid):
+    """A process and its descendants."""
+    children = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            children.setdefault(parent, []).append(int(entry.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def listening(pids):
+    """Local addresses, as /proc/net has them, at which these processes listen."""
+    found = {}
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == "0A":
+                found[f"socket:[{words[9]}]"] = words[1].split(":")[0]
+    return [
+        found[link]
+        for pid in pids
+        for link in (os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink())
+        if link in found
+    ]
+
+
+def heap_calm(_):
+    return {"arenas": os.environ.get("MALLOC_ARENA_MAX")}
+
+
+def lost_object(ray):
+    """A reference to what nobody holds any more: its owner is dead."""
+
+    @ray.remote(num_cpus=0)
+    class Owner:
+        def put(self):
+            return [ray.put(b"gone")]
+
+    owner = Owner.remote()
+    (reference,) = ray.get(owner.put.remote())
+    ray.kill(owner)
+    return reference
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="finds sockets through Linux's /proc")
+def test_a_local_ray_listens_on_loopback_only_and_puts_again_what_is_lost():
+    import ray
+
+    with RayRunner(workers=2) as runner:
+        results = []
+        runner.map(heap_calm, [Task("t", 0)], step="test", on_result=lambda t, r: results.append(r))
+        assert results[0]["arenas"] == "2" and results[0]["node"]
+        ours = below(os.getpid())
+        addresses = listening(ours)
+        assert len(addresses) >= 4, "driver, head, raylet and worker listen"
+        loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+        assert set(addresses) <= loopback
+
+        flight = Flight(
+            "test", double, [Task(str(i), i) for i in range(4)], Resources(), runner.limits, runner._watch,
+            lambda task, result: results.append(result), Silent(),
+        )  # fmt: skip
+        first = flight._key
+        flight._reference = lost_object(ray)
+        flight.run()
+        assert flight._key != first
+        assert sorted(one["value"] for one in results[1:]) == [0, 2, 4, 6]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_head_that_vanishes_ends_the_run_and_says_so(tmp_path):
+    """In a process of its own: Ray ends the driver's process sooner or later when its head is gone."""
+    code = f"""
+import threading, time
+from pathlib import Path
+from ray.cluster_utils import Cluster
+from pipeline.errors import StepFailed
+from pipeline.runner import RayRunner, Task, cluster
+from tests.pipeline.test_runner import slow_first_copy
+cluster.HEAD_GONE_S = 4.0
+node = {{"num_cpus": 2, "node_ip_address": "127.0.0.1", "include_dashboard": False}}
+made = Cluster(initialize_head=True, head_node_args=node, shutdown_at_exit=False)
+worker = made.add_node(num_cpus=2, node_ip_address="127.0.0.1")
+runner = RayRunner(address=made.address)
+mark = Path({str(tmp_path)!r}) / "begun"
+def vanish():
+    while not mark.exists():
+        time.sleep(0.05)
+    made.head_node.kill_gcs_server(check_alive=False)
+threading.Thread(target=vanish).start()
+try:
+    with runner:
+        runner.map(slow_first_copy, [Task("a", str(mark))], step="test", on_result=print)
+except StepFailed as error:
+    print("SAID", error, flush=True)
+for one in (worker, made.head_node):
+    one.kill_all_processes(check_alive=False, allow_graceful=False)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
+    assert "SAID step 'test': the Ray cluster's head at 127.0.0.1:" in done.stdout, done.stdout + done.stderr
+    assert "run the same command" in done.stdout
