@@ -106,6 +106,7 @@ def measure(shards: int, workers: int, folder: Path) -> dict[str, Any]:
         start = time.perf_counter()
         results = context.map(nothing, tasks)
         wall = time.perf_counter() - start
+        largest, shared = runner.sent_max_bytes, runner.shared_max_bytes
     assert [r["index"] for r in results] == list(range(shards))
     again = time.perf_counter()
     with RayRunner(workers=workers) as runner:
@@ -128,7 +129,8 @@ def measure(shards: int, workers: int, folder: Path) -> dict[str, Any]:
         "driver_bytes_per_shard": slope(seen[:, 0], seen[:, 3]),
         "driver_bytes_per_shard_second_half": slope(seen[half:, 0], seen[half:, 3]),
         "driver_peak_mb": float(seen[:, 3].max() / 1e6),
-        "largest_payload_bytes": runner.sent_max_bytes,
+        "largest_payload_bytes": largest,
+        "largest_shared_bytes": shared,
         "resume_s": resumed,
         "resume_start_s": started - again,
         "by_part": [

@@ -111,21 +111,22 @@ def _host_port(address: str) -> tuple[str, int] | None:
 
 
 class Watch:
-    """The cluster's size, read anew every few seconds, and a thread that asks whether its head still answers."""
+    """The cluster's size, read anew every few seconds, and whether its head still answers: in threads of their own.
+
+    A head that is gone lets a question for the nodes hang until Ray ends the process; the driver must not wait for it.
+    """
 
     def __init__(self, address: str | None) -> None:
         import ray
 
-        gcs = address if address and address.startswith("ray://") else ray.get_runtime_context().gcs_address
-        self.head = gcs
-        self._where = _host_port(gcs)
+        self.head = address if address and address.startswith("ray://") else ray.get_runtime_context().gcs_address
+        self._where = _host_port(self.head)
         self._stop = threading.Event()
         self._answered = time.monotonic()
-        self._looked = float("-inf")
         self._size = Size(1, 1, 1, 0)
-        self._thread = threading.Thread(target=self._ask, name="gristmill-head", daemon=True)
-        if self._where is not None:
-            self._thread.start()
+        self._read()
+        for task in (self._ask, self._read_on):
+            threading.Thread(target=task, name="gristmill-cluster", daemon=True).start()
 
     def close(self) -> None:
         """Stop asking."""
@@ -137,25 +138,24 @@ class Watch:
         return self._where is not None and time.monotonic() - self._answered > HEAD_GONE_S
 
     def _ask(self) -> None:
-        assert self._where is not None
-        while not self._stop.wait(LOOK_EVERY_S):
+        while self._where is not None and not self._stop.wait(LOOK_EVERY_S):
             try:
                 socket.create_connection(self._where, timeout=5).close()
                 self._answered = time.monotonic()
             except OSError:
                 continue
 
-    def size(self) -> Size:
-        """The cluster's size, at most a few seconds old; the last one known where the head doesn't answer."""
+    def _read_on(self) -> None:
+        while not self._stop.wait(LOOK_EVERY_S):
+            self._read()
+
+    def _read(self) -> None:
         import ray
 
-        if time.monotonic() - self._looked < LOOK_EVERY_S:
-            return self._size
-        self._looked = time.monotonic()
         try:
             nodes: list[dict[str, Any]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         except (ray.exceptions.RayError, ConnectionError, RuntimeError):
-            return self._size
+            return  # it was closed meanwhile, or doesn't answer
         if nodes:
             self._size = Size(
                 len(nodes),
@@ -163,4 +163,7 @@ class Watch:
                 max(node.get("CPU", 0) for node in nodes),
                 int(max(node.get("memory", 0) for node in nodes)),
             )
+
+    def size(self) -> Size:
+        """The cluster's size, some seconds old at most; the last one known where the head doesn't answer."""
         return self._size

@@ -18,7 +18,7 @@ from pipeline.runner.cluster import Size
 from pipeline.runner.flight import Flight, Limits
 from pipeline.runner.jobs import BATCH_MAX, Queue, asked
 from pipeline.runner.shared import Packer, loads
-from pipeline.runner.worker import Failure, Outcome, SharedLost
+from pipeline.runner.worker import Failure, Outcome, SharedLost, run_batch
 
 GB = 10**9
 
@@ -235,6 +235,15 @@ def test_a_task_that_runs_out_of_memory_gets_more_then_a_node_then_a_clear_end(e
 def test_the_shared_object_is_put_again_when_it_is_lost():
     flight = fly({"a": [SharedLost("lost"), 5]})
     assert flight.results == {"a": 5} and flight.puts == 2
+
+
+def test_a_worker_says_that_the_shared_object_is_lost(errors, monkeypatch):
+    def gone(reference, timeout):
+        raise errors.OwnerDiedError("00" * 28, None, "put")
+
+    monkeypatch.setattr("ray.get", gone)
+    with pytest.raises(SharedLost):
+        run_batch("no such key", [None], [b""])
 
 
 def test_an_error_of_ours_ends_the_run_as_it_is():
