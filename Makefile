@@ -35,7 +35,7 @@ STAMP := $(VENV)/.gristmill-setup
 comma := ,
 space := $(subst ,, )
 
-.PHONY: help setup crawl-to-shards decontam-report sample train-models test test-fast fuzz-decontam fuzz lint format docs bench bench-% cluster-proof peers peers-decon clean
+.PHONY: help setup crawl-to-shards decontam-report sample train-models test test-fast fuzz-decontam fuzz chaos lint format docs bench bench-% cluster-proof peers peers-decon clean
 .DEFAULT_GOAL := help
 
 help:  ## This list
@@ -83,6 +83,9 @@ fuzz-decontam: setup  ## Random texts against the decontamination kernels with e
 fuzz: setup  ## Coverage-guided fuzzing of all that reads strangers' bytes. MINUTES=30; WORKERS=1
 	$(BIN)/python -m benchmarks.fuzz --minutes $(or $(MINUTES),30) --workers $(or $(WORKERS),1)
 
+chaos: setup  ## Faults put upon a run: killed workers, lost nodes, full disks, damaged shards ...; writes docs/faults.md
+	$(BIN)/python -m benchmarks.chaos
+
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -113,7 +116,7 @@ BENCHMARKS = $(basename $(notdir $(shell grep -l '^if __name__ == "__main__"' be
 bench: $(addprefix bench-,$(BENCHMARKS))  ## All measurements
 
 bench-%: setup  ## One measurement, e.g. bench-loader; results in benchmarks/results/
-	$(BIN)/python -m benchmarks.$(subst -,_,$*)
+	$(BIN)/python -m benchmarks.$(subst -,_,$*) $(if $(MINUTES),--minutes $(MINUTES))
 
 cluster-proof: setup  ## The main job on three Ray nodes over a failing store, a node killed, every byte compared
 	$(BIN)/python -m benchmarks.cluster

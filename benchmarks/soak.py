@@ -35,6 +35,8 @@ MAX_SHARE = 0.03
 WARM_UP_SHARE, WARM_UP_ROUNDS = 0.25, 5
 DRAWS, BLOCK = 2000, 3
 EVERY_S = 1.0
+TRACED_FROM = 15
+"""Round from which allocations are traced; by then all that is imported late has been."""
 
 STEPS: list[Any] = [
     "url",
@@ -83,7 +85,7 @@ def processes() -> dict[int, str]:
 
     found = {os.getpid(): "driver"}
     for pid, (parent, words) in parents.items():
-        if ours(pid) and words.startswith("ray::"):
+        if ours(pid) and words.startswith("ray::") and "Agent" not in words:
             found[pid] = "worker"
         elif "pipeline.extract.child" in words and parents.get(parent, (0, ""))[1].startswith("ray::") and ours(pid):
             found[pid] = "extraction"
@@ -163,7 +165,7 @@ def figures(sampler: Sampler, ends: list[float]) -> list[dict[str, Any]]:
                     f"{name}_last_mb": round(values[-1], 1),
                     f"{name}_mb_per_hour": [round(at, 2), round(low, 2), round(high, 2)],
                 }
-            row["kb_per_round"] = round(1024 * row["rss_mb_per_hour"][0] * hours[-1] / len(ends), 1)
+            row["kb_per_round"] = round(float(1024 * row["rss_mb_per_hour"][0] * hours[-1] / len(ends)), 1)
             row["bound_mb_per_hour"] = round(MAX_SHARE * row["rss_mb"], 1)
             row["flat"] = row["rss_mb_per_hour"][2] < row["bound_mb_per_hour"]
         out.append(row)
@@ -198,17 +200,21 @@ def main() -> None:
                 shutil.rmtree(folder / "run")
                 ends.append(time.monotonic() - begun)
                 sampler.round += 1
-                if given.trace and sampler.round == WARM_UP_ROUNDS:
+                if given.trace and sampler.round == TRACED_FROM:
                     import tracemalloc
 
                     tracemalloc.start(12)
-                if given.trace and sampler.round == WARM_UP_ROUNDS + 1:
+                if given.trace and sampler.round == TRACED_FROM + 2:
                     snapshot = tracemalloc.take_snapshot()
             sampler.stop.set()
             sampler.join()
         if snapshot is not None:
-            for one in tracemalloc.take_snapshot().compare_to(snapshot, "traceback")[:12]:
-                print(one.size_diff, one.count_diff, *one.traceback.format(6), sep="\n")
+            shown = (tracemalloc.Filter(False, "<frozen importlib*>"), tracemalloc.Filter(False, tracemalloc.__file__))
+            grown = (
+                tracemalloc.take_snapshot().filter_traces(shown).compare_to(snapshot.filter_traces(shown), "traceback")
+            )
+            for one in grown[:12]:
+                print(f"{one.size_diff} bytes, {one.count_diff} blocks", *one.traceback.format(8), sep="\n")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     found = figures(sampler, ends)

@@ -146,10 +146,14 @@ def plan_documents(inputs: Sequence[str], split_bytes: int) -> list[DocumentSpli
     return splits
 
 
+PARQUET_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What reading a damaged Parquet file raises; the last for names of columns."""
+
+
 def _parquet(handle: Any, name: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(handle)
-    except (pa.ArrowException, OSError) as error:
+    except PARQUET_ERRORS as error:
         raise ConfigError(f"{name} is not a Parquet file: {error}") from error
 
 
@@ -184,7 +188,7 @@ def _next(batches: Iterator[pa.RecordBatch], name: str, before: int) -> pa.Recor
     """The next batch of a Parquet file, None after the last."""
     try:
         return next(batches, None)
-    except (pa.ArrowException, OSError) as error:
+    except PARQUET_ERRORS as error:
         raise ConfigError(f"{name}: rows from {before:,} on can't be read, the file is damaged: {error}") from error
 
 

@@ -180,7 +180,9 @@ def _check_values(manifest: dict[str, Any], where: str) -> None:
     wrong = [key for key in ("sequence_length", "vocab_size", "total_ids", "tokens") if not _whole(manifest[key])]
     wrong += [] if manifest["dtype"] in ("uint16", "uint32") else ["dtype"]
     wrong += [] if isinstance(reserved, dict) and _whole(reserved.get("pad")) else ["reserved_ids"]
-    wrong += [] if manifest["sequence_length"] else ["sequence_length"]
+    wrong += (
+        [] if _whole(manifest["sequence_length"]) and 0 < manifest["sequence_length"] < 1 << 31 else ["sequence_length"]
+    )
     for entry in manifest["files"]:
         wrong += [f"files: {key}" for key in ("bytes", "sequences") if not _whole(entry.get(key))]
         rows = entry.get("batches") if manifest["version"] > 1 else []

@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from .errors import ConfigError
+from .mapstep import MapStep
 from .progress import Progress
 from .recipe import Recipe
 from .resources import asked_by
@@ -32,6 +33,7 @@ from .steps import Artefact, Step, StepContext
 from .storage import StorePath, check_output_place, held, remove_tree
 from .storage.lease import LOCK
 from .store import StepFolder, atomic_path, read_json, write_json
+from .verify import CorruptShards, verify
 
 
 @dataclass
@@ -112,19 +114,54 @@ def execute(
         with atomic_path(output / "recipe.yaml") as temporary:
             temporary.write_text(yaml.safe_dump(recipe.plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
         artefacts: dict[str, Artefact] = {}
-        results: list[StepResult] = []
+        results: dict[str, StepResult] = {}
+        intact: set[Path] = set()
+        redone: set[str] = set()
         for plan in output.glob("[0-9][0-9]-*/plan.json"):  # steps of an earlier form of the recipe
             if plan.parent.name not in names:
                 remove_tree(plan.parent)
-        for name, step in zip(names, recipe.steps, strict=True):
+        number = 0
+        while number < len(names):
+            name, step = names[number], recipe.steps[number]
+            damaged = None
             with journal.step(name) as counts:
-                asked = asked_by(step, recipe.resources)
-                results.append(run_one(name, step, output / name, artefacts, runner, progress, journal, asked))
-                if results[-1].skipped or results[-1].resumed:
-                    counts.state = "skipped" if results[-1].skipped else "resumed"
-        result = RunResult(output, results)
+                try:
+                    asked = asked_by(step, recipe.resources)
+                    done = run_one(name, step, output / name, artefacts, runner, progress, journal, asked, intact)
+                except CorruptShards as error:
+                    maker = error.folder.name
+                    if error.folder.parent != output or maker not in names[:number] or maker in redone:
+                        raise
+                    damaged, counts.state = error, "pending"
+                else:
+                    if done.skipped or done.resumed:
+                        counts.state = "skipped" if done.skipped else "resumed"
+            if damaged is not None:
+                maker = damaged.folder.name
+                progress.say(
+                    f"{maker}: {len(damaged.files)} damaged file(s) are made anew: {', '.join(damaged.files[:3])}"
+                )
+                _take_out(damaged, recipe.steps[names.index(maker)])
+                redone.add(maker)
+                artefacts.clear()
+                number = 0  # steps that are whole are passed over at once
+                continue
+            if not done.resumed or name not in results:
+                results[name] = done
+            number += 1
+        result = RunResult(output, list(results.values()))
         _write_run_json(result, runner, journal.costs())
         return result
+
+
+def _take_out(damaged: CorruptShards, step: Step) -> None:
+    """Make way for the damaged files of a step to be made again: its tasks for them, or all of a global step."""
+    if isinstance(step, MapStep):
+        (damaged.folder / "manifest.json").unlink(missing_ok=True)
+        for name in damaged.files:
+            (damaged.folder / name).unlink(missing_ok=True)
+    else:  # what its tasks made on the way is gone by now
+        remove_tree(damaged.folder)
 
 
 def run_one(
@@ -136,8 +173,13 @@ def run_one(
     progress: Progress,
     watch: Watch | None = None,
     resources: Resources | None = None,
+    intact: set[Path] | None = None,
 ) -> StepResult:
-    """Run one step into the folder `path`, unless it is finished there; takes from `artefacts` and adds to them."""
+    """Run one step into the folder `path`, unless it is finished there; takes from `artefacts` and adds to them.
+
+    Before it reads what an earlier step made, that step's files are compared with their checksums, but for the folders
+    that are in `intact`; they come to be in it. Raises CorruptShards.
+    """
     folder = StepFolder(path)
     skipped = step.why_skipped() if step.optional else None
     if skipped:
@@ -152,6 +194,11 @@ def run_one(
         name, folder, inputs, runner, progress, resources=resources or Resources(), watch=watch or Unwatched()
     )
     if manifest is None:
+        for artefact in inputs.values():
+            if intact is None or artefact.path not in intact:
+                verify(artefact, runner, name)
+            if intact is not None:
+                intact.add(artefact.path)
         folder.begin(fingerprint, {"step": step.name, "config": step.config()})
         made = {"step": name, **step.run(context)}
         folder.finish(fingerprint, made)

@@ -1,0 +1,81 @@
+"""All faults put upon a reduced main job: expected, seen, bytes lost. `make chaos`.
+
+    python -m benchmarks.chaos [--only NAME ...]
+
+The faults are in tests/chaos/faults.py. Writes results/chaos.json and docs/faults.md; status 1 where one was not borne.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.faults import FAULTS, Seen
+from tests.chaos.lab import STEPS, Lab
+
+from .common import ROOT, write
+
+HEAD = """# Faults: what happens to a run, and what becomes of it
+
+This page is made by `make chaos` (the faults are in `tests/chaos/faults.py`; the small ones run in every test run). The
+job is the main job with less to compute ({steps}) on a part of the sample crawl, and after each fault all data
+files are compared with those of an undisturbed run. *Bytes lost* counts data files that are missing, differ or are too
+many.
+
+| fault | expected | seen | bytes lost |
+| --- | --- | --- | --- |
+"""
+
+TAIL = """
+What is not noticed: a change in the middle of a large local input file that leaves its size as it was (its ends are
+hashed, not all of it: reading a whole crawl again at every start would cost more), and damage to the files of a
+finished run that no further step reads (`PackReader.verify` checks packs whenever it is asked to). Files in an object
+store are left to the store's own checksums.
+"""
+
+
+def main() -> int:
+    """Put the faults, print a line for each, write the page and the figures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="*", choices=list(FAULTS), metavar="NAME", help="writes no page")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="gristmill-chaos-"))
+    rows: list[dict[str, Any]] = []
+    try:
+        lab = Lab(folder)
+        for name, fault in FAULTS.items():
+            if given.only and name not in given.only:
+                continue
+            start = time.monotonic()
+            try:
+                seen = fault.put(lab)
+            except Exception as error:
+                traceback.print_exc()
+                seen = Seen(f"{type(error).__name__}: {error}", -1, False)
+            told = seen.told.replace(str(folder), "...")
+            rows.append({"fault": name, "expected": fault.expected, "seen": told, "bytes_lost": seen.bytes_lost,
+                         "held": seen.held, "seconds": round(time.monotonic() - start, 1)})  # fmt: skip
+            print(f"{'held' if seen.held else 'NOT HELD'}: {name}: {told}; {seen.bytes_lost} bytes lost", flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    bad = [row for row in rows if not row["held"] or row["bytes_lost"]]
+    if not given.only:
+        names = ", ".join(one if isinstance(one, str) else next(iter(one)) for one in STEPS)
+        lines = (f"| {r['fault']} | {r['expected']} | {_cell(r['seen'])} | {r['bytes_lost']} |\n" for r in rows)
+        (ROOT / "docs" / "faults.md").write_text(HEAD.format(steps=names) + "".join(lines) + TAIL, encoding="utf-8")
+        write("chaos", {"faults": rows, "not_held": len(bad)}, packages=("ray", "pyarrow"))
+    return 1 if bad else 0
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

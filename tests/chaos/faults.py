@@ -1,0 +1,346 @@
+"""The faults: what is done to a run, what is expected, and what is seen."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.runner import RayRunner
+from tests.runs import digests
+
+from .lab import NO_DATA, Lab, ended, shards_done, wait_for
+
+SAME = "the run goes on and ends with the same bytes"
+AGAIN = "a clear error; the same command goes on from there and ends with the same bytes"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came of a fault. `held`: whether it is what was expected."""
+
+    told: str
+    bytes_lost: int
+    held: bool
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`small`: takes part in the tests (the others take a cluster of nodes, or long)."""
+
+    expected: str
+    put: Callable[[Lab], Seen]
+    small: bool = True
+    ray: bool = False
+
+
+FAULTS: dict[str, Fault] = {}
+
+
+def fault(
+    name: str, expected: str, *, small: bool = True, ray: bool = False
+) -> Callable[[Callable[[Lab], Seen]], None]:
+    """Register a fault."""
+
+    def add(put: Callable[[Lab], Seen]) -> None:
+        FAULTS[name] = Fault(expected, put, small, ray)
+
+    return add
+
+
+def _after(lab: Lab, output: Path, first: str, needles: tuple[str, ...]) -> Seen:
+    """The first command failed with a message; the same again must finish."""
+    clear = bool(first) and "Traceback" not in first and any(one.lower() in first.lower() for one in needles)
+    second = lab.run(output)
+    lost = lab.lost(output)
+    return Seen(
+        f"{first[:160] or 'no error'}; again: {second[:80] or 'finished'}", lost, clear and not second and not lost
+    )
+
+
+def working(output: Path) -> set[int]:
+    """The processes that did the shards so far and are there still (`ray::` by name are Ray's own agents too)."""
+    done = (json.loads(path.read_text())["worker"] for path in output.glob("01-extract/timings/*.json"))
+    return {pid for pid in (int(worker.rpartition(":")[2]) for worker in done) if Path(f"/proc/{pid}").exists()}
+
+
+@fault("worker killed (SIGKILL) twice", SAME, small=False, ray=True)  # tests/test_determinism.py kills one in every run
+def worker_killed(lab: Lab) -> Seen:
+    output = lab.fresh()
+    process = lab.command(output, "--workers", "2")
+    killed: set[int] = set()
+    for wanted in (2, 8):
+        if not wait_for(lambda n=wanted: shards_done(output) >= n and bool(working(output) - killed), process):  # type: ignore[misc]
+            break
+        victim = min(working(output) - killed)
+        os.kill(victim, signal.SIGKILL)
+        killed.add(victim)
+    said = ended(process)
+    return Seen(f"{len(killed)} workers killed; {said or 'finished'}", lab.lost(output), not said and len(killed) == 2)
+
+
+@fault("node lost (three Ray nodes, one killed)", SAME, small=False, ray=True)
+def node_lost(lab: Lab) -> Seen:
+    from tests.cluster.nodes import Nodes
+
+    output = lab.fresh()
+    nodes = Nodes(lab.folder / "nodes", 3)
+    killed: list[str] = []
+
+    def kill() -> None:
+        wait_for(lambda: shards_done(output) >= 5)
+        killed.append(nodes.kill(0))
+
+    try:
+        thread = threading.Thread(target=kill)
+        thread.start()
+        said = lab.run(output, RayRunner(address=nodes.address))
+        thread.join()
+    finally:
+        nodes.cluster.shutdown()
+    return Seen(
+        f"{len(killed)} node killed after 5 shards; {said or 'finished'}", lab.lost(output), not said and bool(killed)
+    )
+
+
+@fault("driver killed (SIGKILL), same command again", SAME)
+def driver_killed(lab: Lab) -> Seen:
+    output = lab.fresh()
+    process = lab.command(output)
+    came = wait_for(lambda: shards_done(output) >= 3, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    before = shards_done(output)
+    said = lab.run(output)
+    return Seen(f"killed after {before} shards; {said or 'finished'}", lab.lost(output), came and not said)
+
+
+@fault(
+    "task out of memory (address space of a worker cut)",
+    "tried again, elsewhere if need be; else " + AGAIN,
+    small=False,
+    ray=True,
+)
+def out_of_memory(lab: Lab) -> Seen:
+    output = lab.fresh()
+    process = lab.command(output, "--workers", "2")
+    wait_for(lambda: shards_done(output) >= 3 and bool(working(output)), process)
+    for pid in sorted(working(output))[:1]:
+        held = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.prlimit(pid, resource.RLIMIT_AS, (held, held))
+    first = ended(process)
+    second = lab.run(output) if first else ""
+    return Seen(
+        f"{first[:120] or 'finished'}{'; again: ' + (second or 'finished') if first else ''}",
+        lab.lost(output),
+        not second,
+    )
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[bool]:
+    """A tmpfs of its own in a folder; False where this user may not mount."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(folder)], capture_output=True)
+    try:
+        yield done.returncode == 0
+    finally:
+        if done.returncode == 0:
+            subprocess.run(["umount", "-l", str(folder)], check=False)
+
+
+@fault("disk full", AGAIN)
+def disk_full(lab: Lab) -> Seen:
+    folder = lab.fresh()
+    with mounted(folder, "size=400k") as real:
+        if real:
+            first = lab.run(folder / "run")
+            subprocess.run(["mount", "-o", "remount,size=200m", str(folder)], check=True)
+            return _after(lab, folder / "run", first, ("no space left",))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)  # not root: files that may not grow
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        first = lab.run(folder / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    return _after(lab, folder / "run", first, ("file too large",))
+
+
+@fault("output read-only in mid-run", AGAIN)
+def read_only(lab: Lab) -> Seen:
+    folder = lab.fresh()
+    with mounted(folder, "size=200m") as real:
+        shutil.copytree(lab.begun(2), folder / "run")
+        if real:
+            subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        else:
+            for path in [folder / "run", *(folder / "run").rglob("*")]:
+                path.chmod(0o555 if path.is_dir() else 0o444)
+        process = lab.command(folder / "run")
+        first = ended(process)
+        if real:
+            subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
+        else:
+            for path in [folder / "run", *(folder / "run").rglob("*")]:
+                path.chmod(0o755 if path.is_dir() else 0o644)
+        if not real and os.geteuid() == 0:
+            return Seen(
+                "root, without the right to mount: nothing is read-only to it", lab.lost(folder / "run"), not first
+            )
+        return _after(lab, folder / "run", first, ("read-only", "permission denied"))
+
+
+def _store(lab: Lab, kinds: tuple[str, ...], share: float) -> Seen:
+    from tests.storage.faulty import ENVIRONMENT, FaultyFront, S3Server
+
+    with S3Server() as server, FaultyFront(server.url, share=share, seed=3, kinds=kinds) as front:
+        server.make_bucket("chaos")
+        environment = {**os.environ, **ENVIRONMENT, "AWS_ENDPOINT_URL": front.url,
+                       "GRISTMILL_SCRATCH": str(lab.fresh("-scratch"))}  # fmt: skip
+        said = ended(lab.command("s3://chaos/run", "--inline", env=environment))
+        failed = sum(front.failed.values())
+        front.share = 0.0
+        output = lab.fresh()
+        _fetch(environment, output)
+    return Seen(
+        f"{failed} of {front.requests} requests failed; {said or 'finished'}", lab.lost(output), not said and failed > 0
+    )
+
+
+def _fetch(environment: dict[str, str], output: Path) -> None:
+    """Copy the run out of the store by another way than ours."""
+    import boto3
+
+    client = boto3.client(
+        "s3", endpoint_url=environment["AWS_ENDPOINT_URL"], aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"], region_name=environment["AWS_DEFAULT_REGION"],
+    )  # fmt: skip
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket="chaos", Prefix="run/"):
+        for one in page.get("Contents", []):
+            target = output / one["Key"].removeprefix("run/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            client.download_file("chaos", one["Key"], str(target))
+
+
+@fault("object store: 500 and 503 to 10 % of requests", SAME, small=False)
+def store_errors(lab: Lab) -> Seen:
+    return _store(lab, ("500", "503"), 0.1)
+
+
+@fault("object store: cut connections, lost and cut answers, 10 %", SAME, small=False)
+def store_cuts(lab: Lab) -> Seen:
+    return _store(lab, ("cut", "lost answer", "cut answer"), 0.1)
+
+
+@fault("object store: slow answers, 20 %", SAME, small=False)
+def store_slow(lab: Lab) -> Seen:
+    return _store(lab, ("slow",), 0.2)
+
+
+def _damaged(lab: Lab, damage: Callable[[list[Path]], None], step: str = "01-extract/kept", steps: int = 1) -> Seen:
+    output = lab.begun(steps)
+    files = [file for file in sorted((output / step).glob("*")) if file.stat().st_size > 2000]
+    damage(files)
+    said = lab.run(output)
+    return Seen(f"{said[:160] or 'noticed, made anew, finished'}", lab.lost(output), not said)
+
+
+@fault("intermediate shard: one bit flipped", "the checksum notices; the shard is made anew; the same bytes")
+def bit_flip(lab: Lab) -> Seen:
+    def flip(files: list[Path]) -> None:
+        data = bytearray(files[3].read_bytes())
+        data[len(data) // 3] ^= 1 << random.Random(1).randrange(8)
+        files[3].write_bytes(data)
+
+    return _damaged(lab, flip)
+
+
+@fault("intermediate shard: cut off", "the size notices; the shard is made anew; the same bytes")
+def truncated(lab: Lab) -> Seen:
+    return _damaged(lab, lambda files: os.truncate(files[2], files[2].stat().st_size // 2))
+
+
+@fault("intermediate shard: two files swapped", "the checksums notice; both are made anew; the same bytes")
+def swapped(lab: Lab) -> Seen:
+    def swap(files: list[Path]) -> None:
+        one, two = files[0].read_bytes(), files[1].read_bytes()
+        files[0].write_bytes(two.ljust(len(one), b"\0")[: len(one)])
+        files[1].write_bytes(one.ljust(len(two), b"\0")[: len(two)])
+
+    return _damaged(lab, swap)
+
+
+@fault("token shard of a global step: one bit flipped", "the checksum notices; the step is made anew; the same bytes")
+def tokens_flipped(lab: Lab) -> Seen:
+    def flip(files: list[Path]) -> None:
+        data = bytearray(files[0].read_bytes())
+        data[-1000] ^= 4
+        files[0].write_bytes(data)
+
+    return _damaged(lab, flip, "04-minhash_dedup/kept", 4)
+
+
+@fault("clock ten years ahead, five behind, and turned back in mid-run", "no byte depends on it")
+def clock(lab: Lab) -> Seen:
+    real, lost, told = time.time, 0, []
+    year = 365.25 * 86400
+
+    def turned() -> Callable[[], float]:
+        calls = iter(range(1 << 30))
+        return lambda: real() + (year if next(calls) < 20 else -year)
+
+    clocks = {"ahead": lambda: real() + 10 * year, "behind": lambda: real() - 5 * year, "turned back": turned()}
+    for name, other in clocks.items():
+        output = lab.begun(4)
+        time.time = other
+        try:
+            for path in output.rglob("*"):
+                os.utime(path, (other(), other()))
+            said = lab.run(output)
+        finally:
+            time.time = real
+        lost += lab.lost(output)
+        told.append(f"{name}: {said or 'finished'}")
+    return Seen("; ".join(told), lost, all(one.endswith("finished") for one in told))
+
+
+@fault("two runs on one output folder", "the second is refused and changes nothing; the first ends with the same bytes")
+def two_runs(lab: Lab) -> Seen:
+    output = lab.fresh()
+    first = lab.command(output)
+    wait_for(lambda: shards_done(output) >= 1, first)
+    second = ended(lab.command(output))
+    running = first.poll() is None
+    said = ended(first)
+    refused = "another run is writing" in second
+    return Seen(
+        f"second: {second[:100]}; first: {said or 'finished'}", lab.lost(output), refused and running and not said
+    )
+
+
+@fault("input changed under a finished run", "noticed: done again; the bytes are those of a fresh run on the new input")
+def changed_input(lab: Lab) -> Seen:
+    inputs = lab.fresh("-input")
+    shutil.copytree(lab.input, inputs)
+    output, other = lab.fresh(), lab.fresh()
+    said = lab.run(output, inputs=inputs)
+    before = lab.lost(output)
+    (inputs / "sample-00003.warc.wet.gz").unlink()
+    said = said or lab.run(output, inputs=inputs) or lab.run(other, inputs=inputs)
+    wanted = digests(other, NO_DATA)
+    same = lab.lost(output, wanted)
+    return Seen(
+        said or f"redone, {'same' if not same else 'not the same'} as afresh",
+        before + same,
+        not said and wanted != lab.wanted,
+    )
