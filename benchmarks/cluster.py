@@ -12,6 +12,7 @@ folder: the same names, the same bytes. It ends with an error where anything dif
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 import time
 from pathlib import Path
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--kill-at", type=int, default=12, help="shards extracted when the node is killed")
     parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True)
     args = parser.parse_args()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto's server names every request
     with tempfile.TemporaryDirectory(prefix="gristmill-cluster-") as name:
         value = proof(Path(name), args.share, args.kill_at)
     if args.write:
