@@ -34,6 +34,8 @@ from .texts import PEER
 
 RUNS = 5
 BAR = 15.0
+LEAST_EXTRACTED = 0.85
+"""Of the pages: where datatrove loses more, its extraction was killed (no time left), and its speed means nothing."""
 FINEWEB = [
     {"language": {"languages": ["en"], "min_score": 0.65}},
     "gopher_repetition",
@@ -191,6 +193,10 @@ def main() -> None:
             print(
                 f"run {number + 1}: " + ", ".join(f"{k} {v[-1]['seconds']:.1f} s" for k, v in raw.items()), flush=True
             )
+    if raw["datatrove"][0]["passed"]["extract"] < LEAST_EXTRACTED * pages:
+        sys.exit(
+            f"datatrove extracted {raw['datatrove'][0]['passed']['extract']} of {pages} pages: its run is not whole"
+        )
     seconds = medians({part: [one["seconds"] for one in runs] for part, runs in raw.items()})
     ratios = {}
     for part in args.parts[1:]:

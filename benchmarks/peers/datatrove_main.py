@@ -40,6 +40,9 @@ PLAIN = "\n".join(
     f"The old mill number {i} stood by the river, and people came to see that it still turned." for i in range(30)
 )
 
+TIMEOUT_S = 30
+"""For a page, in place of a second: on a busy machine its child would be killed, and started anew, page after page."""
+
 
 def counted(documents, counts: list[int], at: int):
     for document in documents:
@@ -67,7 +70,7 @@ def main() -> None:
     urls.tldextractor = TLDExtract(suffix_list_urls=())
     steps = {
         "url": urls,
-        "extract": Trafilatura(favour_precision=True),
+        "extract": Trafilatura(favour_precision=True, timeout=TIMEOUT_S),
         "language": LanguageFilter(languages="en"),
         "gopher_repetition": GopherRepetitionFilter(),
         "gopher_quality": GopherQualityFilter(),
@@ -75,7 +78,9 @@ def main() -> None:
         "fineweb_quality": FineWebQualityFilter(),
     }
     for name, step in steps.items():
-        if name != "extract":
+        if name == "extract":
+            step.extract(f"<html><body><p>{PLAIN}</p></body></html>")  # imported here, its child has it from the start
+        else:
             step.filter(Document(text=PLAIN, id="", metadata={"url": "https://plain.example/"}))
     run(list(steps.values()), warm, Path(output) / "warm")
     started = time.perf_counter() - start
