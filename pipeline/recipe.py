@@ -26,7 +26,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from .documents import PEEK
@@ -37,6 +36,7 @@ from .runner import Resources
 from .sources import SOURCES, DocumentsSource, Source, make_source
 from .stage import Stage, make, registered
 from .steps import Step, make_step, registered_steps
+from .storage import place
 from .yaml_input import load_word, load_yaml
 
 TOP_KEYS = ("name", "source", "steps", "output", "mode", "resources")
@@ -62,7 +62,7 @@ def bundled() -> list[str]:
 
 def read_recipe(name_or_path: str) -> dict[str, Any]:
     """The plain mapping of a recipe file, or of a bundled recipe's name. Raises ConfigError."""
-    path = Path(name_or_path)
+    path = place(name_or_path)
     if path.suffix in (".yaml", ".yml") or path.exists():
         if not path.is_file():
             raise ConfigError(f"recipe '{name_or_path}' is not a file")

@@ -18,6 +18,9 @@ import yaml
 
 from pipeline.sources import sample_warc
 from tests.commoncrawl_server import serving
+from tests.storage.faulty import ENVIRONMENT as S3_ENVIRONMENT
+from tests.storage.faulty import S3Server
+from tests.storage.faulty import environment as variables
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -49,9 +52,11 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def common_crawl():
-    """A stand-in of Common Crawl's public servers on this machine, with the sample crawl as its files."""
-    with serving() as crawl:
-        yield crawl.url
+    """A stand-in of Common Crawl's public servers on this machine, with the sample crawl as its files; and of S3."""
+    with serving() as crawl, S3Server() as store:
+        store.make_bucket("bucket")
+        with variables(**S3_ENVIRONMENT, AWS_ENDPOINT_URL=store.url):
+            yield crawl.url
 
 
 def environment(place: Path, common_crawl: str) -> dict[str, str]:

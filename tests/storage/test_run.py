@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli import main
 from pipeline.packreader import open_packs
 from pipeline.recipe import build, override, read_recipe, without
 from pipeline.storage import fetch_tree, place
@@ -94,10 +95,12 @@ def test_killed_and_taken_up_again_by_workers_of_ray(bucket, undisturbed, tmp_pa
     assert not written and SECRET not in second.stdout + second.stderr
 
 
-def test_reports_read_a_run_in_a_store(bucket, undisturbed, tmp_path):
+def test_reports_read_a_run_in_a_store(bucket, undisturbed, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for path in undisturbed.rglob("*"):
         if path.is_file() and path.name != ".lock":
             (place(f"{bucket.url}/run") / path.relative_to(undisturbed)).write_bytes(path.read_bytes())
+    capsys.readouterr()
     for words in (
         ["inspect", "RUN", "--json"],
         ["packs", "report", "RUN", "--json"],
@@ -107,10 +110,8 @@ def test_reports_read_a_run_in_a_store(bucket, undisturbed, tmp_path):
     ):
         shown = []
         for run in (str(undisturbed), f"{bucket.url}/run"):
-            line = [sys.executable, "-m", "pipeline.cli", *(word.replace("RUN", run) for word in words)]
-            done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=200)
-            assert done.returncode == 0, (words, done.stderr)
-            shown.append(json.loads(done.stdout.replace(run, "RUN")))
+            assert main([word.replace("RUN", run) for word in words]) == 0, words
+            shown.append(json.loads(capsys.readouterr().out.replace(run, "RUN")))
         assert shown[0] == shown[1], words
     assert not (tmp_path / "s3:").exists()
 
