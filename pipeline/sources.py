@@ -179,7 +179,7 @@ class WarcSource(Source):
         return str(split.source.name)
 
     def bytes_of(self, split: Any) -> int:
-        return int(split.end - split.start)
+        return int(split.bytes)
 
     def config(self) -> dict[str, Any]:
         """Without what says which files are read and how: `fingerprint` has them by name."""

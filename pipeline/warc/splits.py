@@ -40,6 +40,11 @@ class Split:
     start: int
     end: int
 
+    @property
+    def bytes(self) -> int:
+        """Bytes to read."""
+        return self.end - self.start
+
 
 @dataclass(frozen=True)
 class RecordSplit:
@@ -52,6 +57,11 @@ class RecordSplit:
     source: Source
     files: tuple[Source, ...]
     records: tuple[tuple[int, int, int], ...]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes to read."""
+        return sum(length for _, _, length in self.records)
 
 
 def plan_splits(sources: Iterable[Source], split_bytes: int = 32 << 20) -> list[Split]:
