@@ -204,20 +204,21 @@ def _store(lab: Lab, kinds: tuple[str, ...], share: float) -> Seen:
     from tests.storage.faulty import ENVIRONMENT, FaultyFront, S3Server
 
     with S3Server() as server, FaultyFront(server.url, share=share, seed=3, kinds=kinds) as front:
-        server.make_bucket("chaos")
+        output = lab.fresh()
+        bucket = f"chaos-{output.name}"  # moto's buckets outlive its server
+        server.make_bucket(bucket)
         environment = {**os.environ, **ENVIRONMENT, "AWS_ENDPOINT_URL": front.url,
                        "GRISTMILL_SCRATCH": str(lab.fresh("-scratch"))}  # fmt: skip
-        said = ended(lab.command("s3://chaos/run", "--inline", env=environment))
+        said = ended(lab.command(f"s3://{bucket}/run", "--inline", env=environment))
         failed = sum(front.failed.values())
         front.share = 0.0
-        output = lab.fresh()
-        _fetch(environment, output)
+        _fetch(environment, bucket, output)
     return Seen(
         f"{failed} of {front.requests} requests failed; {said or 'finished'}", lab.lost(output), not said and failed > 0
     )
 
 
-def _fetch(environment: dict[str, str], output: Path) -> None:
+def _fetch(environment: dict[str, str], bucket: str, output: Path) -> None:
     """Copy the run out of the store by another way than ours."""
     import boto3
 
@@ -225,11 +226,11 @@ def _fetch(environment: dict[str, str], output: Path) -> None:
         "s3", endpoint_url=environment["AWS_ENDPOINT_URL"], aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"], region_name=environment["AWS_DEFAULT_REGION"],
     )  # fmt: skip
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket="chaos", Prefix="run/"):
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="run/"):
         for one in page.get("Contents", []):
             target = output / one["Key"].removeprefix("run/")
             target.parent.mkdir(parents=True, exist_ok=True)
-            client.download_file("chaos", one["Key"], str(target))
+            client.download_file(bucket, one["Key"], str(target))
 
 
 @fault("object store: 500 and 503 to 10 % of requests", SAME, small=False)
