@@ -9,6 +9,7 @@ import fsspec
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.storage import filesystems
 from pipeline.warc import Source, list_sources, plan_splits, read_pages
 
 from .test_warc_build import batches, gz, page, rows
@@ -118,6 +119,8 @@ def test_object_store_agrees_with_local_files(bucket: Path) -> None:
 
 def test_missing_protocol_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(fsspec.registry._registry, "s3", raising=False)  # if an earlier test used it
+    monkeypatch.setattr(filesystems, "_made", {})
     with pytest.raises(ConfigError, match=r"s3fs.*pip install gristmill\[s3\]"):
         list_sources(["s3://bucket/x.warc.gz"])
     with pytest.raises(ConfigError, match="nosuchprotocol"):
