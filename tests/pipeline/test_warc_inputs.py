@@ -7,6 +7,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.registry import _registry
 
 from pipeline.errors import ConfigError
 from pipeline.storage import filesystems
@@ -119,7 +120,7 @@ def test_object_store_agrees_with_local_files(bucket: Path) -> None:
 
 def test_missing_protocol_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    monkeypatch.delitem(fsspec.registry._registry, "s3", raising=False)  # if an earlier test used it
+    monkeypatch.delitem(_registry, "s3", raising=False)  # if an earlier test used it
     monkeypatch.setattr(filesystems, "_made", {})
     with pytest.raises(ConfigError, match=r"s3fs.*pip install gristmill\[s3\]"):
         list_sources(["s3://bucket/x.warc.gz"])
