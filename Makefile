@@ -71,11 +71,15 @@ decontam-report: setup  ## Which items of BENCH a finished CORPUS holds, as HTML
 sample: setup  ## Build the sample crawl anew from its pages
 	$(BIN)/python -m pipeline.sample.build
 
-test: setup  ## The whole suite
-	$(BIN)/python -m pytest
+# Threads that wait sleep: the processes of the suite, of Ray and of torch share the cores.
+test test-fast: export OMP_WAIT_POLICY = PASSIVE
+PYTEST = $(BIN)/python -m pytest -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
+
+test: setup  ## The whole suite, in JOBS=2 processes
+	$(PYTEST)
 
 test-fast: setup  ## The suite without Ray and without the slow tests
-	$(BIN)/python -m pytest -m "not ray and not slow"
+	$(PYTEST) -m "not ray and not slow"
 
 fuzz-decontam: setup  ## Random texts against the decontamination kernels with every index checked. SECONDS=600
 	$(BIN)/python -m tests.decontam.fuzzing --seconds $(or $(SECONDS),600)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the most long tests first: `make test` gives each file to a free process, and none is to be last."""
+    long = Counter(item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("ray"))
+    items.sort(key=lambda item: -long[item.path])
 
 
 @pytest.fixture(scope="session")

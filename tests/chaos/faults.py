@@ -281,8 +281,8 @@ def swapped(lab: Lab) -> Seen:
     return _damaged(lab, swap)
 
 
-@fault("token shard of a global step: one bit flipped", "the checksum notices; the step is made anew; the same bytes")
-def tokens_flipped(lab: Lab) -> Seen:
+@fault("shard of a global step (dedup): one bit flipped", "the checksum notices; the step is made anew; the same bytes")
+def dedup_flipped(lab: Lab) -> Seen:
     def flip(files: list[Path]) -> None:
         data = bytearray(files[0].read_bytes())
         data[-1000] ^= 4
