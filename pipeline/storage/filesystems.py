@@ -23,6 +23,8 @@ log = logging.getLogger("gristmill")
 TRIES = 8
 """Times that a call is tried in all."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 20.0
+PACKAGE_TRIES = 2
+"""Of a request by s3fs itself, in place of 5: they multiply with ours, and a store that throttles wants rest."""
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60
 CONNECTIONS = 32
 """Connections of one process to a store."""
@@ -130,7 +132,10 @@ def _filesystem(url: str, protocol: str) -> Any:
         import fsspec
 
         # not fsspec's own cache: it knows nothing of the environment, and has one instance for each thread
-        return fsspec.filesystem(protocol, skip_instance_cache=True, **_options(protocol))
+        system = fsspec.filesystem(protocol, skip_instance_cache=True, **_options(protocol))
+        if protocol in ("s3", "s3a"):
+            system.retries = PACKAGE_TRIES
+        return system
     except ImportError as error:
         package = _PACKAGES.get(protocol)
         hint = f"pip install {_EXTRAS.get(package or '', package)}" if package else str(error)

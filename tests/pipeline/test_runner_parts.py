@@ -255,3 +255,15 @@ def test_a_head_that_no_longer_answers_ends_the_run(monkeypatch):
     monkeypatch.setattr(Watched, "head_gone", True)
     with pytest.raises(StepFailed, match=r"head at 127\.0\.0\.1:1 no longer answers.*same command"):
         fly({"a": [Failure("OSError: x"), 1]})
+
+
+def test_results_are_given_back_as_they_were_put():
+    from pipeline.steps import Results
+
+    made = [{"index": i, "files": [{"file": f"kept/{i:06d}.parquet", "rows": i * 7919 % 1000}]} for i in range(500)]
+    results = Results([str(i) for i in range(500)])
+    for value in reversed(made):
+        results.put(str(value["index"]), value)
+    assert results.there == len(results) == 500
+    assert list(results) == made and results[3:9:2] == made[3:9:2] and results[-1] == made[-1]
+    assert sum(map(len, results._packed)) < 0.5 * sum(len(repr(value)) for value in made)
