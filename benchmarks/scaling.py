@@ -3,11 +3,11 @@
     python -m benchmarks.scaling --corpus DIR --prepare     builds the inputs: a crawl, made-up documents
     python -m benchmarks.scaling --corpus DIR [--turns 5]
 
-What a second worker brings is measured against what the machine gives: two processes (`--inline`, no Ray) that each run
+What a second worker brings is measured against what the machine gives: two processes (inline, no Ray) that each run
 half of the input at the same time, on the same cores and memory bus. Their throughputs are summed (each half over its
-own wall time); the run with two workers has the whole input. Only the steps' own wall time counts (`run.json`), not the
-start of Python or Ray, which a long run doesn't see; the workers' imports do count. The two alternate, and the first
-turn, which compiles the kernels, isn't counted.
+own wall time); the run with two workers has the whole input. Every process does the part over a small input first, so
+that the start of Ray and of its workers, imports, models and kernels are apart (`start_s`); then all are told to go.
+Only the steps' own wall time counts (`run.json`). The two ways alternate, and take turns at being the first.
 
 `map`: WARC to text and the cheap filters, pages/s. `shuffle`: exact and MinHash dedup of documents, documents/s.
 """
@@ -21,14 +21,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from benchmarks.common import ROOT, SHARED, write
 
 DOCUMENTS = 400_000
+WARM_FILES, WARM_ROWS = 4, 1_000
+"""Of the input that every process works on before it is timed: some for each worker."""
 ROWS_PER_SHARD = 20_000
 SPLIT_BYTES = 2 << 20
 COPIES = 2
@@ -54,6 +56,12 @@ def prepare(corpus: Path, documents: int) -> None:
             target = corpus / "map" / str(half) / f"{copy}-{path.name}"
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+    (corpus / "map" / "warm").mkdir(exist_ok=True)
+    for path in files[-WARM_FILES:]:
+        shutil.copyfile(path, corpus / "map" / "warm" / path.name)
+    for number in range(WARM_FILES):
+        path = corpus / "shuffle" / "warm" / f"{number}.parquet"
+        write_shard(path, number * WARM_ROWS, WARM_ROWS, WARM_FILES * WARM_ROWS, 72)
     for number, first in enumerate(range(0, documents, ROWS_PER_SHARD)):
         rows = min(ROWS_PER_SHARD, documents - first)
         write_shard(corpus / "shuffle" / str(number % 2) / f"{number:05d}.parquet", first, rows, documents, 71)
@@ -68,43 +76,87 @@ def recipe(part: str, inputs: list[Path]) -> dict[str, Any]:
     return {"name": part, "source": source, "steps": MAP if part == "map" else SHUFFLE}
 
 
+def run_part(part: str, folder: Path, workers: int, warm: Path, inputs: list[Path]) -> None:
+    """One process: the part over the warm-up's input, "ready", and at a line on stdin over its own; figures as JSON."""
+    from pipeline.progress import Progress
+    from pipeline.recipe import build
+    from pipeline.run import execute
+    from pipeline.runner import InlineRunner, RayRunner
+
+    start = time.perf_counter()
+    with RayRunner(workers=workers) if workers else nullcontext(InlineRunner()) as runner:
+        execute(build(recipe(part, [warm])), folder / "warm", runner, Progress(quiet=True))
+        started = time.perf_counter() - start
+        print("ready", flush=True)
+        sys.stdin.readline()
+        execute(build(recipe(part, inputs)), folder / "run", runner, Progress(quiet=True))
+    steps = json.loads((folder / "run" / "run.json").read_text())["steps"]
+    ours = [name for name in sorted(steps) if part == "map" or name.split("-", 1)[1] in SHUFFLE]
+    first = json.loads((folder / "run" / min(steps) / "manifest.json").read_text())
+    figures = {name: round(steps[name]["wall_s"], 3) for name in ours}
+    value = {"documents": first["documents_read"], "seconds": sum(figures.values()), "steps_s": figures}
+    print(json.dumps({**value, "start_s": round(started, 2)}), flush=True)
+
+
 class Run:
-    """A run in a process of its own."""
+    """`run_part` in a process of its own."""
 
-    def __init__(self, part: str, inputs: list[Path], folder: Path, *options: str) -> None:
+    def __init__(self, part: str, folder: Path, workers: int, warm: Path, *inputs: Path) -> None:
         folder.mkdir(parents=True)
-        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe(part, inputs)))
-        self.output, self.part = folder / "run", part
-        command = [sys.executable, "-m", "pipeline.cli", "run", str(folder / "recipe.yaml"), "--quiet", *options]
-        self.process = subprocess.Popen([*command, "--output", str(self.output)], cwd=ROOT)
+        command = [sys.executable, "-m", "benchmarks.scaling", "--part", part, str(folder), str(workers), str(warm)]
+        self.process = subprocess.Popen(
+            [*command, *map(str, inputs)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.folder = folder
 
-    def finish(self) -> dict[str, float]:
-        """Documents and seconds of the part's steps."""
-        if self.process.wait():
-            raise SystemExit(f"the run in {self.output} failed")
-        steps = json.loads((self.output / "run.json").read_text())["steps"]
-        manifests = {name: json.loads((self.output / name / "manifest.json").read_text()) for name in steps}
-        ours = [name for name in steps if self.part == "map" or name.split("-", 1)[1] in SHUFFLE]
-        first = manifests[sorted(steps)[0]]
-        return {
-            "documents": first["documents_read"],
-            "seconds": sum(steps[name]["wall_s"] for name in ours),
-            **{f"{name}_s": steps[name]["wall_s"] for name in ours},
-        }
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.endswith("\n"):
+            raise SystemExit(f"the run in {self.folder} failed (status {self.process.wait()})")
+        return line
+
+    def ready(self) -> Run:
+        """Wait until it has started."""
+        self._line()
+        return self
+
+    def go(self) -> Run:
+        """Let it begin."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return self
+
+    def figures(self) -> dict[str, Any]:
+        """Documents and seconds of the part's steps, when it is done."""
+        found: dict[str, Any] = json.loads(self._line())
+        self.process.communicate()
+        return found
 
 
-def turn(part: str, corpus: Path, folder: Path) -> dict[str, Any]:
+def turn(part: str, corpus: Path, folder: Path, together_first: bool) -> dict[str, Any]:
     """Both ways, one after the other."""
     halves = [corpus / part / "0", corpus / part / "1"]
-    alone = [Run(part, [half], folder / f"alone-{i}", "--inline") for i, half in enumerate(halves)]
-    separate = [run.finish() for run in alone]
-    together = Run(part, halves, folder / "together", "--workers", "2").finish()
+    warm = corpus / part / "warm"
+
+    def separate() -> list[dict[str, Any]]:
+        runs = [Run(part, folder / f"alone-{i}", 0, warm, half) for i, half in enumerate(halves)]
+        return [run.figures() for run in [run.go() for run in [run.ready() for run in runs]]]
+
+    def together() -> dict[str, Any]:
+        return Run(part, folder / "together", 2, warm, *halves).ready().go().figures()
+
+    if together_first:
+        one, two = together(), separate()
+    else:
+        two, one = separate(), together()
     shutil.rmtree(folder)
-    summed = sum(one["documents"] / one["seconds"] for one in separate)
-    reached = together["documents"] / together["seconds"]
+    summed = sum(half["documents"] / half["seconds"] for half in two)
+    reached = one["documents"] / one["seconds"]
     return {
-        "separate": separate,
-        "together": together,
+        "separate": two,
+        "together": one,
         "summed_per_s": summed,
         "reached_per_s": reached,
         "share": reached / summed,
@@ -118,8 +170,13 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=DOCUMENTS, help="documents of the shuffle's input")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--parts", nargs="+", default=list(TARGETS), choices=list(TARGETS))
+    parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True)
     args = parser.parse_args()
+    if args.part:
+        part, folder, workers, *inputs = args.part
+        run_part(part, Path(folder), int(workers), Path(inputs[0]), [Path(one) for one in inputs[1:]])
+        return
     if args.prepare or not args.corpus.is_dir():
         prepare(args.corpus, args.documents)
     if args.prepare:
@@ -127,7 +184,7 @@ def main() -> None:
     value: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="gristmill-scaling-") as name:
         for part in args.parts:
-            turns = [turn(part, args.corpus, Path(name) / f"{part}-{k}") for k in range(args.turns + 1)][1:]
+            turns = [turn(part, args.corpus, Path(name) / f"{part}-{k}", k % 2 == 1) for k in range(args.turns)]
             share = statistics.median(one["share"] for one in turns)
             value[part] = {"share": share, "target": TARGETS[part], "met": share >= TARGETS[part], "turns": turns}
             print(f"{part}: {share:.3f} of the sum (target {TARGETS[part]})")
