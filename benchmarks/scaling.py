@@ -1,7 +1,7 @@
 """Two workers of one run against two processes that know nothing of each other.
 
     python -m benchmarks.scaling --corpus DIR --prepare     builds the inputs: a crawl, made-up documents
-    python -m benchmarks.scaling --corpus DIR [--turns 5]
+    python -m benchmarks.scaling --corpus DIR [--turns 7]
 
 What a second worker brings is measured against what the machine gives: two processes (inline, no Ray) that each run
 half of the input at the same time, on the same cores and memory bus. Their throughputs are summed (each half over its
@@ -33,7 +33,7 @@ WARM_FILES, WARM_ROWS = 4, 1_000
 """Of the input that every process works on before it is timed: some for each worker."""
 ROWS_PER_SHARD = 20_000
 SPLIT_BYTES = 2 << 20
-COPIES = 2
+COPIES = 1
 """Times that each WARC file is in the crawl, under names of their own."""
 MAP = ["url", "consent", {"extract": {"engine": "gristmill"}}, "language", "gopher_repetition", "gopher_quality",
        "c4_documents", "fineweb_quality"]  # fmt: skip
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=ROOT / "runs" / "scaling-corpus")
     parser.add_argument("--prepare", action="store_true", help="build the inputs and stop")
     parser.add_argument("--documents", type=int, default=DOCUMENTS, help="documents of the shuffle's input")
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--parts", nargs="+", default=list(TARGETS), choices=list(TARGETS))
     parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--write", action=argparse.BooleanOptionalAction, default=True)

@@ -17,6 +17,8 @@ Fields = list[tuple[str, str]]
 
 _FOLD = re.compile(rb"\r*\n[ \t]+")
 _LINE_END = re.compile(rb"\r*\n")
+_BLANK = " \t\r\n\v\f"
+"""Around a name; not Unicode's other spaces, which both parsers keep, so that such a name is no field's."""
 
 
 class HeaderParser(Protocol):
@@ -68,7 +70,7 @@ class WarcioParser:
         self._parser: Any = StatusAndHeadersParser(["WARC/", "HTTP/"], verify=False)
 
     def warc(self, block: bytes) -> Fields:
-        return [(name, value.strip()) for name, value in self._parser.parse(io.BytesIO(block)).headers]
+        return [(name.strip(_BLANK), value.strip()) for name, value in self._parser.parse(io.BytesIO(block)).headers]
 
     def http(self, block: bytes) -> Fields:
         return self.warc(block)
@@ -76,7 +78,7 @@ class WarcioParser:
 
 def _decoded(headers: Any) -> Fields:
     """Names and values as text: UTF-8 where a value is valid UTF-8, else Latin-1 (as warcio does)."""
-    return [(_text(name).strip(), _text(value).strip()) for name, value in headers.items_bytes()]
+    return [(_text(name).strip(_BLANK), _text(value).strip()) for name, value in headers.items_bytes()]
 
 
 def _text(value: bytes) -> str:
