@@ -37,7 +37,7 @@ from .known_texts import FOLDER as KNOWN
 from .known_texts import KnownTask, map_known, without_known
 from .removal import COPIES, FOLLOWERS, VERDICT, split_all, write_verdicts
 from .settle import DUPLICATE_IN
-from .shuffle import document_batches, files_in, partition_count, read_partition, remove, write_partitions
+from .shuffle import AT_ONCE, document_batches, files_in, partition_count, read_partition, remove, write_partitions
 
 if TYPE_CHECKING:
     import polars as pl
@@ -311,7 +311,7 @@ class ExactDedup(Step):
     def run(self, context: StepContext) -> dict[str, Any]:
         documents = context.inputs["documents"]
         folder, n = str(context.folder.path), len(documents.files)
-        partitions = partition_count(documents.rows, ROWS_PER_PARTITION)
+        partitions = partition_count(documents.rows, ROWS_PER_PARTITION, AT_ONCE)
         shards = [
             _Shard(i, str(documents.path / file), folder, partitions, self.by, self.keep)
             for i, file in enumerate(documents.files)

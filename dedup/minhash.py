@@ -32,7 +32,7 @@ from .keeper import HELP, KeeperPolicy
 from .minhash_parameters import MinhashParameters, with_shingles
 from .removal import split_all
 from .settle import BLOCK_BYTES, EXTRA, LARGEST, SAMPLED, SettleTask, settle
-from .shuffle import document_batches, partition_count, remove
+from .shuffle import AT_ONCE, document_batches, partition_count, remove
 
 NODES_PER_FILE = 1 << 18
 """Documents whose band keys a map task holds at most."""
@@ -249,7 +249,7 @@ class MinhashDedup(Step):
         inputs += [(str(file), path) for path in self.against for file in Index.open(Path(path)).files()]
         shards = len(inputs)
         rows = documents.rows + sum(pq.read_metadata(local_file(path)).num_rows for path, index in inputs if index)
-        partitions = partition_count(rows * parameters.bands, self.partition(lsh.KEYS_PER_PARTITION))
+        partitions = partition_count(rows * parameters.bands, self.partition(lsh.KEYS_PER_PARTITION), AT_ONCE)
         signed = context.map(
             sign,
             [
@@ -280,7 +280,7 @@ class MinhashDedup(Step):
         nodes = sum(one["nodes"] for one in labels)
         size = 2 * sum(one["text_bytes"] for one in signed) // documents.rows + 8 * parameters.bands
         # a set has 8 bytes a word; a node comes with its root
-        groups = partition_count(2 * nodes * size, self.partition(GROUP_BYTES))
+        groups = partition_count(2 * nodes * size, self.partition(GROUP_BYTES), AT_ONCE)
         policy = KeeperPolicy.parse(self.keep, f"step '{self.name}'")
         shared = (folder, spread, groups, policy, parameters, self.verify)
         gathered = context.map(

@@ -14,7 +14,7 @@ from . import lsh, minhash, rates, removal, settle
 from .exact import ROWS_PER_PARTITION
 from .groups import FLUSH_BYTES
 from .minhash import MinhashDedup
-from .shuffle import BYTES_PER_BATCH, ROWS_PER_BATCH, partition_count
+from .shuffle import AT_ONCE, BYTES_PER_BATCH, ROWS_PER_BATCH, partition_count
 from .signatures import s_curve, scheme_of
 
 RECALL_AT = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -85,7 +85,7 @@ class Shape:
 def shape(corpus: Corpus, step: MinhashDedup) -> Shape:
     """By the same formulas as `MinhashDedup`."""
     bands, n = step.parameters.bands, corpus.documents
-    partitions = partition_count(n * bands, step.partition(lsh.KEYS_PER_PARTITION))
+    partitions = partition_count(n * bands, step.partition(lsh.KEYS_PER_PARTITION), AT_ONCE)
     spread = partition_count(n * bands // 4, step.partition(lsh.LINKS_PER_PARTITION))
     removed = round(n * corpus.duplicates)
     company = min(n, round(IN_COMPONENT * removed))
@@ -104,7 +104,7 @@ def shape(corpus: Corpus, step: MinhashDedup) -> Shape:
         in_components=company,
         linked=leaves,
         set_files=max(corpus.shards, round(company * _set_bytes(corpus, step) / step.partition(FLUSH_BYTES))),
-        groups=partition_count(2 * leaves * size, step.partition(minhash.GROUP_BYTES)),
+        groups=partition_count(2 * leaves * size, step.partition(minhash.GROUP_BYTES), AT_ONCE),
     )
 
 
@@ -225,7 +225,7 @@ def plan(corpus: Corpus, step: MinhashDedup, workers: int) -> dict[str, Any]:
     times = seconds(corpus, step, of, workers)
     largest = max(need.values())
     parameters = step.parameters
-    exact = partition_count(corpus.documents, ROWS_PER_PARTITION)
+    exact = partition_count(corpus.documents, ROWS_PER_PARTITION, AT_ONCE)
     return {
         "corpus": {
             "documents": corpus.documents,

@@ -35,9 +35,16 @@ def document_batches(path: str | Path, columns: list[str] | None = None) -> Iter
         row += batch.num_rows
 
 
-def partition_count(rows: int, rows_per_partition: int) -> int:
-    """Partitions of about `rows_per_partition` rows each, at least one."""
-    return max(1, -(-rows // rows_per_partition))
+AT_ONCE = 16
+"""Partitions that few rows may be divided into for the sake of several workers."""
+
+
+def partition_count(rows: int, rows_per_partition: int, at_once: int = 1) -> int:
+    """Partitions of about `rows_per_partition` rows each, at least one; of fewer rows up to `at_once` smaller ones.
+
+    Those have at least an `at_once`-th of `rows_per_partition` rows: a task for less is not worth its while.
+    """
+    return max(1, -(-rows // rows_per_partition), min(at_once, at_once * rows // rows_per_partition))
 
 
 def write_partitions(path: Path, table: pa.Table, partition: NDArray[Any], partitions: int) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def expected(rows: list[dict], by: tuple[str, ...], known: list[tuple[str, dict]
 @pytest.mark.parametrize("partitions", [1, 7])
 @pytest.mark.parametrize("seed", range(3))
 def test_beside_plain_python(tmp_path, monkeypatch, by, partitions, seed):
-    monkeypatch.setattr(exact, "partition_count", lambda rows, each: partitions)
+    monkeypatch.setattr(exact, "partition_count", lambda rows, each, at_once: partitions)
     assert partition_count(10, 1) == 10
     known = [[{"id": f"{name}{i}", "text": f"Words of text  {i}"} for i in of] for name, of in
              (("a", (3, 5, 8)), ("b", (5, 9, 30, 12)))]  # fmt: skip

@@ -145,6 +145,7 @@ def test_memory_of_a_worker_changes_partitions_alone(tmp_path, monkeypatch):
     for name, value in {"KEYS_PER_PARTITION": 300, "LINKS_PER_PARTITION": 40}.items():
         monkeypatch.setattr(lsh, name, value)
     monkeypatch.setattr(minhash, "GROUP_BYTES", 20_000)
+    monkeypatch.setattr(minhash, "AT_ONCE", 1)
     documents = corpus(tmp_path / "in", [families(5)])
     found, tasks = [], []
     for gb in (2.0, 8.0):

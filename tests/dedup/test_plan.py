@@ -40,7 +40,7 @@ def finished(tmp_path_factory):
     rows = documents(3000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(minhash, "remove", lambda *args: None)
-        patch.setattr(lsh, "KEYS_PER_PARTITION", 4000)
+        patch.setattr(lsh, "KEYS_PER_PARTITION", 2000)
         patch.setattr(minhash, "NODES_PER_FILE", 600)
         patch.setattr(shuffle, "ROWS_PER_BATCH", 300)
         patch.setattr(minhash, "GROUP_BYTES", 200_000)
@@ -66,13 +66,13 @@ def test_counts_are_those_of_the_run(finished):
     files, report = made["files"], manifest["report"]
     assert files["band_keys"] == report["band_keys"] == 42_000
     assert files["band_files"] == len(list((folder / "bands").iterdir()))
-    assert files["partitions"] == len(list((folder / "links").iterdir())) == 11
+    assert files["partitions"] == len(list((folder / "links").iterdir())) == 21
     assert files["link_partitions"] == len(list((folder / "labels").iterdir())) == 1
     assert files["removed"] == report["removed"]
     assert files["in_components"] == pytest.approx(report["in_components"], rel=0.15)
     assert files["links"] == pytest.approx(report["links"], rel=0.5)  # how many bands pairs share depends on the corpus
     assert files["groups"] == pytest.approx(len(list((folder / "verdicts").iterdir())), rel=0.3)
-    assert files["parts_of_band_keys"] == files["band_files"] * 11
+    assert files["parts_of_band_keys"] == files["band_files"] * 21
 
 
 @pytest.mark.parametrize(

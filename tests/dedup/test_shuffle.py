@@ -49,3 +49,10 @@ def test_batches_of_documents(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("rows", "size", "want"), [(0, 5, 1), (5, 5, 1), (6, 5, 2), (11, 5, 3)])
 def test_partition_count(rows, size, want):
     assert partition_count(rows, size) == want
+
+
+@pytest.mark.parametrize(
+    ("rows", "want"), [(0, 1), (62_499, 1), (125_000, 2), (400_000, 6), (10**6, 16), (15 * 10**6, 16), (17 * 10**6, 17)]
+)
+def test_few_rows_are_divided_for_several_workers(rows, want):
+    assert partition_count(rows, 10**6, 16) == want
