@@ -178,7 +178,7 @@ def split_shard(work: ShardWork) -> dict[str, Any]:
     """Write a shard's `kept/` and `dropped/` files."""
     folder = place(work.folder)
     fields = ("key", "tie", "shard", "row", "kept", "size")
-    cuts = [Cut(*(one[name] for name in fields)) for one in read_json(folder / "cuts" / CUTS)]
+    cuts = [Cut(*(one[name] for name in fields)) for one in read_json(folder / "cuts" / CUTS, list)]
     scores = read_scores(work.scores)
     keep = np.zeros(len(scores), bool)
     groups = scores.column("group").to_numpy()
@@ -351,7 +351,7 @@ class Selection(Step):
         budgets = self.budgets(sum(result["sizes"] for result in scored))
         cut = CutWork(str(folder), len(shards), budgets)
         context.map(cut_groups, [Task("cut", cut)], label=f"{context.step}: choose")
-        cuts = read_json(folder / "cuts" / CUTS)
+        cuts = read_json(folder / "cuts" / CUTS, list)
         tasks = [Task(f"split-{work.index:05d}", work) for work in shards]
         results = context.map(split_shard, tasks, label=f"{context.step}: split")
         told = self.told(results, folder)

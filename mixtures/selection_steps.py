@@ -179,5 +179,5 @@ class SelectBuckets(Selection):
 
         from .selection import CUTS
 
-        cuts = read_json(folder / "cuts" / CUTS)
+        cuts = read_json(folder / "cuts" / CUTS, list)
         return {f"from {name}": one["size"] for name, one in zip(self.parts(), cuts, strict=True)}

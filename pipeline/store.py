@@ -81,14 +81,18 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value of a file, or None where there is no file."""
+def read_json(path: Path, kind: type = dict) -> Any:
+    """The JSON object of a file (`kind` list: its array), or None where there is no file. Raises StepFailed."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:
         raise StepFailed(f"{path} is not JSON ({error}); delete it and run again") from error
+    if not isinstance(value, kind):
+        due = "array" if kind is list else "object"
+        raise StepFailed(f"{path} holds no JSON {due}; delete it and run again")
+    return value
 
 
 class ParquetShard:
