@@ -3,8 +3,9 @@
     python -m benchmarks.soak [--minutes 30] [--pages 400] [--trace]
 
 One driver and one set of workers do all rounds; each round is a run of its own, into a folder of its own, as a service
-that takes in a crawl bit by bit would do it. Once a second the resident (RSS) and unshared (USS) memory of the driver,
-of each worker and of each extraction child is read from /proc; a round's figure is their median. After the warm-up (the
+that takes in a crawl bit by bit would do it. At each round's end, when no task runs, the resident (RSS) and unshared
+(USS) memory of the driver, of each worker and of each extraction child is read from /proc, and once a second on the way
+for the peak. (Medians of what was read on the way moved by 20 MB with the mixture of tasks.) After the warm-up (the
 first quarter of the rounds, and at least five) a Theil-Sen slope over the rounds says how fast each grows, with a
 percentile interval from a bootstrap over blocks of rounds (neighbours are alike). A process is `flat` where the upper
 end of the 95 % interval of its RSS is under MAX_SHARE of its RSS an hour. Extraction children are replaced now and then
@@ -35,6 +36,8 @@ MAX_SHARE = 0.03
 WARM_UP_SHARE, WARM_UP_ROUNDS = 0.25, 5
 DRAWS, BLOCK = 2000, 3
 EVERY_S = 1.0
+SETTLE_S = 0.2
+"""From a round's last result until its memory is read."""
 TRACED_FROM = 15
 """Round from which allocations are traced; by then all that is imported late has been."""
 
@@ -93,22 +96,34 @@ def processes() -> dict[int, str]:
 
 
 class Sampler(threading.Thread):
-    """Reads the memory of all processes once a second into the round that is under way."""
+    """Reads the memory of all processes at the end of each round, and once a second for their peaks."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.round = 0
         self.stop = threading.Event()
         self.roles: dict[int, str] = {}
-        self.samples: dict[int, dict[int, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+        self.ends: dict[int, dict[int, tuple[float, float]]] = defaultdict(dict)
+        self.peaks: dict[int, float] = defaultdict(float)
 
     def run(self) -> None:
         while not self.stop.wait(EVERY_S):
-            for pid, role in processes().items():
-                self.roles[pid] = role
-                found = memory(pid)
-                if found:
-                    self.samples[pid][self.round].append(found)
+            for pid, (rss, _) in self.read().items():
+                self.peaks[pid] = max(self.peaks[pid], rss)
+
+    def read(self) -> dict[int, tuple[float, float]]:
+        """(RSS, USS) of our processes now, in MB."""
+        roles = processes()
+        self.roles |= roles
+        found = {pid: memory(pid) for pid in roles}
+        return {pid: one for pid, one in found.items() if one}
+
+    def end_round(self) -> None:
+        """Read once for the round that has ended."""
+        time.sleep(SETTLE_S)
+        for pid, one in self.read().items():
+            self.ends[pid][self.round] = one
+        self.round += 1
 
 
 def theil_sen(x: np.ndarray, y: np.ndarray) -> float:
@@ -151,10 +166,10 @@ def figures(sampler: Sampler, ends: list[float]) -> list[dict[str, Any]]:
     first = max(WARM_UP_ROUNDS, int(WARM_UP_SHARE * len(ends)))
     hours = np.array(ends) / 3600
     out = []
-    for pid, rounds in sorted(sampler.samples.items()):
-        seen = [r for r in range(len(ends)) if rounds.get(r)]
+    for pid, rounds in sorted(sampler.ends.items()):
+        seen = sorted(rounds)
         kept = [r for r in seen if r >= first]
-        rss, uss = ([statistics.median(one[i] for one in rounds[r]) for r in kept] for i in (0, 1))
+        rss, uss = ([rounds[r][i] for r in kept] for i in (0, 1))
         row: dict[str, Any] = {"role": sampler.roles[pid], "rounds": len(seen)}
         if len(kept) >= max(4, (len(ends) - first) / 2):
             for name, values in (("rss", rss), ("uss", uss)):
@@ -166,8 +181,10 @@ def figures(sampler: Sampler, ends: list[float]) -> list[dict[str, Any]]:
                     f"{name}_mb_per_hour": [round(at, 2), round(low, 2), round(high, 2)],
                 }
             row["kb_per_round"] = round(float(1024 * row["rss_mb_per_hour"][0] * hours[-1] / len(ends)), 1)
+            row["rss_peak_mb"] = round(sampler.peaks[pid], 1)
             row["bound_mb_per_hour"] = round(MAX_SHARE * row["rss_mb"], 1)
             row["flat"] = row["rss_mb_per_hour"][2] < row["bound_mb_per_hour"]
+            row["rss_mb_by_round"] = [round(rounds[r][0], 1) for r in seen]
         out.append(row)
     return out
 
@@ -199,7 +216,7 @@ def main() -> None:
                 execute(recipe, folder / "run", runner, Progress(quiet=True))
                 shutil.rmtree(folder / "run")
                 ends.append(time.monotonic() - begun)
-                sampler.round += 1
+                sampler.end_round()
                 if given.trace and sampler.round == TRACED_FROM:
                     import tracemalloc
 
@@ -220,7 +237,7 @@ def main() -> None:
     found = figures(sampler, ends)
     judged = [one for one in found if "flat" in one]
     for one in judged:
-        print(one)
+        print({name: value for name, value in one.items() if name != "rss_mb_by_round"})
     write("soak", {
         "minutes": round(ends[-1] / 60, 1),
         "rounds": len(ends),
