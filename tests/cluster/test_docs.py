@@ -105,20 +105,21 @@ def head(tmp_path_factory):
         "dashboard_port": dashboard,
         "dashboard_agent_listen_port": agent,
     }
-    with environment(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0"):  # its processes know the machine by 127.0.0.1
-        cluster = Cluster(initialize_head=True, head_node_args=node, shutdown_at_exit=False)
-    server = f"http://{LOOPBACK}:{dashboard}"
-    end = time.monotonic() + 180
-    for url in (f"{server}/api/version", f"http://{LOOPBACK}:{agent}/api/local_raylet_healthz"):
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except OSError:
-                assert time.monotonic() < end, f"{url} does not answer"
-                time.sleep(0.2)
-    yield server
-    cluster.shutdown()
+    with environment(RAY_AUTH_MODE="disabled"):  # an earlier `ray.init` in this process has set it to "token"
+        with environment(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0"):  # its processes know the machine by 127.0.0.1
+            cluster = Cluster(initialize_head=True, head_node_args=node, shutdown_at_exit=False)
+        server = f"http://{LOOPBACK}:{dashboard}"
+        end = time.monotonic() + 180
+        for url in (f"{server}/api/version", f"http://{LOOPBACK}:{agent}/api/local_raylet_healthz"):
+            while True:
+                try:
+                    urllib.request.urlopen(url, timeout=5).close()
+                    break
+                except OSError:
+                    assert time.monotonic() < end, f"{url} does not answer"
+                    time.sleep(0.2)
+        yield server
+        cluster.shutdown()
 
 
 @pytest.mark.ray
