@@ -7,7 +7,10 @@ What a second worker brings is measured against what the machine gives: two proc
 half of the input at the same time, on the same cores and memory bus. Their throughputs are summed (each half over its
 own wall time); the run with two workers has the whole input. Every process does the part over a small input first, so
 that the start of Ray and of its workers, imports, models and kernels are apart (`start_s`); then all are told to go.
-Only the steps' own wall time counts (`run.json`). The two ways alternate, and take turns at being the first.
+Only the steps' own wall time counts (`run.json`). Where there is a file system in memory, all files lie there (else
+disk writes of one way are felt by the next). The two ways alternate, and take turns at being the first.
+
+Writes results/scaling_map.json and scaling_shuffle.json.
 
 `map`: WARC to text and the cheap filters, pages/s. `shuffle`: exact and MinHash dedup of documents, documents/s.
 """
@@ -28,7 +31,7 @@ from typing import Any
 
 from benchmarks.common import ROOT, SHARED, write
 
-DOCUMENTS = 400_000
+DOCUMENTS = 600_000
 WARM_FILES, WARM_ROWS = 4, 1_000
 """Of the input that every process works on before it is timed: some for each worker."""
 ROWS_PER_SHARD = 20_000
@@ -38,6 +41,7 @@ COPIES = 1
 MAP = ["url", "consent", {"extract": {"engine": "gristmill"}}, "language", "gopher_repetition", "gopher_quality",
        "c4_documents", "fineweb_quality"]  # fmt: skip
 SHUFFLE = ["exact_dedup", "minhash_dedup"]
+MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path(tempfile.gettempdir())
 TARGETS = {"map": 0.93, "shuffle": 0.85}
 
 
@@ -165,7 +169,7 @@ def turn(part: str, corpus: Path, folder: Path, together_first: bool) -> dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--corpus", type=Path, default=ROOT / "runs" / "scaling-corpus")
+    parser.add_argument("--corpus", type=Path, default=MEMORY / "gristmill-scaling-corpus")
     parser.add_argument("--prepare", action="store_true", help="build the inputs and stop")
     parser.add_argument("--documents", type=int, default=DOCUMENTS, help="documents of the shuffle's input")
     parser.add_argument("--turns", type=int, default=7)
@@ -181,15 +185,14 @@ def main() -> None:
         prepare(args.corpus, args.documents)
     if args.prepare:
         return
-    value: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="gristmill-scaling-") as name:
+    with tempfile.TemporaryDirectory(prefix="gristmill-scaling-", dir=MEMORY) as name:
         for part in args.parts:
             turns = [turn(part, args.corpus, Path(name) / f"{part}-{k}", k % 2 == 1) for k in range(args.turns)]
             share = statistics.median(one["share"] for one in turns)
-            value[part] = {"share": share, "target": TARGETS[part], "met": share >= TARGETS[part], "turns": turns}
-            print(f"{part}: {share:.3f} of the sum (target {TARGETS[part]})")
-    if args.write:
-        write("scaling", value, ("ray",))
+            value = {"share": share, "target": TARGETS[part], "met": share >= TARGETS[part], "turns": turns}
+            print(f"{part}: {share:.3f} of the sum (target {TARGETS[part]})", flush=True)
+            if args.write:
+                write(f"scaling_{part}", value, ("ray",))
 
 
 if __name__ == "__main__":
