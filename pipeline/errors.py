@@ -42,9 +42,9 @@ class Stopped(GristmillError):
         self.status = 128 + signal
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)` for the closest known word, or an empty string."""
-    match = difflib.get_close_matches(word, list(known), n=1)
+def nearest(word: object, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` for the closest known word, or an empty string. (YAML's keys may be anything.)"""
+    match = difflib.get_close_matches(str(word), list(known), n=1)
     return f" (did you mean '{match[0]}'?)" if match else ""
 
 
