@@ -24,9 +24,9 @@ from .common import ROOT, write
 HEAD = """# Faults: what happens to a run, and what becomes of it
 
 This page is made by `make chaos` (the faults are in `tests/chaos/faults.py`; the small ones run in every test run). The
-job is the main job with less to compute ({steps}) on a part of the sample crawl, and after each fault all data
-files are compared with those of an undisturbed run. *Bytes lost* counts data files that are missing, differ or are too
-many.
+job is the main job with less to compute on a part of the sample crawl, and after each fault all data files are
+compared with those of an undisturbed run. *Bytes lost* counts data files that are missing, differ or are too many.
+Its steps: {steps}.
 
 | fault | expected | seen | bytes lost |
 | --- | --- | --- | --- |

@@ -210,11 +210,11 @@ def _store(lab: Lab, kinds: tuple[str, ...], share: float) -> Seen:
         environment = {**os.environ, **ENVIRONMENT, "AWS_ENDPOINT_URL": front.url,
                        "GRISTMILL_SCRATCH": str(lab.fresh("-scratch"))}  # fmt: skip
         said = ended(lab.command(f"s3://{bucket}/run", "--inline", env=environment))
-        failed = sum(front.failed.values())
+        failed, asked = sum(front.failed.values()), front.requests
         front.share = 0.0
         _fetch(environment, bucket, output)
     return Seen(
-        f"{failed} of {front.requests} requests failed; {said or 'finished'}", lab.lost(output), not said and failed > 0
+        f"{failed} of {asked} requests failed; {said or 'finished'}", lab.lost(output), not said and failed > 0
     )
 
 
