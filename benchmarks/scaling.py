@@ -1,7 +1,6 @@
 """Two workers of one run against two processes that know nothing of each other.
 
-    python -m benchmarks.scaling --corpus DIR --prepare     builds the inputs: a crawl, made-up documents
-    python -m benchmarks.scaling --corpus DIR [--turns 7]
+    python -m benchmarks.scaling [--turns 7] [--parts map shuffle]
 
 What a second worker brings is measured against what the machine gives: two processes (inline, no Ray) that each run
 half of the input at the same time, on the same cores and memory bus. Their throughputs are summed (each half over its
@@ -36,8 +35,6 @@ WARM_FILES, WARM_ROWS = 4, 1_000
 """Of the input that every process works on before it is timed: some for each worker."""
 ROWS_PER_SHARD = 20_000
 SPLIT_BYTES = 2 << 20
-COPIES = 1
-"""Times that each WARC file is in the crawl, under names of their own."""
 MAP = ["url", "consent", {"extract": {"engine": "gristmill"}}, "language", "gopher_repetition", "gopher_quality",
        "c4_documents", "fineweb_quality"]  # fmt: skip
 SHUFFLE = ["exact_dedup", "minhash_dedup"]
@@ -46,20 +43,19 @@ TARGETS = {"map": 0.93, "shuffle": 0.85}
 
 
 def prepare(corpus: Path, documents: int) -> None:
-    """Write both inputs, in two halves each."""
+    """Write both inputs, real WARC files and made-up documents, in two halves each."""
     from benchmarks.dedup_corpus import write_shard
 
     files = sorted(SHARED.glob("html/*.warc.gz"), key=lambda path: -path.stat().st_size)
     if not files:
         raise SystemExit(f"no WARC files in {SHARED / 'html'}; see the README for the data")
     sizes = [0, 0]
-    for copy in range(COPIES):
-        for path in files:
-            half = sizes.index(min(sizes))
-            sizes[half] += path.stat().st_size
-            target = corpus / "map" / str(half) / f"{copy}-{path.name}"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+    for path in files:
+        half = sizes.index(min(sizes))
+        sizes[half] += path.stat().st_size
+        target = corpus / "map" / str(half) / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
     (corpus / "map" / "warm").mkdir(exist_ok=True)
     for path in files[-WARM_FILES:]:
         shutil.copyfile(path, corpus / "map" / "warm" / path.name)
@@ -169,8 +165,6 @@ def turn(part: str, corpus: Path, folder: Path, together_first: bool) -> dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--corpus", type=Path, default=MEMORY / "gristmill-scaling-corpus")
-    parser.add_argument("--prepare", action="store_true", help="build the inputs and stop")
     parser.add_argument("--documents", type=int, default=DOCUMENTS, help="documents of the shuffle's input")
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--parts", nargs="+", default=list(TARGETS), choices=list(TARGETS))
@@ -181,13 +175,11 @@ def main() -> None:
         part, folder, workers, *inputs = args.part
         run_part(part, Path(folder), int(workers), Path(inputs[0]), [Path(one) for one in inputs[1:]])
         return
-    if args.prepare or not args.corpus.is_dir():
-        prepare(args.corpus, args.documents)
-    if args.prepare:
-        return
     with tempfile.TemporaryDirectory(prefix="gristmill-scaling-", dir=MEMORY) as name:
+        corpus = Path(name) / "corpus"
+        prepare(corpus, args.documents)
         for part in args.parts:
-            turns = [turn(part, args.corpus, Path(name) / f"{part}-{k}", k % 2 == 1) for k in range(args.turns)]
+            turns = [turn(part, corpus, Path(name) / f"{part}-{k}", k % 2 == 1) for k in range(args.turns)]
             share = statistics.median(one["share"] for one in turns)
             value = {"share": share, "target": TARGETS[part], "met": share >= TARGETS[part], "turns": turns}
             print(f"{part}: {share:.3f} of the sum (target {TARGETS[part]})", flush=True)

@@ -213,9 +213,7 @@ def _store(lab: Lab, kinds: tuple[str, ...], share: float) -> Seen:
         failed, asked = sum(front.failed.values()), front.requests
         front.share = 0.0
         _fetch(environment, bucket, output)
-    return Seen(
-        f"{failed} of {asked} requests failed; {said or 'finished'}", lab.lost(output), not said and failed > 0
-    )
+    return Seen(f"{failed} of {asked} requests failed; {said or 'finished'}", lab.lost(output), not said and failed > 0)
 
 
 def _fetch(environment: dict[str, str], bucket: str, output: Path) -> None:

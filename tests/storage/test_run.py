@@ -133,4 +133,4 @@ def test_the_whole_main_job(bucket, sample_run, tmp_path):
     ]
     losses = [[json.loads(line)["loss"] for line in one] for one in lines]
     assert losses[0][:10] == pytest.approx(losses[1][:10], rel=1e-3)
-    assert losses[0] == pytest.approx(losses[1], rel=0.02)  # the difference grows from step to step
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)  # sums of several threads: .0026 was seen
