@@ -112,7 +112,7 @@ class Results(Sequence[dict[str, Any]]):
     """Results in the order of their tasks, each packed until it is asked for.
 
     The driver of 100 000 shards holds all of them: a result took 4 kB as a dict and 700 bytes as JSON. Here it is what
-    differs from the first one (zlib with that as its dictionary), 20 to 300 bytes (`bench-scheduling`).
+    differs from the first one (zlib with that as its dictionary); `bench-scheduling` has what a shard leaves in all.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
