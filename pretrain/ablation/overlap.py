@@ -124,7 +124,7 @@ def look_for(task: OverlapTask) -> dict[str, Any]:
     from decontam.audit.corpus import open_corpus
 
     folder = place(task.folder)
-    overlap = Overlap(probe_of(read_json(Path(task.probe))))
+    overlap = Overlap(probe_of(read_json(Path(task.probe), list)))
     corpus = open_corpus(task.inputs, folder / "links" / task.name, text_field=task.text_field)
     for piece in corpus.pieces:
         for documents in piece.read():
