@@ -138,7 +138,9 @@ def listening(pids):
 
 
 def heap_calm(_):
-    return {"arenas": os.environ.get("MALLOC_ARENA_MAX")}
+    import pyarrow as pa
+
+    return {"arenas": os.environ.get("MALLOC_ARENA_MAX"), "arrow": pa.default_memory_pool().backend_name}
 
 
 @pytest.mark.ray
@@ -147,7 +149,7 @@ def test_a_local_ray_listens_on_loopback_only():
     with RayRunner(workers=2) as runner:
         results = []
         runner.map(heap_calm, [Task("t", 0)], step="test", on_result=lambda t, r: results.append(r))
-        assert results[0]["arenas"] == "2" and results[0]["node"]
+        assert results[0]["arenas"] == "2" and results[0]["arrow"] == "system" and results[0]["node"]
         ours = below(os.getpid())
         addresses = listening(ours)
         assert len(addresses) >= 4, "driver, head, raylet and worker listen"
