@@ -104,15 +104,9 @@ def _libc() -> Any:
 
 @cache
 def _calm_malloc() -> None:
-    """Few heaps, as MALLOC_ARENA_MAX would say, which is read only at a process's start. Once a process.
-
-    And none of Arrow's own: mimalloc kept 60 MB a worker that nothing used, in steps of 20 MB for hours, and `_trim`
-    doesn't reach it (`make bench-soak`). Arrow reads the variable when it is loaded, which is after this.
-    """
-    if _libc() is not None:
-        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-        if "MALLOC_ARENA_MAX" not in os.environ:
-            _libc().mallopt(_M_ARENA_MAX, ARENAS)
+    """Few heaps, as MALLOC_ARENA_MAX would say, which is read only at a process's start. Once a process."""
+    if _libc() is not None and "MALLOC_ARENA_MAX" not in os.environ:
+        _libc().mallopt(_M_ARENA_MAX, ARENAS)
 
 
 _last_trim = 0.0
