@@ -290,14 +290,14 @@ class ExactDedup(Step):
             raise ConfigError(f"{where}: by must name text, url, or each of both once, not {list(self.by)}")
         KeeperPolicy.parse(self.keep, where)
         for path in self.against:
-            Index.open(Path(path))
+            Index.open(place(path))
         if self.against and self.by[-1] != "text":
             raise ConfigError(
                 f"{where}: an index is asked for texts, which must be the last of by, not {list(self.by)}"
             )
 
     def config(self) -> dict[str, Any]:
-        revisions = {"indexes": [Index.open(Path(path)).revision for path in self.against]} if self.against else {}
+        revisions = {"indexes": [Index.open(place(path)).revision for path in self.against]} if self.against else {}
         return {**super().config(), **revisions}
 
     def columns(self, have: set[str]) -> set[str]:
@@ -317,7 +317,7 @@ class ExactDedup(Step):
             for i, file in enumerate(documents.files)
         ]
         context.map(map_keys, [Task(f"map-{s.index:05d}", s) for s in shards], label=f"{context.step}: hash")
-        known = [(i, path, file) for i, path in enumerate(self.against) for file in Index.open(Path(path)).files()]
+        known = [(i, path, file) for i, path in enumerate(self.against) for file in Index.open(place(path)).files()]
         asked = [KnownTask(k, i, path, str(file), folder, partitions) for k, (i, path, file) in enumerate(known)]
         context.map(map_known, [Task(f"known-{k.index:05d}", k) for k in asked], label=f"{context.step}: indexes")
         told = (folder, partitions, self.by, self.keep, self.against, len(known))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,7 +112,7 @@ def gather(task: GatherTask) -> dict[str, Any]:
 def _rows(task: GatherTask, nodes: NDArray[np.int64]) -> Iterator[tuple[slice, pa.Table]]:
     """The wanted documents of a shard, batch by batch, and which of `nodes` they are."""
     if task.against:
-        batches = Index.open(Path(task.against)).read(Path(task.path), ["bands", "shingles", COPIES])
+        batches = Index.open(place(task.against)).read(place(task.path), ["bands", "shingles", COPIES])
     else:
         names = pq.read_schema(local_file(task.path)).names
         wanted = [name for name in dict.fromkeys([*task.policy.reads, "text", COPIES]) if name in names]

@@ -10,7 +10,6 @@ index as it was; what that left behind goes with the next change. A document tak
 from __future__ import annotations
 
 import fcntl
-import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,8 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError, SchemaError
 from pipeline.names import check_inside
+from pipeline.storage import StorePath, held, remove_tree
+from pipeline.storage.lease import LOCK
 from pipeline.store import parquet_shards, read_json, write_json
 
 from .hashing import text_hashes
@@ -145,7 +146,7 @@ class Index:
             try:
                 yield folder
             except BaseException:
-                shutil.rmtree(folder)
+                remove_tree(folder)
                 raise
 
     def with_segment(self, folder: Path) -> Index:
@@ -167,16 +168,12 @@ class Index:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the index for a change, and clear away what killed changes left."""
-        with open(self.path / ".lock", "w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ConfigError(f"index '{self.path}': another process is changing it; try again later") from error
+        with _held(self.path):
             if Index.open(self.path).revision != self.revision:
                 raise ConfigError(f"index '{self.path}' was changed meanwhile; open it again")
             for left in (self.path / "segments").glob("*"):
                 if left.name not in self.segments:
-                    shutil.rmtree(left)
+                    remove_tree(left)
             yield
 
     def remove(self, ids: Iterable[str]) -> tuple[Index, int]:
@@ -222,6 +219,21 @@ class Index:
 
     def _ids(self) -> pa.Array:
         return _joined([c for file in self.files() for _, t in self.read(file, []) for c in t["id"].drop_null().chunks])
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Keep other processes from changing the index at `path`. Raises ConfigError where one does."""
+    if isinstance(path, StorePath):
+        with held(path):
+            yield
+        return
+    with open(path / LOCK, "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(f"index '{path}': another process is changing it; try again later") from error
+        yield
 
 
 def write_segment(path: Path, tables: Iterable[pa.Table], parameters: MinhashParameters, where: str) -> int:

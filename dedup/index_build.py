@@ -15,6 +15,8 @@ import pyarrow as pa
 
 from pipeline.errors import ConfigError
 from pipeline.runner import Runner, Task
+from pipeline.storage import place
+from pipeline.storage.lease import LOCK
 
 from .index import Index, write_segment
 from .minhash_parameters import MinhashParameters
@@ -42,7 +44,7 @@ def _write(task: _SplitTask) -> dict[str, Any]:
             skipped.update(skip.kind for skip in batch.skips)
             yield batch.table
 
-    rows = write_segment(Path(task.path), tables(), task.parameters, task.source.name_of(task.split))
+    rows = write_segment(place(task.path), tables(), task.parameters, task.source.name_of(task.split))
     return {"n_in": records, "rows": rows, "skipped": dict(skipped)}
 
 
@@ -89,7 +91,7 @@ def build(
     try:
         return add_files(index, source, runner, progress)
     except BaseException:
-        for left in (path / "index.json", path / ".lock"):
+        for left in (path / "index.json", path / LOCK):
             left.unlink(missing_ok=True)
         for folder in (path / "segments", path) if new else (path / "segments",):
             if folder.is_dir():

@@ -38,7 +38,7 @@ class KnownTask:
 def map_known(task: KnownTask) -> dict[str, Any]:
     """Write `known/<file>.arrow`: hash and id of the texts, partitioned as the documents are."""
     tables = [_SCHEMA.empty_table()]
-    for _, table in Index.open(Path(task.against)).read(Path(task.path), ["text_hash"]):
+    for _, table in Index.open(place(task.against)).read(place(task.path), ["text_hash"]):
         table = table.filter(table["id"].is_valid())
         digests = bytes.fromhex("".join(table["text_hash"].to_pylist()))
         halves = np.frombuffer(digests, ">u8").reshape(-1, 2).astype(np.uint64)

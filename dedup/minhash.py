@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -61,7 +60,7 @@ class SignTask:
 def _keys(task: SignTask) -> Iterator[tuple[pa.Table, NDArray[np.int64], NDArray[np.uint64]]]:
     """(documents, rows that have keys, their keys uint64[n, bands]), batch by batch."""
     if task.against:
-        for first, table in Index.open(Path(task.against)).read(Path(task.path), ["bands"]):
+        for first, table in Index.open(place(task.against)).read(place(task.path), ["bands"]):
             some = np.flatnonzero(table["id"].is_valid().to_numpy())
             flat = table["bands"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
             yield table, first + some, flat.reshape(table.num_rows, -1)[some]
@@ -176,7 +175,7 @@ class MinhashDedup(Step):
             raise ConfigError(f"{where}: unit must be words or characters, not '{self.unit}'")
         KeeperPolicy.parse(self.keep, where)
         for path in self.against:
-            other = Index.open(Path(path)).parameters
+            other = Index.open(place(path)).parameters
             if other != self.parameters:
                 raise ConfigError(
                     f"{where}: index '{path}' was built with {other}, but this step has {self.parameters}"
@@ -216,7 +215,7 @@ class MinhashDedup(Step):
         return int(least * self.worker_gb / LEAST_GB)
 
     def config(self) -> dict[str, Any]:
-        indexes = [Index.open(Path(path)).revision for path in self.against]
+        indexes = [Index.open(place(path)).revision for path in self.against]
         return {
             **super().config(),  # worker_gb too: half a run's files have its number of partitions
             "indexes": indexes,
@@ -246,7 +245,7 @@ class MinhashDedup(Step):
         parameters, folder = self.parameters, str(context.folder.path)
         inputs = [(str(documents.path / file), "") for file in documents.files]
         given = len(inputs)
-        inputs += [(str(file), path) for path in self.against for file in Index.open(Path(path)).files()]
+        inputs += [(str(file), path) for path in self.against for file in Index.open(place(path)).files()]
         shards = len(inputs)
         rows = documents.rows + sum(pq.read_metadata(local_file(path)).num_rows for path, index in inputs if index)
         partitions = partition_count(rows * parameters.bands, self.partition(lsh.KEYS_PER_PARTITION), AT_ONCE)

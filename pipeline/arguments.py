@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import ConfigError, nearest
 from .options import add_options, option_classes
-from .storage.urls import is_url, redacted
+from .storage.urls import check_output_place, is_url
 
 
 def parse_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
@@ -48,11 +48,25 @@ def path_or_url(text: str) -> Path:
     return Path(text)
 
 
-def local_path(text: str) -> Path:
-    """An argument that must be a path on this machine; as a path a URL would make a folder called `s3:`."""
-    if is_url(text):
-        raise ConfigError(f"'{redacted(text)}' is a URL; this option takes a path on this machine only")
-    return Path(text)
+def output_path(text: str) -> Path:
+    """An argument for what is written: a path, or a URL of a store that takes writes. Raises ConfigError."""
+    found = path_or_url(text)
+    if is_url(str(found)):
+        check_output_place(str(found), processes=False)
+    return found
+
+
+def check_file_target(option: str, target: Path) -> None:
+    """Raise ConfigError unless a file can be made there: in a folder that exists, or in a store."""
+    if not is_url(str(target)) and not target.absolute().parent.is_dir():
+        raise ConfigError(f"{option} '{target}': its folder does not exist")
+    if target.is_dir():
+        raise ConfigError(f"{option} '{target}' is a folder; name a file")
+
+
+def json_target(text: str) -> Path | str:
+    """An argument that is `-`, for the terminal, or an `output_path`."""
+    return text if text == "-" else output_path(text)
 
 
 def _check_command(word: str, commands: Mapping[str, Any]) -> None:

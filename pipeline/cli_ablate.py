@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import local_path
-from .cli_stages import make_runner, runner_options
+from .arguments import output_path, path_or_url
+from .cli_stages import check_stand_in, make_runner, runner_options
 from .options import given_options
+from .storage.mirror import stand_in
 
 if TYPE_CHECKING:
     from pretrain.ablation.design import Arm, Design
@@ -46,9 +47,9 @@ def add_command(sub: Any) -> None:
     parser.add_argument(
         "--arm", nargs="+", action="append", default=[], metavar=("NAME=FILE", "FILE"), help="an arm of several files"
     )
-    parser.add_argument("--output", "-o", type=local_path, required=True, help="the ablation's folder")
+    parser.add_argument("--output", "-o", type=output_path, required=True, help="the ablation's folder")
     parser.add_argument(
-        "--design", type=local_path, metavar="FILE", help="YAML with the options below; they go before it"
+        "--design", type=path_or_url, metavar="FILE", help="YAML with the options below; they go before it"
     )
     parser.add_argument("--text-field", default="text", metavar="NAME", help="column or key of the arms' texts")
     parser.add_argument(
@@ -91,11 +92,15 @@ def _ablate(args: argparse.Namespace) -> int:
         check_inputs(arms, design)
         print("\n".join(plan(arms, design, workers).lines()))
         return 0
-    with make_runner(args, default_inline=True) as runner:
+    check_stand_in(args)
+    with (
+        stand_in(args.output, ("design.yaml",), "ablation") as output,
+        make_runner(args, default_inline=True) as runner,
+    ):
         result = run_ablation(
-            arms, design, args.output, runner=runner, progress=Progress(quiet=args.quiet), budget=args.budget
+            arms, design, output, runner=runner, progress=Progress(quiet=args.quiet), budget=args.budget
         )
-    write(result, args.output)
+        write(result, output)
     if not args.quiet:
         print_sections(terminal(result), sys.stdout)
         for note in result.notes:

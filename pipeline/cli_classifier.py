@@ -6,7 +6,8 @@ import argparse
 import sys
 from typing import Any
 
-from .arguments import local_path
+from .arguments import output_path
+from .storage.mirror import staged
 
 _HELP = """Trains, judges and calibrates text classifiers in fastText's format: the models behind the filters
 `quality`, `web_spam`, `toxicity` and behind any filter of your own."""
@@ -110,7 +111,7 @@ def _add_train(inner: Any) -> None:
     command.add_argument("--positive", nargs="+", default=[], metavar="FILE", help="files of good examples, unlabelled")
     command.add_argument("--unlabelled", nargs="+", default=[], metavar="FILE", help="files of ordinary documents")
     command.add_argument(
-        "--output", "-o", type=local_path, required=True, metavar="MODEL.ftz", help="the model to write"
+        "--output", "-o", type=output_path, required=True, metavar="MODEL.ftz", help="the model to write"
     )
     command.add_argument("--positive-label", default="", metavar="NAME", help="label whose probability is the score")
     command.add_argument("--preset", default="dclm", metavar="NAME", help=f"{', '.join(PRESETS)} (default: dclm)")
@@ -147,7 +148,7 @@ def _add_eval(inner: Any) -> None:
     command.add_argument("--against", metavar="MODEL", help="another model, for the paired difference in ROC-AUC")
     command.add_argument("--draws", type=int, default=1000, metavar="N", help="of the bootstrap (default: 1000)")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (default: 0)")
-    command.add_argument("--json", type=local_path, metavar="FILE", help="write all figures")
+    command.add_argument("--json", type=output_path, metavar="FILE", help="write all figures")
     _field_options(command)
     command.set_defaults(function=_eval)
 
@@ -230,19 +231,20 @@ def _train(args: argparse.Namespace) -> int:
     unknown = sorted(set(licences) - set(sources))
     if unknown:
         raise ConfigError(f"--licence: no document is of the source {unknown}; there are {sources[:20]}")
-    trained = train(
-        table,
-        args.output,
-        settings,
-        positive=positive,
-        description=args.description,
-        data=[{"source": source, "licence": licences.get(source, "not stated")} for source in sources],
-        languages=args.languages,
-        limits=args.limits,
-        test_share=args.test_share,
-        threshold=args.threshold,
-        progress=progress,
-    )
+    with staged(args.output) as output:
+        trained = train(
+            table,
+            output,
+            settings,
+            positive=positive,
+            description=args.description,
+            data=[{"source": source, "licence": licences.get(source, "not stated")} for source in sources],
+            languages=args.languages,
+            limits=args.limits,
+            test_share=args.test_share,
+            threshold=args.threshold,
+            progress=progress,
+        )
     if not args.quiet:
         if trained.card.evaluation:
             print_sections(sections(trained.card.evaluation), sys.stdout)

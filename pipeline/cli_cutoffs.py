@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .arguments import local_path
+from .arguments import output_path
 
 _HELP = """Reads perplexities that the stage `perplexity` gave to the documents of a corpus, and writes their
 percentiles by language: cutoffs of CCNet's buckets head, middle and tail. The file goes into the stage's option
@@ -29,7 +29,7 @@ def add_commands(sub: Any) -> None:
     )
     command.add_argument("inputs", nargs="+", help="Parquet files or folders with columns lang and perplexity")
     command.add_argument(
-        "--output", "-o", type=local_path, required=True, metavar="FILE.yaml", help="the file to write"
+        "--output", "-o", type=output_path, required=True, metavar="FILE.yaml", help="the file to write"
     )
     command.add_argument("--head", type=float, default=30.0, metavar="P", help="percentile (default: 30, as CCNet)")
     command.add_argument("--tail", type=float, default=60.0, metavar="P", help="percentile (default: 60, as CCNet)")

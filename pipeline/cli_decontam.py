@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from . import cli_decontam_acts, cli_decontam_benchmark, cli_decontam_report
-from .arguments import local_path
+from .arguments import path_or_url
 
 _BENCHMARKS_HELP = """Lists the benchmarks that the registry knows. With --data it reads their files and counts
 the items of each split, the records that give none and why, and names the files that no entry fits."""
@@ -56,7 +56,7 @@ def add_commands(sub: Any) -> None:
         nargs="+",
         action="extend",
         default=[],
-        type=local_path,
+        type=path_or_url,
         metavar="FILE",
         help="YAML entries of your own",
     )

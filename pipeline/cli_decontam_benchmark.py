@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .arguments import local_path
+from .arguments import check_file_target, json_target, output_path, path_or_url
+from .storage.mirror import staged
 
 _HELP = """Plants benchmark items in real web pages, in many forms and with known answers, beside hard negatives; runs
 all methods over them in one pass and counts precision, recall and F1 by form and method. Beside the planted cases it
@@ -46,7 +47,7 @@ def add_command(commands: Any) -> None:
         nargs="+",
         action="extend",
         default=[],
-        type=local_path,
+        type=path_or_url,
         metavar="FILE",
         help="YAML entries of your own",
     )
@@ -60,18 +61,23 @@ def add_command(commands: Any) -> None:
     command.add_argument("--seed", type=int, default=0, metavar="N", help="draws other cases (default: 0)")
     command.add_argument(
         "--quotations",
-        type=local_path,
+        type=path_or_url,
         metavar="FILE",
         help="plain text of the public domain, for more famous passages",
     )
     command.add_argument("--detail", metavar="METHOD", help="shown form by form (default: the default method)")
-    command.add_argument("--html", type=local_path, metavar="FILE", help="write a self-contained page")
+    command.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
     command.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="write all figures; without FILE print them"
+        "--json",
+        type=json_target,
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="write all figures; without FILE print them",
     )
-    command.add_argument("--svg", type=local_path, metavar="FILE", help="write the plot")
+    command.add_argument("--svg", type=output_path, metavar="FILE", help="write the plot")
     command.add_argument(
-        "--cases", type=local_path, metavar="FOLDER", help="write all cases with all verdicts, for reading"
+        "--cases", type=output_path, metavar="FOLDER", help="write all cases with all verdicts, for reading"
     )
     command.add_argument("--quiet", action="store_true", help="no progress and no tables, errors only")
     command.set_defaults(function=_benchmark)
@@ -109,7 +115,8 @@ def _benchmark(args: argparse.Namespace) -> int:
             temporary.write_text(dots(comparison.result), encoding="utf-8")
         extra.append(str(args.svg))
     if args.cases is not None:
-        write_cases(args.cases, comparison)
+        with staged(args.cases) as folder:
+            write_cases(folder, comparison)
         extra.append(f"{args.cases}/")
     done = deliver(args, comparison.result, lambda result: page(result, detail), sections, detail=detail)
     if extra:
@@ -140,8 +147,8 @@ def _checked(args: argparse.Namespace) -> tuple[list[Any], str]:
     if detail not in names:
         raise ConfigError(f"--detail is {detail!r}, which is not one of the methods{nearest(detail, names)}")
     check_targets(args)
-    if args.svg is not None and (args.svg.is_dir() or not args.svg.absolute().parent.is_dir()):
-        raise ConfigError(f"--svg '{args.svg}': name a file in a folder that exists")
+    if args.svg is not None:
+        check_file_target("--svg", args.svg)
     if args.cases is not None and args.cases.exists() and not args.cases.is_dir():
         raise ConfigError(f"--cases '{args.cases}' is a file; name a folder")
     if args.quotations is not None and not args.quotations.is_file():

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .arguments import local_path
+from .arguments import check_file_target, json_target, output_path, path_or_url
 from .cli_reports import check_targets, deliver
 from .cli_stages import make_runner, runner_options
-from .storage import place
+from .storage import StorePath, place
+from .storage.scratch import scratch_folder
+from .store import digest
 
 GATE_STATUS = 3
 """Exit status where a share is above its --fail-above."""
@@ -58,7 +60,7 @@ def add_command(commands: Any) -> None:
         nargs="+",
         action="extend",
         default=[],
-        type=local_path,
+        type=path_or_url,
         metavar="FILE",
         help="YAML entries of your own",
     )
@@ -82,12 +84,14 @@ def add_command(commands: Any) -> None:
     look.add_argument("--text-field", default="text", metavar="NAME", help="column or key of the text (default: text)")
     look.add_argument("--mixture", metavar="FILE", help="YAML or JSON: epochs of each source, for the exposure")
     out = parser.add_argument_group("what is written")
-    out.add_argument("--html", type=local_path, metavar="FILE", help="write a self-contained page")
-    out.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write everything; without FILE print it")
+    out.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
     out.add_argument(
-        "--csv", type=local_path, metavar="FOLDER", help="write the tables: benchmarks.csv, items.csv, ..."
+        "--json", type=json_target, nargs="?", const="-", metavar="FILE", help="write everything; without FILE print it"
     )
-    out.add_argument("--clean-ids", type=local_path, metavar="FILE", help="write the ids of clean items, one a line")
+    out.add_argument(
+        "--csv", type=output_path, metavar="FOLDER", help="write the tables: benchmarks.csv, items.csv, ..."
+    )
+    out.add_argument("--clean-ids", type=output_path, metavar="FILE", help="write the ids of clean items, one a line")
     out.add_argument("--matches", type=int, default=5, metavar="N", help="matches to show of an item (default: 5)")
     gate = parser.add_argument_group("gate")
     gate.add_argument(
@@ -100,7 +104,7 @@ def add_command(commands: Any) -> None:
     )  # fmt: skip
     runner_options(parser)
     parser.add_argument(
-        "--work", type=local_path, metavar="FOLDER", help="where a killed audit goes on (default: TARGET.work)"
+        "--work", type=output_path, metavar="FOLDER", help="where a killed audit goes on (default: TARGET.work)"
     )
     parser.set_defaults(function=_report)
 
@@ -230,7 +234,7 @@ def _check(args: argparse.Namespace) -> None:
     if not "".join(args.methods).replace(",", " ").strip():
         raise ConfigError("--methods names no method")
     targets = {"--html": args.html, "--clean-ids": args.clean_ids, "--csv": args.csv}
-    targets["--json"] = Path(args.json) if args.json not in (None, "-") else None
+    targets["--json"] = args.json if args.json != "-" else None
     seen: dict[Path, str] = {}
     for name, target in targets.items():
         if target is None:
@@ -240,12 +244,10 @@ def _check(args: argparse.Namespace) -> None:
             raise ConfigError(f"{' and '.join(sorted((name, other)))} name the same '{target}'; give each its own")
         if name == "--csv" and target.exists() and not target.is_dir():
             raise ConfigError(f"--csv '{target}' is a file; name a folder")
-        if name == "--clean-ids" and target.is_dir():
-            raise ConfigError(f"--clean-ids '{target}' is a folder; name a file")
+        if name != "--csv" or not target.is_dir():
+            check_file_target(name, target)
         parent = target if target.is_dir() else target.absolute().parent
-        if not parent.is_dir():
-            raise ConfigError(f"{name} '{target}': its folder does not exist")
-        if not os.access(parent, os.W_OK | os.X_OK):
+        if not isinstance(target, StorePath) and not os.access(parent, os.W_OK | os.X_OK):
             raise ConfigError(f"{name} '{target}': its folder can't be written")
         if any(target.resolve() == place(one).resolve() for one in args.corpus):
             raise ConfigError(f"{name} '{target}' is the corpus and would be lost")
@@ -260,12 +262,16 @@ def _work(args: argparse.Namespace) -> Iterator[Path]:
     from .errors import ConfigError
     from .run import lock
 
-    targets = [Path(one) for one in (args.html, args.json, args.csv, args.clean_ids) if one not in (None, "-")]
+    targets = [one for one in (args.html, args.json, args.csv, args.clean_ids) if one not in (None, "-")]
+    here = [one for one in targets if not isinstance(one, StorePath)]
+    if isinstance(args.work, StorePath):
+        raise ConfigError(f"--work '{args.work}': the audit works in a folder on this machine")
     if args.work is None and not targets:
         with tempfile.TemporaryDirectory(prefix="gristmill-") as folder:
             yield Path(folder)
         return
-    work = args.work or targets[0].with_name(targets[0].name + ".work")
+    beside = here[0] if here else scratch_folder() / f"{digest(str(targets[0]))[:16]}-{targets[0].name}"
+    work = args.work or beside.with_name(beside.name + ".work")
     kept = args.work is not None
     with lock(work):
         try:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .arguments import local_path
+from .arguments import output_path, path_or_url
 from .cli_stages import make_runner, runner_options
 from .options import given_options
+from .storage import local_file, place
 
 WORDS = ("index build", "index add", "index remove", "index info", "index find", "index")
 """Words after `dedup` that make a command of their own."""
@@ -48,14 +49,14 @@ def add_commands(sub: Any) -> None:
         return parser
 
     def index(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("index", type=local_path, metavar="INDEX", help="the index's folder")
+        parser.add_argument("index", type=path_or_url, metavar="INDEX", help="the index's folder")
 
     top = command("index", "an index of documents to dedup later crawls against", "Commands on an index.", _index)
     top.add_argument("word", nargs="*", metavar="build|add|remove|info|find", help="each has its own --help")
 
     build = command("index build", "documents -> an index of them", "Makes an index of all documents.", _build)
     build.add_argument("inputs", nargs="+", metavar="FILES", help=_FILES)
-    build.add_argument("--output", "-o", type=local_path, required=True, metavar="INDEX", help="the folder to make")
+    build.add_argument("--output", "-o", type=output_path, required=True, metavar="INDEX", help="the folder to make")
     runner_options(build, inline=True)
 
     add = command("index add", "put more documents into an index", "Adds documents; their ids must be new.", _add)
@@ -77,7 +78,7 @@ def add_commands(sub: Any) -> None:
     find.add_argument("ids", nargs="*", metavar="ID|FILE", help=_IDS)
     find.add_argument(
         "--matches",
-        type=local_path,
+        type=path_or_url,
         metavar="FILE",
         help="what `dedup minhash --against INDEX --dropped FILE` wrote: shows each new document beside its match",
     )
@@ -156,7 +157,7 @@ def _ids(given: Sequence[str]) -> Iterator[str]:
     from .errors import ConfigError
 
     for one in given:
-        path = Path(one)
+        path = place(one)
         if not path.is_file():
             if is_parquet(one) or one.endswith((*JSONL_ENDINGS, ".txt")):
                 raise ConfigError(f"file '{one}' does not exist")
@@ -188,7 +189,7 @@ def _rows(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
             raise ConfigError(f"{path} is not a Parquet file: {error}") from error
         yield from (row(number, value) for number, value in enumerate(table.to_pylist()))
         return
-    with fsspec.open(str(path), "rt", encoding="utf-8", compression="infer") as lines:
+    with fsspec.open(local_file(path), "rt", encoding="utf-8", compression="infer") as lines:
         for number, line in enumerate(lines):
             if line.strip():
                 try:

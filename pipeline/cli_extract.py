@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .arguments import local_path
+from .arguments import check_file_target, output_path, path_or_url
+from .storage.mirror import fetched, staged
 
 WORDS = ("eval", "train")
 """Words after `extract` that make a command of their own; a file of such a name is written `./eval`."""
@@ -71,7 +72,7 @@ def _add_eval(sub: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument(
-        "--data", type=local_path, required=True, metavar="FOLDER", help="where html/ with its gold/ is"
+        "--data", type=path_or_url, required=True, metavar="FOLDER", help="where html/ with its gold/ is"
     )
     command.add_argument(
         "--engines",
@@ -102,7 +103,7 @@ def _add_eval(sub: Any) -> None:
         "--resamples", type=int, default=2000, metavar="N", help="draws of the bootstrap (default: 2000)"
     )
     command.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (default: 0)")
-    command.add_argument("--json", type=local_path, metavar="FILE", help="write all figures, with versions")
+    command.add_argument("--json", type=output_path, metavar="FILE", help="write all figures, with versions")
     command.add_argument("--per-page", action="store_true", help="with --json: also every page's scores")
     command.add_argument("--quiet", action="store_true", help="no progress and no tables, errors only")
     command.set_defaults(function=_eval)
@@ -117,10 +118,10 @@ def _add_train(sub: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument(
-        "--data", type=local_path, required=True, metavar="FOLDER", help="where html/ with its gold/ is"
+        "--data", type=path_or_url, required=True, metavar="FOLDER", help="where html/ with its gold/ is"
     )
     command.add_argument(
-        "--output", "-o", type=local_path, required=True, metavar="WHERE", help="a folder, or the model's file (.npz)"
+        "--output", "-o", type=output_path, required=True, metavar="WHERE", help="a folder, or the model's file (.npz)"
     )
     command.add_argument(
         "--sets", type=_words, metavar="NAME,...", help="wcxb, daniel_waddle, trafilatura_segments (default: all)"
@@ -190,23 +191,24 @@ def _eval(args: argparse.Namespace) -> int:
 
     if args.per_page and args.json is None:
         raise ConfigError("--per-page needs --json FILE")
-    if args.json is not None and not args.json.absolute().parent.is_dir():
-        raise ConfigError(f"--json '{args.json}': its folder does not exist")
+    if args.json is not None:
+        check_file_target("--json", args.json)
     texts = _texts(args.texts)
-    result = evaluation(
-        args.data,
-        engines=args.engines if args.engines is not None else ([] if texts else default_engines()),
-        texts=texts,
-        sets=args.sets,
-        every=args.every,
-        favor=args.favor,
-        own_metadata=args.metadata,
-        per_page=args.per_page,
-        workers=args.workers,
-        resamples=args.resamples,
-        seed=args.seed,
-        progress=Progress(quiet=args.quiet),
-    )
+    with fetched(args.data) as data:
+        result = evaluation(
+            data,
+            engines=args.engines if args.engines is not None else ([] if texts else default_engines()),
+            texts=texts,
+            sets=args.sets,
+            every=args.every,
+            favor=args.favor,
+            own_metadata=args.metadata,
+            per_page=args.per_page,
+            workers=args.workers,
+            resamples=args.resamples,
+            seed=args.seed,
+            progress=Progress(quiet=args.quiet),
+        )
     if args.json is not None:
         write_json(args.json, result)
     if not args.quiet:
@@ -221,21 +223,22 @@ def _train(args: argparse.Namespace) -> int:
     from .progress import Progress
     from .report import print_sections
 
-    trained = train(
-        args.data,
-        args.output,
-        sets=args.sets,
-        silver=args.silver,
-        every=args.every,
-        seed=args.seed,
-        threads=args.threads,
-        favor=args.favor,
-        cross_validation=args.cross_validate,
-        left_out=args.leave_sets_out,
-        progress=Progress(quiet=args.quiet),
-    )
+    with fetched(args.data) as data, staged(args.output) as output:
+        trained = train(
+            data,
+            output,
+            sets=args.sets,
+            silver=args.silver,
+            every=args.every,
+            seed=args.seed,
+            threads=args.threads,
+            favor=args.favor,
+            cross_validation=args.cross_validate,
+            left_out=args.leave_sets_out,
+            progress=Progress(quiet=args.quiet),
+        )
     if not args.quiet:
         print_sections(trained.tables, sys.stdout)
         for file in (*trained.texts.values(), trained.model):
-            print(f"written: {file}")
+            print(f"written: {str(file).replace(str(output), str(args.output))}")
     return 0

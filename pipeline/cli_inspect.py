@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from .arguments import local_path, path_or_url
+from .arguments import json_target, output_path, path_or_url
 from .cli_reports import check_targets, deliver
 
 _INSPECT_HELP = """Shows what each filter of a run dropped: its share, its thresholds with a histogram of every score,
@@ -47,14 +47,19 @@ def add_commands(sub: Any) -> None:
     command.add_argument("--seed", type=int, default=0, metavar="N", help="draws other random examples (default: 0)")
     command.add_argument(
         "--terms",
-        type=local_path,
+        type=path_or_url,
         metavar="FILE",
         help="identity terms, YAML {language: {group: [terms]}} (default: bundled)",
     )
     command.add_argument("--no-terms", action="store_true", help="do not look for identity terms in the texts (faster)")
-    command.add_argument("--html", type=local_path, metavar="FILE", help="write a self-contained page")
+    command.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
     command.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="write all figures; without FILE print them"
+        "--json",
+        type=json_target,
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="write all figures; without FILE print them",
     )
     command.add_argument("--quiet", action="store_true", help="no tables, errors only")
     command.set_defaults(function=_inspect)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import cli_mix_search
-from .arguments import local_path, path_or_url
+from .arguments import json_target, output_path, path_or_url
 from .cli_reports import check_targets, deliver
 from .cli_stages import add_overview, make_runner, runner_options
 from .options import given_options
@@ -52,8 +52,15 @@ def add_commands(sub: Any) -> None:
     plan.add_argument(
         "--bytes-per-token", type=float, metavar="X", help="for sources without tokens (default: measured, or 4.2)"
     )
-    plan.add_argument("--html", type=local_path, metavar="FILE", help="write a self-contained page")
-    plan.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write all figures; without FILE print them")
+    plan.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
+    plan.add_argument(
+        "--json",
+        type=json_target,
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="write all figures; without FILE print them",
+    )
     plan.add_argument("--quiet", action="store_true", help="no tables, errors only")
     plan.set_defaults(function=_plan)
 
@@ -65,7 +72,7 @@ def add_commands(sub: Any) -> None:
         formatter_class=raw,
     )
     run.add_argument("mixture", help=what)
-    run.add_argument("--output", "-o", type=path_or_url, required=True, help="the run's folder")
+    run.add_argument("--output", "-o", type=output_path, required=True, help="the run's folder")
     runner_options(run)
     run.set_defaults(function=_run)
 

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .arguments import local_path
-from .cli_stages import make_runner, runner_options
+from .arguments import output_path, path_or_url
+from .cli_stages import check_stand_in, make_runner, runner_options
 from .options import given_options
+from .storage.mirror import stand_in
 
 COMMAND = "mix search"
 _HELP = """Chooses the weights of a mixture's sources by experiment (RegMix, Liu et al. 2024): trains small proxy models
@@ -37,8 +38,8 @@ def add_commands(sub: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("mixture", help="a mixture's YAML file")
-    parser.add_argument("--output", "-o", type=local_path, required=True, help="the search's folder")
-    parser.add_argument("--run", type=local_path, metavar="FOLDER", help="the run that `run: this` stands for")
+    parser.add_argument("--output", "-o", type=output_path, required=True, help="the search's folder")
+    parser.add_argument("--run", type=path_or_url, metavar="FOLDER", help="the run that `run: this` stands for")
     parser.add_argument(
         "--held-out", nargs="+", action="append", default=[], metavar=("NAME=FILE", "FILE"),
         help="a held-out set of documents; once for each (default: a share of each source)",
@@ -91,9 +92,14 @@ def _search(args: argparse.Namespace) -> int:
     mixture = _with_run(load_mixture(args.mixture), args.run)
     options: SearchOptions = configured(SearchOptions, given_options(args, SearchOptions), COMMAND)
     held_out = held_out_sets(args.held_out)
-    with lock(args.output), make_runner(args, default_inline=True) as runner:
-        found = search(mixture, held_out, options, args.output, runner, Progress(quiet=args.quiet))
-        write(args.output, path.read_text(encoding="utf-8"), found)
+    check_stand_in(args)
+    with (
+        stand_in(args.output, ("prepare/",), "search") as output,
+        lock(output),
+        make_runner(args, default_inline=True) as runner,
+    ):
+        found = search(mixture, held_out, options, output, runner, Progress(quiet=args.quiet))
+        write(output, path.read_text(encoding="utf-8"), found)
     if not args.quiet:
         print_sections(sections(found)[:3], sys.stdout)
         print(f"written: {args.output}/mixture.yaml, report.html, search.json")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .arguments import local_path, path_or_url
+from .arguments import check_file_target, json_target, output_path, path_or_url
 from .cli_stages import add_overview
 
 _REMOVE = """Takes documents out of finished packs without a rebuild, for opt-outs and takedowns. Every copy and every
@@ -50,9 +50,14 @@ def add_commands(sub: Any) -> None:
     report.add_argument("--tokens", type=int, default=50, metavar="N", help="most frequent tokens (default: 50)")
     report.add_argument("--sequences", type=int, default=3, metavar="N", help="sequences to decode (default: 3)")
     report.add_argument("--seed", type=int, default=0, metavar="N", help="shows other sequences (default: 0)")
-    report.add_argument("--html", type=local_path, metavar="FILE", help="write a self-contained page")
+    report.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
     report.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="write all figures; without FILE print them"
+        "--json",
+        type=json_target,
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="write all figures; without FILE print them",
     )
     report.add_argument("--quiet", action="store_true", help="no tables, errors only")
     report.set_defaults(function=_report)
@@ -71,18 +76,18 @@ def add_commands(sub: Any) -> None:
         epilog=_REMOVE_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    remove.add_argument("packs", type=local_path, help="a pack folder, or a run's folder")
+    remove.add_argument("packs", type=path_or_url, help="a pack folder, or a run's folder")
     for name, what in (("urls", "URLs"), ("domains", "domains, with their subdomains"), ("ids", "document ids")):
         remove.add_argument(
-            f"--{name}", type=local_path, nargs="+", action="extend", default=[], metavar="FILE", help=what
+            f"--{name}", type=path_or_url, nargs="+", action="extend", default=[], metavar="FILE", help=what
         )
     where = remove.add_mutually_exclusive_group(required=True)
     where.add_argument(
-        "--output", "-o", type=local_path, help="folder of the new set; unchanged files are shared (links)"
+        "--output", "-o", type=output_path, help="folder of the new set; here unchanged files are shared (links)"
     )
     where.add_argument("--in-place", action="store_true", help="the folder becomes the new set")
     remove.add_argument("--public-suffixes", action="store_true", help="let domains be such as com and github.io")
-    remove.add_argument("--unmatched", type=local_path, metavar="FILE", help="write the entries that name no document")
+    remove.add_argument("--unmatched", type=output_path, metavar="FILE", help="write the entries that name no document")
     remove.add_argument("--fill", default="pad", help="reserved id written over them: pad or mask (default: pad)")
     remove.set_defaults(function=_remove)
 
@@ -92,7 +97,7 @@ def add_commands(sub: Any) -> None:
     export.add_argument("format", choices=("megatron", "nanogpt", "datasets"))
     export.add_argument("packs", type=path_or_url, help="a pack folder, or a run's folder")
     export.add_argument(
-        "--output", "-o", type=local_path, required=True, metavar="OUT", help="folder (megatron: prefix)"
+        "--output", "-o", type=output_path, required=True, metavar="OUT", help="folder (megatron: prefix)"
     )
     export.add_argument("--unit", help="megatron: a sample is a sequence (default) or a document")
     export.add_argument("--val-sequences", type=int, metavar="N", help="nanogpt: the last N go to val.bin")
@@ -131,14 +136,13 @@ def _trace(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from .errors import ConfigError
     from .packstep import SETS, find_pack_sets, find_sets_beside
     from .removal.apply import remove_all
     from .removal.lists import read_lists
     from .store import atomic_path
 
-    if args.unmatched is not None and (args.unmatched.is_dir() or not args.unmatched.absolute().parent.is_dir()):
-        raise ConfigError(f"--unmatched '{args.unmatched}': name a file in a folder that exists")
+    if args.unmatched is not None:
+        check_file_target("--unmatched", args.unmatched)
     lists = read_lists(args.urls, args.domains, args.ids, suffixes=args.public_suffixes)
     found = find_pack_sets(args.packs)
     sets = [(packs, Path() if len(found) == 1 else Path(packs.name)) for packs in found]

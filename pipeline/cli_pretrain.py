@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from .arguments import local_path, path_or_url
+from .arguments import json_target, output_path, path_or_url
+from .storage import StorePath
+from .storage.mirror import stand_in
 
 WORDS = ("plan", "plot")
 """Second words that make a command of their own."""
@@ -68,9 +71,9 @@ def add_commands(sub: Any) -> None:
         formatter_class=raw, usage="gristmill pretrain PACKS -o OUTPUT [--config FILE] [--check] [--OPTION VALUE ...]",
     )  # fmt: skip
     train.add_argument("packs", type=path_or_url, help="a pack folder, or a run's folder")
-    train.add_argument("--output", "-o", type=local_path, required=True, help="folder for metrics and checkpoints")
+    train.add_argument("--output", "-o", type=output_path, required=True, help="folder for metrics and checkpoints")
     train.add_argument(
-        "--config", type=local_path, metavar="FILE", help="YAML with options by their names (optim: {lr: ..})"
+        "--config", type=path_or_url, metavar="FILE", help="YAML with options by their names (optim: {lr: ..})"
     )
     train.add_argument("--check", action="store_true", help="validate everything, say what would be trained, and stop")
     train.add_argument("--quiet", action="store_true", help="print errors only")
@@ -80,7 +83,14 @@ def add_commands(sub: Any) -> None:
     plan = sub.add_parser(
         "pretrain plan", help="a budget -> a training run", description=_PLAN, epilog=_PLAN_EPILOG, formatter_class=raw
     )
-    plan.add_argument("--json", nargs="?", const="-", metavar="FILE", help="write all figures; without FILE print them")
+    plan.add_argument(
+        "--json",
+        type=json_target,
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="write all figures; without FILE print them",
+    )
     plan.add_argument("--quiet", action="store_true", help="no text, errors only")
     plan.set_defaults(function=_plan)
 
@@ -88,10 +98,10 @@ def add_commands(sub: Any) -> None:
         "pretrain plot", help="curves of training runs", description=_PLOT, epilog=_PLOT_EPILOG, formatter_class=raw
     )
     plot.add_argument(
-        "runs", nargs="+", type=local_path, metavar="RUN", help="outputs of `gristmill pretrain`, or runs"
+        "runs", nargs="+", type=path_or_url, metavar="RUN", help="outputs of `gristmill pretrain`, or runs"
     )
     plot.add_argument(
-        "--output", "-o", type=local_path, metavar="FOLDER", help="where to write (default: the first run's)"
+        "--output", "-o", type=output_path, metavar="FOLDER", help="where to write (default: the first run's)"
     )
     plot.add_argument("--x", default="tokens", help="lay the curves over each other by tokens (default) or steps")
     plot.add_argument("--quiet", action="store_true", help="no table, errors only")
@@ -226,9 +236,14 @@ def _train(args: argparse.Namespace) -> int:
         return 2
     if missing := _missing_processes(args, config):
         raise ConfigError(missing)
+    if isinstance(args.output, StorePath) and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            f"--output '{args.output}': under torchrun all processes write to one folder; name a local one"
+        )
     from pretrain.train import train
 
-    summary = train(config, packs, args.output, progress=Progress(quiet=args.quiet))
+    with stand_in(args.output, ("metrics.jsonl", "checkpoints/"), "training") as output:
+        summary = train(config, packs, output, progress=Progress(quiet=args.quiet))
     if not args.quiet and is_main() and summary.get("first_loss") is not None:
         from pretrain.report import section
 
@@ -245,7 +260,6 @@ def leave_group(status: int) -> None:
     Threads of torch's process groups (gloo) outlive them, and now and then abort the interpreter's end: torchrun would
     report a run that is finished as failed.
     """
-    import os
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "torch" in sys.modules:
         sys.stdout.flush()
@@ -292,7 +306,6 @@ def _check(args: argparse.Namespace, packs: Path, config: Any) -> int:
 
 def _missing_processes(args: argparse.Namespace, config: Any) -> str:
     """What to say where the configuration needs processes that only torchrun starts; empty where it started them."""
-    import os
     import shlex
 
     from pretrain.parallel import parse
@@ -318,7 +331,7 @@ def _plan(args: argparse.Namespace) -> int:
         print(json.dumps(found, indent=1))
         return 0
     if args.json is not None:
-        write_json(Path(args.json), found)
+        write_json(args.json, found)
     if not args.quiet:
         print(plan_text(found))
     return 0

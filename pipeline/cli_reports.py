@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .arguments import check_file_target
+
 
 def check_targets(args: argparse.Namespace, inputs: Sequence[Path] = ()) -> None:
     """Raise ConfigError where `--html` or `--json` can't be written, or is one of the inputs."""
     from .errors import ConfigError
 
-    for name, target in (("--html", args.html), ("--json", Path(args.json) if args.json not in (None, "-") else None)):
-        if target is not None and not target.absolute().parent.is_dir():
-            raise ConfigError(f"{name} '{target}': its folder does not exist")
-        if target is not None and target.is_dir():
-            raise ConfigError(f"{name} '{target}' is a folder; name a file")
-        if target is not None and target.resolve() in {path.resolve() for path in inputs}:
+    for name, target in (("--html", args.html), ("--json", args.json)):
+        if target is None or target == "-":
+            continue
+        check_file_target(name, target)
+        if target.resolve() in {path.resolve() for path in inputs}:
             raise ConfigError(f"{name} '{target}' is one of the files to report on")
 
 
@@ -52,11 +53,11 @@ def deliver(
         return 0
     if args.json is not None:
         if json_text is None:
-            write_json(Path(args.json), result)
+            write_json(args.json, result)
         else:
-            with atomic_path(Path(args.json)) as temporary, temporary.open("w", encoding="utf-8") as handle:
+            with atomic_path(args.json) as temporary, temporary.open("w", encoding="utf-8") as handle:
                 handle.writelines(json_text(False))
-        written.append(args.json)
+        written.append(str(args.json))
     if not args.quiet:
         blocks = BLOCKS if (sys.stdout.encoding or "").lower().startswith("utf") else PLAIN_BLOCKS
         print_sections(sections(result, blocks=blocks, **options), sys.stdout)

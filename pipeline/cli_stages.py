@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .arguments import path_or_url
+from .arguments import output_path
 from .options import given_options
-from .storage import place, remove_tree
+from .storage import StorePath, place, remove_tree
 
 STAGE_HELP = """Runs one stage on files. The ending of --output says the format: .parquet, .jsonl, .jsonl.gz or
 .jsonl.zst. A killed command goes on from OUTPUT.work when it is given again."""
@@ -34,9 +34,9 @@ def runner_options(parser: argparse.ArgumentParser, *, inline: bool = False) -> 
 def io_options(parser: argparse.ArgumentParser, what: str, *, dropped: bool = True) -> None:
     """Add the input files (`what` they are), the output file and where it runs."""
     parser.add_argument("inputs", nargs="+", help=what)
-    parser.add_argument("--output", "-o", type=path_or_url, required=True, help="the file to write")
+    parser.add_argument("--output", "-o", type=output_path, required=True, help="the file to write")
     if dropped:
-        parser.add_argument("--dropped", type=path_or_url, help="also write what was dropped, with filter and reason")
+        parser.add_argument("--dropped", type=output_path, help="also write what was dropped, with filter and reason")
     runner_options(parser, inline=True)
 
 
@@ -52,6 +52,17 @@ def make_runner(args: argparse.Namespace, *, default_inline: bool = False) -> An
         return InlineRunner()
     memory = read_bytes(args.memory_per_task, "--memory-per-task") if args.memory_per_task else None
     return RayRunner(address=args.address, workers=args.workers, memory_per_task=memory)
+
+
+def check_stand_in(args: argparse.Namespace) -> None:
+    """Raise ConfigError for `--address` with an output in a store whose stand-in (a local folder) all workers need."""
+    from .errors import ConfigError
+
+    if args.address and isinstance(args.output, StorePath):
+        raise ConfigError(
+            f"--output '{args.output}': with --address the output must be a folder that all nodes share; "
+            "into a store this command writes with workers of this machine only"
+        )
 
 
 def add_overview(sub: Any, name: str, short: str, commands: dict[str, str]) -> None:

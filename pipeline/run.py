@@ -57,6 +57,9 @@ class RunResult:
     steps: list[StepResult]
 
 
+RECIPE = "recipe.yaml"
+
+
 @contextmanager
 def lock(output: Path) -> Iterator[None]:
     """Hold the output folder: a second run on it is refused while this process lives."""
@@ -66,10 +69,10 @@ def lock(output: Path) -> Iterator[None]:
         return
     if output.exists() and not output.is_dir():
         raise ConfigError(f"output '{output}' is not a folder")
-    if output.is_dir() and any(output.iterdir()) and not (output / ".lock").exists():
+    if output.is_dir() and any(output.iterdir()) and not any((output / name).exists() for name in (LOCK, RECIPE)):
         raise ConfigError(f"output '{output}' holds files and is no earlier run; choose an empty or a new folder")
     output.mkdir(parents=True, exist_ok=True)
-    with open(output / ".lock", "w") as handle:
+    with open(output / LOCK, "w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -81,7 +84,7 @@ def lock(output: Path) -> Iterator[None]:
 def _held_in_store(output: Path) -> Iterator[None]:
     with held(output):
         names = {path.name for path in output.iterdir()}
-        if names - {LOCK} and "recipe.yaml" not in names:
+        if names - {LOCK} and RECIPE not in names:
             raise ConfigError(f"output '{output}' holds files and is no earlier run; choose an empty or a new folder")
         yield
 
@@ -111,7 +114,7 @@ def execute(
         lock(output),
         Journal(output, recipe.name, names, runner, price_per_cpu_hour=price_per_cpu_hour) as journal,
     ):
-        with atomic_path(output / "recipe.yaml") as temporary:
+        with atomic_path(output / RECIPE) as temporary:
             temporary.write_text(yaml.safe_dump(recipe.plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
         artefacts: dict[str, Artefact] = {}
         results: dict[str, StepResult] = {}

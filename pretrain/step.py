@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Any, ClassVar
 
 from pipeline.progress import Progress
 from pipeline.steps import Step, StepContext, register_step
-from pipeline.storage import StorePath, fetch_tree
-from pipeline.storage.mirror import mirrored
-from pipeline.storage.scratch import temporary_file
+from pipeline.storage import StorePath
+from pipeline.storage.mirror import fetched, mirrored
 from pipeline.store import file_digest
 
-from .checkpoint import FOLDER, META
+from .checkpoint import FOLDER
 from .config import TrainConfig, train_config
 from .report import KEPT
 
@@ -77,23 +75,18 @@ class Pretrain(Step):
     def _run_mirrored(self, context: StepContext, folder: StorePath) -> dict[str, Any]:
         """Train in a local folder; what it holds goes to the store with each checkpoint and at the end."""
         packs = context.inputs["packs"]
-        copy = temporary_file("packs")
-        try:
-            fetch_tree(packs.path, copy)
-            with mirrored(folder, META) as mirror:
-                known: set[str] = set()
+        with fetched(packs.path) as copy, mirrored(folder) as mirror:
+            known: set[str] = set()
 
-                def look(event: Any) -> None:
-                    there = {path.name for path in (mirror.path / FOLDER).glob("step-*")}
-                    if there != known:
-                        known.clear()
-                        known.update(there)
-                        mirror.send_soon()
+            def look(event: Any) -> None:
+                there = {path.name for path in (mirror.path / FOLDER).glob("step-*")}
+                if there != known:
+                    known.clear()
+                    known.update(there)
+                    mirror.send_soon()
 
-                summary = self.train_on(copy / packs.files[0], mirror.path, context.progress, look)
-                return _made(summary, mirror.path)
-        finally:
-            shutil.rmtree(copy, ignore_errors=True)
+            summary = self.train_on(copy / packs.files[0], mirror.path, context.progress, look)
+            return _made(summary, mirror.path)
 
 
 def _made(summary: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import GristmillError
 from pipeline.inspect.examples import bounded, rows_at
-from pipeline.storage import local_file
+from pipeline.storage import local_file, place
 
 from ..index import Index
 from ..minhash import MinhashDedup
@@ -137,12 +137,12 @@ class Documents:
     def read(self, places: Iterable[Place], shingles: bool = False) -> None:
         """Read these documents; with `shingles` their sets, too."""
         missing = {p for p in places if p not in self._rows or (shingles and p not in self.sets)}
-        for place, row in rows_at(self._step.kept, self._step.dropped, missing, ("id", "url", "text")):
+        for at, row in rows_at(self._step.kept, self._step.dropped, missing, ("id", "url", "text")):
             value = row.to_pylist()[0]
             text = value.get("text") or ""
-            self._rows[place] = {"id": value.get("id"), "url": value.get("url"), "text": text[:READ_CHARS]}
+            self._rows[at] = {"id": value.get("id"), "url": value.get("url"), "text": text[:READ_CHARS]}
             if shingles and self._parameters is not None:
-                self.sets[place] = shingle_hashes(row["text"], self._parameters.shingling)[0]
+                self.sets[at] = shingle_hashes(row["text"], self._parameters.shingling)[0]
 
     def text(self, place: Place) -> str:
         """The beginning of a text."""
@@ -209,7 +209,7 @@ def _in_indexes(told: dict[str, str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(set(told.values())):
         try:
-            index = Index.open(Path(path))
+            index = Index.open(place(path))
         except GristmillError:
             continue  # gone or changed since: the report names the index and the id, without a URL
         found |= {row["id"]: row for row in index.find([name for name, place in told.items() if place == path])}

@@ -27,6 +27,9 @@ from ..errors import ConfigError, nearest
 from ..packfiles import link_or_copy
 from ..packreader import Block, PackReader, open_packs
 from ..packs import MANIFEST, TOKENIZER, VERSION, seal
+from ..storage import StorePath
+from ..storage.lease import LOCK
+from ..storage.mirror import fetched, staged, stand_in
 from ..store import atomic_path, file_digest, write_json
 from .files import Removed, hits, rewrite, without_text
 from .lists import Lists, Wanted, matching
@@ -73,24 +76,28 @@ def remove_all(
         return [_in_place(packs, lists, fill) for packs, _ in sets]
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"output '{output}' exists; choose a new folder, or --in-place")
-    partial = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    made = [_remove(packs, partial / place, lists, fill) for packs, place in sets]
-    if output.is_dir():
-        output.rmdir()
-    os.rename(partial, output)
+    with staged(output) as whole:
+        partial = whole.with_name(f".{whole.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        made = []
+        for packs, place in sets:
+            with fetched(packs) as folder:
+                made.append(_remove(folder, partial / place, lists, fill))
+        if whole.is_dir():
+            whole.rmdir()
+        os.rename(partial, whole)
     return [dataclasses.replace(one, folder=output / place) for one, (_, place) in zip(made, sets, strict=True)]
 
 
 def _in_place(packs: Path, lists: Lists, fill: str) -> Removal:
-    with _locked(packs):
-        return _remove(packs, packs, lists, fill)
+    with stand_in(packs, (MANIFEST,), "pack set") as folder, _locked(folder):
+        return dataclasses.replace(_remove(folder, folder, lists, fill), folder=packs)
 
 
 def _refuse_run(packs: Path) -> None:
     """A run's own packs would be made anew, with everything in them, by the next `gristmill run`."""
     for folder in packs.resolve().parents[:4]:  # run/09-pack/sets/held_out/512
-        if (folder / "recipe.yaml").exists() and (folder / ".lock").exists():
+        if (folder / "recipe.yaml").exists() and (isinstance(folder, StorePath) or (folder / LOCK).exists()):
             raise ConfigError(
                 f"'{packs}' belongs to the run '{folder}', which would make it anew; use -o to write a set beside it"
             )

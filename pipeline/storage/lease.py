@@ -196,7 +196,7 @@ def _date(info: dict[str, Any]) -> datetime | None:
 def assert_held(path: Path) -> None:
     """Raise StepFailed where the run's hold on the output that this path belongs to was lost."""
     for output, lease in list(_held.items()):
-        if lease.lost and str(path).startswith(f"{output}/"):
+        if lease.lost and f"{path}/".startswith(f"{output}/"):
             raise StepFailed(lease.lost)
 
 
