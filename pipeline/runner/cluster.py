@@ -17,7 +17,7 @@ from .worker import ARENAS
 
 LOOPBACK = "127.0.0.1"
 CALM = {"MALLOC_ARENA_MAX": str(ARENAS), "ARROW_DEFAULT_MEMORY_POOL": "system"}
-"""Environment that worker processes read when they start. Arrow's own allocator kept 60 MB a worker that nothing used,
+"""Environment that worker processes read when they start. Arrow's own allocator kept 50 MB a worker that nothing used,
 and more in steps of 20 MB for hours; what the system's holds `worker.run_batch` gives back (`make bench-soak`)."""
 LOOK_EVERY_S = 3.0
 """How often the cluster's size is read anew: nodes come (autoscaling) and go (spot)."""

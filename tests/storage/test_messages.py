@@ -152,20 +152,6 @@ def test_no_secret_is_shown():
     assert "a=b" in shown
 
 
-def test_options_that_stay_local_say_so_and_make_no_folder(tmp_path):
-    path = documents(tmp_path)
-    for words in (
-        ["ablate", str(path), str(path), "-o", "s3://bucket/x"],
-        ["pretrain", str(tmp_path), "-o", "s3://bucket/x"],
-        ["mix", "search", "m.yaml", "-o", "s3://bucket/x"],
-        ["dedup", "index", "build", str(path), "-o", "s3://bucket/x"],
-        ["export", "nanogpt", str(tmp_path), "-o", "s3://bucket/x"],
-    ):
-        done = run_cli(*words, cwd=tmp_path)
-        assert done.returncode == 2 and "path on this machine" in done.stderr, (words, done.stderr)
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("s3")] == []
-
-
 def test_a_front_counts_and_fails_by_its_seed():
     with (
         FaultyFront("http://127.0.0.1:9", share=0.5, seed=4) as one,
