@@ -77,6 +77,8 @@ WARC = (
     b"Content-Encoding: gzip\r\n",
     b"WARC-Truncated: length\r\n",
     b"\x28\xb5\x2f\xfd",
+    b"\x5d\x2a\x4d\x18\x14\x00\x00\x00",
+    b"\x37\xa4\x30\xec",
     b"WARC-Segment-Number: 2\r\n",
     b"WARC-Record-ID: <urn:uuid:0>\r\n",
     b"Content-Type: text/html\r\n",
