@@ -54,7 +54,8 @@ def main() -> int:
                 continue
             start = time.monotonic()
             try:
-                seen = fault.put(lab)
+                lacking = fault.lacks()
+                seen = Seen(f"not put: {lacking}", 0, True) if lacking else fault.put(lab)
             except Exception as error:
                 traceback.print_exc()
                 seen = Seen(f"{type(error).__name__}: {error}", -1, False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import queue
+import re
 import time
 import uuid
 from collections.abc import Sequence
@@ -21,8 +22,14 @@ from .worker import Failure, Outcome, SharedLost, run_batch
 
 log = logging.getLogger("gristmill")
 
+OUT_OF_MEMORY = "it ran out of memory"
 OOMS = 3
 """Tries of a task that runs out of memory: as asked, with more, alone on a node."""
+OOM_PAUSES_S = (2.0, 15.0)
+"""Before the second and the third of them. Ray kills the youngest tasks first, whoever holds the memory, which stays
+short for a second or more after a kill: without a pause a task of 40 MB had its three tries in two seconds while
+another process of the machine held the memory."""
+_KILLED = re.compile(r"Selected to kill: \(Task: .*actual memory used=([\d.]+ ?\w+)")  # of Ray's message
 TICK_S = 1.0
 PENDING_S = 60.0
 """After so long without a result, with nothing running, it is said what the tasks wait for."""
@@ -96,6 +103,7 @@ class Flight:
             while self.left:
                 self._hand_out()
                 self._take_in()
+                self.queue.wake(time.monotonic())
                 if self.watch.head_gone:
                     raise self._head_gone("no longer answers")
                 if not len(self.queue):
@@ -189,11 +197,11 @@ class Flight:
             raise failed(self.step, job.task, job.failures, failure.text)
         self._again(job, failure.text)
 
-    def _again(self, job: Job, why: str) -> None:
+    def _again(self, job: Job, why: str, pause_s: float = 0.0) -> None:
         if job.copies == 0:
             log.warning("step '%s', task '%s': %s; trying again", self.step, job.task.name, why)
             self.observer.on_retry(job.task, why)
-            self.queue.again.append(job)
+            self.queue.resting.append((time.monotonic() + pause_s, job))
 
     def _lost(self, jobs: list[Job], error: BaseException) -> None:
         """A Ray task went without coming back: its worker, its node, its memory or the shared object is gone."""
@@ -209,7 +217,7 @@ class Flight:
                     job.ooms += 1
                 if job.ooms >= OOMS:
                     raise self._out_of_memory(job, error)
-                self._again(job, "it ran out of memory")
+                self._again(job, OUT_OF_MEMORY, OOM_PAUSES_S[max(job.ooms, 1) - 1])
             elif isinstance(error, gone.RayTaskError) and not isinstance(cause, SharedLost):
                 self._failed(job, Failure(said(cause)))
             elif isinstance(error, gone.RaySystemError) and self.watch.head_gone:
@@ -228,11 +236,13 @@ class Flight:
 
     def _out_of_memory(self, job: Job, error: BaseException) -> StepFailed:
         asked_now = asked(self.resources, job.ooms - 1, self.watch.size())
+        held = _KILLED.findall(str(error))
         return StepFailed(
             f"step '{self.step}', task '{job.task.name}' ran out of memory {job.ooms} times, at last alone on a node "
             f"with {asked_now.memory_bytes / 1e9:.1f} GB. Use nodes with more memory and say how much a task takes "
-            f"(--memory-per-task 8GB), or make its input smaller. What is finished is kept. Ray says: "
-            f"{str(error).strip().splitlines()[0]}"
+            f"(--memory-per-task 8GB), or make its input smaller; where it held little itself, see what else the node "
+            f"runs. What is finished is kept. Ray says: {str(error).strip().splitlines()[0]}"
+            f"{', of which killed tasks held ' + ' and '.join(held) if held else ''}"
         )
 
     def _say_what_is_waited_for(self) -> None:

@@ -37,10 +37,14 @@ class Batch:
 
 @dataclass
 class Queue:
-    """The jobs that wait: new ones, the largest first; before them, one at a time, those to be tried again."""
+    """The jobs that wait: new ones, the largest first; before them, one at a time, those to be tried again.
+
+    `resting` holds jobs that may be tried again from some time on (of a monotonic clock).
+    """
 
     tasks: Sequence[Task]
     again: deque[Job] = field(default_factory=deque)
+    resting: list[tuple[float, Job]] = field(default_factory=list)
     _next: int = 0
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=501))
 
@@ -50,6 +54,11 @@ class Queue:
 
     def __len__(self) -> int:
         return len(self.tasks) - self._next + len(self.again)
+
+    def wake(self, now: float) -> None:
+        """Let the jobs be tried again that have rested long enough."""
+        self.again.extend(job for until, job in self.resting if until <= now)
+        self.resting = [(until, job) for until, job in self.resting if until > now]
 
     def took(self, seconds: float) -> None:
         """Note how long a task ran."""

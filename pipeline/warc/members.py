@@ -181,13 +181,13 @@ class StreamMember:
 class ZstdMember:
     """A zstd frame at `start`, with the file's dictionary if it has one."""
 
-    def __init__(self, source: Ranged, start: int, dictionary: Any | None) -> None:
+    def __init__(self, frames: zstdframe.Frames, start: int, dictionary: Any | None) -> None:
         try:
-            self.end = zstdframe.frame_end(source, start)
+            self.end = frames.end(start)
         except zstdframe.BadFrame as error:
             raise Damage(error.kind, str(error)) from None
         self.taken = self.end - start
-        self._stream = zstdframe.frame_reader(RangedFile(source, start, self.end), dictionary)
+        self._stream = zstdframe.frame_reader(RangedFile(frames.source, start, self.end), dictionary)
 
     def read(self) -> bytes:
         """Next decompressed bytes; raises Damage of kind `corrupt_zstd`."""

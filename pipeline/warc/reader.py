@@ -277,10 +277,11 @@ def _zstd(source: Ranged, max_block: int) -> Iterator[Frame | Skip]:
     except zstdframe.BadFrame as error:
         yield Skip(error.kind, 0, str(error))
         dictionary = None
+    frames = zstdframe.Frames(source)
 
     def text_at(at: int) -> bytes:
         try:
-            return ZstdMember(source, at, dictionary).read()
+            return ZstdMember(frames, at, dictionary).read()
         except Damage:
             return b""
 
@@ -289,10 +290,10 @@ def _zstd(source: Ranged, max_block: int) -> Iterator[Frame | Skip]:
         return magic == zstdframe.MAGIC or zstdframe.is_skippable(magic)
 
     codec = _Codec(
-        open=lambda at: ZstdMember(source, at, dictionary),
+        open=lambda at: ZstdMember(frames, at, dictionary),
         has_magic=has_magic,
         text_at=text_at,
-        find=lambda lo, hi: zstdframe.find_frame(source, lo),
+        find=lambda lo, hi: frames.find(lo),
         corrupt="corrupt_zstd",
     )
     yield from _members(source, 0, source.size, max_block, codec)

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.runner import RayRunner
+from pipeline.runner.flight import OOMS, OUT_OF_MEMORY
 from tests.runs import digests
 
 from .lab import NO_DATA, Lab, ended, shards_done, wait_for
+from .memory import GreedyRunner, low_limit, too_little_memory
 
 SAME = "the run goes on and ends with the same bytes"
 AGAIN = "a clear error; the same command goes on from there and ends with the same bytes"
@@ -36,24 +38,28 @@ class Seen:
 
 @dataclass(frozen=True)
 class Fault:
-    """`small`: takes part in the tests (the others take a cluster of nodes, or long)."""
+    """`small`: takes part in the tests (the others take a cluster of nodes, or long).
+
+    `lacks`: what this machine has too little of for it.
+    """
 
     expected: str
     put: Callable[[Lab], Seen]
     small: bool = True
     ray: bool = False
+    lacks: Callable[[], str] = str
 
 
 FAULTS: dict[str, Fault] = {}
 
 
 def fault(
-    name: str, expected: str, *, small: bool = True, ray: bool = False
+    name: str, expected: str, *, small: bool = True, ray: bool = False, lacks: Callable[[], str] = str
 ) -> Callable[[Callable[[Lab], Seen]], None]:
     """Register a fault."""
 
     def add(put: Callable[[Lab], Seen]) -> None:
-        FAULTS[name] = Fault(expected, put, small, ray)
+        FAULTS[name] = Fault(expected, put, small, ray, lacks)
 
     return add
 
@@ -145,6 +151,28 @@ def out_of_memory(lab: Lab) -> Seen:
         lab.lost(output),
         not second,
     )
+
+
+# In every run tests/chaos/test_memory.py does these two with a step of its own.
+@fault("task killed by Ray's memory monitor", SAME, small=False, ray=True, lacks=too_little_memory)
+def killed_for_memory(lab: Lab) -> Seen:
+    output = lab.fresh()
+    runner = GreedyRunner(lab.fresh("-marks"), 1, "01-extract")
+    with low_limit():
+        said = lab.run(output, runner)
+    return Seen(
+        f"{' and '.join(runner.retried) or 'was not killed'}; {said or 'finished'}",
+        lab.lost(output),
+        not said and set(runner.retried) == {OUT_OF_MEMORY},
+    )
+
+
+@fault("task killed by Ray's memory monitor at each try", AGAIN, small=False, ray=True, lacks=too_little_memory)
+def always_killed_for_memory(lab: Lab) -> Seen:
+    output = lab.fresh()
+    with low_limit():
+        first = lab.run(output, GreedyRunner(lab.fresh("-marks"), OOMS, "01-extract"))
+    return _after(lab, output, first, ("ran out of memory 3 times, at last alone on a node",))
 
 
 @contextmanager

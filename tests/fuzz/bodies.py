@@ -88,12 +88,16 @@ def warc_seeds() -> list[bytes]:
     arc += f"{URL} 1.2.3.4 20200101000000 text/html {len(body)}\n"
     whole = b"".join(records)
     pack = zstandard.ZstdCompressor().compress
+    known = zstandard.ZstdCompressionDict(body)
+    with_dictionary = b"\x5d\x2a\x4d\x18" + len(body).to_bytes(4, "little") + body
+    with_dictionary += b"".join(zstandard.ZstdCompressor(dict_data=known).compress(one) for one in records)
     return [
         whole,
         b"".join(gzip.compress(one, mtime=0) for one in records),
         gzip.compress(whole, mtime=0),
         bz2.compress(whole),
         b"".join(pack(one) for one in records),
+        with_dictionary,
         arc.encode() + body + b"\n",
     ]
 

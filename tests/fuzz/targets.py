@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import GristmillError
 
-from . import bodies
+from . import bodies, index_bodies
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ WARC = (
     b"Content-Encoding: gzip\r\n",
     b"WARC-Truncated: length\r\n",
     b"\x28\xb5\x2f\xfd",
+    b"\x5d\x2a\x4d\x18\x14\x00\x00\x00",
+    b"\x37\xa4\x30\xec",
     b"WARC-Segment-Number: 2\r\n",
     b"WARC-Record-ID: <urn:uuid:0>\r\n",
     b"Content-Type: text/html\r\n",
@@ -142,6 +144,27 @@ TEXT = (
     b". ",
     b"[1]",
 )
+INDEX = (
+    b"crawl-data/",
+    b"../",
+    b"\\udc80",
+    b"\\ud800",
+    b'"url": ',
+    b'"warc_record_offset": ',
+    b'"length": ',
+    b'"fetch_status": ',
+    b"[1]",
+    b'{"a": 1}',
+    b"null",
+    b"true",
+    b"1e300",
+    b'"9223372036854775808"',
+    b"-1",
+    b'"',
+    b",",
+    b"},{",
+    b"\n",
+)
 JSON = (
     b'{"text": "',
     b'"}\n',
@@ -196,6 +219,10 @@ TARGETS: dict[str, Target] = {
     "listing": Target(
         bodies.listing, bodies.listing_seeds, (b"../", b"/", b":", b"\n", b"crawl-data/"), ("warc/commoncrawl",)
     ),
+    "columnar_index": Target(
+        index_bodies.columnar, index_bodies.columnar_seeds, INDEX, ("commoncrawl/columnar", "commoncrawl/rows")
+    ),
+    "cdx_index": Target(index_bodies.cdx, index_bodies.cdx_seeds, INDEX, ("commoncrawl/cdx", "commoncrawl/rows")),
     "models": Target(bodies.models, bodies.model_seeds, (), ("native/model", "classifier/")),
 }
 

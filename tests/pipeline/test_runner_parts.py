@@ -223,7 +223,28 @@ def test_a_task_that_kills_its_worker_each_time_ends_the_run(errors):
         fly({"b": [Failure("OSError: x")] * 9})
 
 
-def test_a_task_that_runs_out_of_memory_gets_more_then_a_node_then_a_clear_end(errors):
+def test_a_job_rests_as_long_as_it_was_told():
+    queue = Queue([Task("a", None)])
+    (job,) = queue.take(1)
+    queue.resting.append((5.0, job))
+    queue.wake(4.9)
+    assert not len(queue)
+    queue.wake(5.0)
+    assert queue.take(1) == [job] and not queue.resting
+
+
+def test_a_task_that_ran_out_of_memory_waits_while_the_others_go_on(errors, monkeypatch):
+    """Ray kills the next worker too while the memory of the first isn't free."""
+    monkeypatch.setattr(flights, "OOM_PAUSES_S", (0.3, 0.0))
+    monkeypatch.setattr(flights, "TICK_S", 0.02)
+    flight = fly({"a": [errors.OutOfMemoryError("m"), 1], **{str(i): [i] for i in range(12)}})
+    assert list(flight.results) == [*map(str, range(12)), "a"]
+    flight = fly({"a": [Failure("OSError: x"), 1], **{str(i): [i] for i in range(12)}})
+    assert list(flight.results).index("a") < 8, "what raised is tried again at once"
+
+
+def test_a_task_that_runs_out_of_memory_gets_more_then_a_node_then_a_clear_end(errors, monkeypatch):
+    monkeypatch.setattr(flights, "OOM_PAUSES_S", (0.0, 0.0))
     flight = fly({"a": [errors.OutOfMemoryError("m"), errors.OutOfMemoryError("m"), 1]})
     assert flight.results == {"a": 1}
     assert [want for _, want in flight.asked] == [Resources(GB), Resources(4 * GB), Resources(8 * GB, 2)]

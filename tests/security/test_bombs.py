@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
 import subprocess
 import sys
+import tempfile
 import textwrap
 import zlib
 from collections.abc import Callable
@@ -19,8 +21,12 @@ import zstandard
 from decontam import readers
 from pipeline import documents, mapstep
 from pipeline.documents import DocumentSplit, read_documents
+from pipeline.warc import Source, reader, zstdframe
 from pipeline.warc.payload import BadPayload, decoded
-from tests.pipeline.test_warc_build import batches, gz, http, page, record, rows, write
+from pipeline.warc.ranged import Ranged
+from pipeline.warc.streams import MemberStream
+from tests.pipeline.test_warc_build import batches, gz, http, kinds, page, record, rows, write
+from tests.pipeline.test_warc_splits import _lz4
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}
 
@@ -114,25 +120,147 @@ def test_benchmark_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packin
             list(readers.records(tmp_path / name))
 
 
-@pytest.mark.parametrize("pack", [gz, zstandard.ZstdCompressor().compress, bz2.compress])
-def test_members_in_every_packing(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
-    """A record of 100 MB of nothing after a page, read in a process of its own, which must not grow by so much."""
-    bomb = record(http(bytes(100 << 20)), n=8)
-    source = write(tmp_path, pack(page(0, "one") + bomb), "a.warc")
-    del bomb
-    code = f"""
-        import resource
+HIGH_WATER = """
+def high_water_mb():
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
+"""
+"""Most memory of a process since it began; getrusage's figure is at least that of the process that started it."""
+
+
+def in_child(code: str) -> Any:
+    """What some code prints as JSON, in a process of its own."""
+    text = HIGH_WATER + textwrap.dedent(code)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def read_in_child(source: Source) -> tuple[list[int], dict[str, int], int]:
+    """(numbers of the pages, skips by kind, MB by which reading a file made a process grow)."""
+    numbers, kinds, grown = in_child(f"""
+        import collections, json
         from pipeline.warc import Source, read_pages, plan_splits
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         source = Source({source.path!r}, "a.warc", {source.size})
-        pages = skips = 0
+        before = high_water_mb()
+        numbers, kinds = [], collections.Counter()
         for split in plan_splits([source], 1 << 40):
             for batch in read_pages(split, max_payload_bytes=1 << 20):
-                pages += batch.table.num_rows
-                skips += len(batch.skips)
-        print(pages, skips, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
-    pages, skips, grown_mb = map(int, done.stdout.split())
-    assert (pages, skips) == (1, 1) and grown_mb < 60
+                numbers += [int(url.rpartition("/")[2]) for url in batch.table["url"].to_pylist()]
+                kinds.update(skip.kind for skip in batch.skips)
+        print(json.dumps([numbers, kinds, high_water_mb() - before]))
+    """)
+    return numbers, kinds, grown
+
+
+def zstd_window(log: int) -> Callable[[bytes], bytes]:
+    """A packer whose frames ask for a window of 2^log bytes."""
+
+    def pack(data: bytes) -> bytes:
+        made = zstandard.ZstdCompressor(
+            compression_params=zstandard.ZstdCompressionParameters.from_level(3, window_log=log)
+        ).compressobj()
+        return bytes(made.compress(data) + made.flush())
+
+    return pack
+
+
+def lz4(data: bytes) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return _lz4(data, Path(folder) / "raw")
+
+
+plain_zstd = zstandard.ZstdCompressor().compress
+MEMBERS = [
+    pytest.param(gz, gz, "too_large", 60, id="gzip"),
+    pytest.param(plain_zstd, plain_zstd, "too_large", 60, id="zstd"),
+    pytest.param(plain_zstd, zstd_window(27), "too_large", 60 + 128, id="zstd, largest window"),
+    pytest.param(plain_zstd, zstd_window(30), "corrupt_zstd", 60, id="zstd, too large a window"),
+    pytest.param(bz2.compress, bz2.compress, "bad_content_length", 60, id="bzip2"),  # no page shrinks so much
+    pytest.param(lz4, lz4, "too_large", 60, id="lz4"),
+]
+
+
+@pytest.mark.parametrize(("pack", "pack_bomb", "kind", "most_mb"), MEMBERS)
+def test_members_in_every_packing(
+    tmp_path: Path, pack: Callable[[bytes], bytes], pack_bomb: Callable[[bytes], bytes], kind: str, most_mb: int
+) -> None:
+    """A record of 100 MB of nothing between two pages costs itself."""
+    bomb = pack_bomb(record(http(bytes(100 << 20)), n=8))
+    found = read_in_child(write(tmp_path, pack(page(0, "one")) + bomb + pack(page(1, "two")), "a.warc"))
+    assert found[:2] == ([0, 1], {kind: 1}) and found[2] < most_mb
+
+
+def test_a_record_that_swells_without_end_is_left(tmp_path: Path) -> None:
+    """Its stated length is never reached; an lz4 file, which is one stream, is left with it."""
+    head = record(b"", n=8).replace(b"Content-Length: 0", b"Content-Length: %d" % (1 << 31)).rstrip(b"\r\n")
+    bomb = lz4(head + b"\r\n\r\n" + bytes(300 << 20))
+    found = read_in_child(write(tmp_path, lz4(page(0, "one")) + bomb + lz4(page(1, "two")), "a.warc"))
+    assert found[:2] == ([0], {"too_large": 1}) and found[2] < 60
+
+
+BODIES: list[Any] = [
+    pytest.param("gzip", gzip.compress, 40, id="gzip"),
+    pytest.param("deflate", zlib.compress, 40, id="deflate"),
+    pytest.param("br", lambda body: brotli.compress(body, quality=1), 40, id="br"),
+    pytest.param("zstd", zstandard.compress, 40, id="zstd"),
+    pytest.param("zstd", zstd_window(27), 40 + 128, id="zstd, largest window"),
+]
+
+
+@pytest.mark.parametrize(("token", "pack", "most_mb"), BODIES)
+def test_bodies_in_every_encoding(tmp_path: Path, token: str, pack: Callable[[bytes], bytes], most_mb: int) -> None:
+    path = tmp_path / "body"
+    path.write_bytes(pack(bytes(100 << 20)))
+    kind, grown = in_child(f"""
+        import json
+        import brotli, zstandard
+        from pipeline.warc.payload import BadPayload, decoded
+        body = open({str(path)!r}, "rb").read()
+        before = high_water_mb()
+        try:
+            kind = str(len(decoded(body, [{token!r}], 1 << 20, cut=False)))
+        except BadPayload as error:
+            kind = error.kind
+        print(json.dumps([kind, high_water_mb() - before]))
+    """)
+    assert kind == "too_large" and grown < most_mb
+
+
+def test_zstd_frames_that_lead_into_the_same_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places that look like frames, each with a block that leads to ten thousand empty ones and no end."""
+    monkeypatch.setattr(zstdframe, "BLOCKS_FREE", 1000)
+    peeks: list[int] = []
+    peek = Ranged.peek
+    monkeypatch.setattr(Ranged, "peek", lambda self, at, n: (peeks.append(at), peek(self, at, n))[1])
+    place = b"\x28\xb5\x2f\xfd\x00\x58" + (20_000 << 3).to_bytes(3, "little")
+    data = zstandard.compress(page(0)) + place * 1000 + bytes(50_000)
+    found = batches(write(tmp_path, data, "a.warc.zst"))
+    assert len(rows(found)) == 1 and kinds(found) == ["truncated"]
+    assert len(peeks) < len(data), "ten million without a limit"
+
+
+def test_many_empty_zstd_frames_are_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zstdframe, "BLOCKS_FREE", 20)
+    data = zstandard.compress(page(0)) + zstandard.compress(b"") * 2000 + zstandard.compress(page(1))
+    found = batches(write(tmp_path, data, "a.warc.zst"))
+    assert len(rows(found)) == 2 and kinds(found) == []
+
+
+def test_a_zstd_dictionary_that_is_none(tmp_path: Path) -> None:
+    """It has a dictionary's magic number and nothing after it that makes sense; the frames do without."""
+    bad = b"\x37\xa4\x30\xec\1\0\0\0" + b"\xff" * 200
+    data = b"\x5d\x2a\x4d\x18" + len(bad).to_bytes(4, "little") + bad + zstandard.compress(page(0))
+    found = batches(write(tmp_path, data, "a.warc.zst"))
+    assert len(rows(found)) == 1 and kinds(found) == ["corrupt_zstd"]
+
+
+def test_of_empty_members_none_is_remembered(tmp_path: Path) -> None:
+    parts = [gz(b"WARC/1.0\r\n"), *[gz(b"")] * 3000, gz(b"more"), *[gz(b"")] * 3000, gz(page(1))]
+    with Ranged(write(tmp_path, b"".join(parts), "a.warc.gz").path) as source:
+        codec = reader._gzip(source)
+        stream = MemberStream(source, 0, None, codec.open, codec.has_magic, codec.text_at)
+        assert bytes(stream.at(0, 1 << 20)) == b"WARC/1.0\r\nmore"
+        assert stream.locate(12) == (len(b"".join(parts[:3001])), 2)
+        assert stream.next_start == len(b"".join(parts[:-1]))
+        assert len(stream._starts) == 2 and len(stream._boundaries) <= 2

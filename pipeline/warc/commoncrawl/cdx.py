@@ -104,8 +104,8 @@ def _capture(line: bytes, url: str) -> dict[str, Any]:
             field = value.get(name)
             if name in _WHOLE:
                 field = int(field) if str(field).isascii() and str(field).isdigit() and len(str(field)) < 17 else None
-            elif field is not None and not isinstance(field, str):
-                raise ValueError(name)
+            elif field is not None:
+                field.encode()  # raises for what is no string, and for lone surrogates, which JSON can hold
             found[name] = field
         if found["offset"] is None or found["length"] is None or not found["url"] or not found["filename"]:
             raise ValueError("a field is missing")

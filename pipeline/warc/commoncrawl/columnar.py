@@ -34,6 +34,9 @@ FIRST_TAIL = 1 << 16
 """Bytes of a file's end that are asked for first; footers of the index are smaller."""
 
 MAX_FOOTER = 64 << 20
+MAX_FILE = 64 << 30
+"""Longest index file that is believed, bytes; the largest so far are some 2 GB. A list of all its pieces is made."""
+
 PIECE = 8 << 20
 """Bytes of one request for columns."""
 
@@ -84,7 +87,7 @@ def _footer(name: str, cache: Path, clock: Clock) -> Path:
     url = f"{base_url()}/{name}"
     total, data = tail(url, FIRST_TAIL, cache, clock)
     length = int.from_bytes(data[-8:-4], "little") if len(data) >= 12 and data.endswith(b"PAR1") else -1
-    if not 0 < length <= min(MAX_FOOTER, total - 12):
+    if not 0 < length <= min(MAX_FOOTER, total - 12) or total > MAX_FILE:
         raise StepFailed(f"{url} is no Parquet file, or damaged; `index: cdx` does without it")
     if length + 8 > len(data):
         total, data = tail(url, length + 8, cache, clock)

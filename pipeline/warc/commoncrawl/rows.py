@@ -59,6 +59,10 @@ def choose(found: pa.Table, regex: str) -> pa.Table:
 def ordered(rows: pa.Table, where: str) -> pa.Table:
     """The rows by file and offset, each record once, checked. Raises ConfigError for one that leads elsewhere."""
     rows = rows.combine_chunks()
+    try:
+        rows.validate(full=True)
+    except pa.ArrowInvalid as error:  # Parquet doesn't check its strings
+        raise ConfigError(f"{where} holds a path that is no UTF-8: {ascii(str(error)[:200])}") from error
     for name in pc.unique(rows["file"]).to_pylist():
         if name is None or not name.startswith("crawl-data/"):
             raise ConfigError(f"{where} holds a path that leads elsewhere: {ascii(str(name)[:200])}")
