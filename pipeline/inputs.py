@@ -76,9 +76,9 @@ def _facts(files: Mapping[str, str]) -> dict[str, list[int]]:
     return found
 
 
-def note_inputs(folder: StepFolder, source: Source) -> None:
-    """Write down the facts of the files that are about to be read, unless they are there."""
-    files = source.local_files()
+def note_inputs(folder: StepFolder, source: Source, splits: Sequence[Any]) -> None:
+    """Write down the facts of the local files that are about to be read, unless they are there."""
+    files = {source.name_of(split): part.path for split in splits if (part := source.extent(split)) is not None}
     if files and not (folder.path / RECORD).exists():
         write_json(folder.path / RECORD, _facts(files))
 

@@ -336,7 +336,7 @@ class MapStep(Step):
         source = self.source or ShardSource()
         splits = source.splits(context.inputs.get("documents"))
         folder = str(context.folder.path)
-        note_inputs(context.folder, source)
+        note_inputs(context.folder, source, splits)
         tasks = [
             Task(
                 shard_name(i),
