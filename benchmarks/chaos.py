@@ -33,10 +33,13 @@ Its steps: {steps}.
 """
 
 TAIL = """
-What is not noticed: a change in the middle of a large local input file that leaves its size as it was (its ends are
-hashed, not all of it: reading a whole crawl again at every start would cost more), and damage to the files of a
-finished run that no further step reads (`PackReader.verify` checks packs whenever it is asked to). Files in an object
-store are left to the store's own checksums.
+A change of a single byte of a local input file is noticed where its size or dates (mtime, ctime) tell that something
+was done to it: then it is hashed in full and compared with what the shards were made of (`pipeline/inputs.py`), so a
+touched file or a copied corpus costs one reading, not the work. Inputs in an object store go by their ETag
+([storage.md](storage.md)). What is not noticed: damage by which a disk changes an input's bytes and no date; a file
+that is changed, and perhaps changed back, in the very moment in which a shard reads it (inputs should lie still while a
+run reads them); and damage to the files of a finished run that no further step reads (`PackReader.verify` checks packs
+whenever it is asked to). What a run has written to an object store is left to the store's own checksums.
 """
 
 

@@ -141,7 +141,7 @@ def main() -> None:
 
 def _bytes(step: Path) -> int:
     """What a step's folder holds, but for marks and timings."""
-    left_out = ("done", "timings", "manifest.json", "plan.json")
+    left_out = ("done", "timings", "inputs.json", "manifest.json", "plan.json")
     files = [path for path in step.rglob("*") if path.is_file()]
     return sum(path.stat().st_size for path in files if path.relative_to(step).parts[0] not in left_out)
 

@@ -10,16 +10,12 @@ nobody has opened for KEPT_DAYS goes when the next one is built.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import functools
 import os
-import shutil
-import socket
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +24,8 @@ import pyarrow as pa
 
 from pipeline.cache import cache_folder
 from pipeline.errors import ConfigError
-from pipeline.store import digest, file_digest, read_json, write_json
+from pipeline.mapped import forget_unused, locked, whole_folder
+from pipeline.store import content_digest, digest, file_digest, read_json, write_json
 
 from .expressions import Expression
 from .index import FORMAT, Index, N, build_index
@@ -86,11 +83,11 @@ class IndexOf:
         benchmarks: dict[str, list[Any]] = {}
         for file in self.files():
             of = benchmarks.setdefault(file.benchmark, [])
-            of.append([file.source, file.known_as, _content(file.path), digest(_plain(file.entry))])
+            of.append([file.source, file.known_as, content_digest(file.path), digest(_plain(file.entry))])
         return {
             "benchmarks": benchmarks,
             "on_error": self.on_error,
-            "background": [[Path(name).name, _content(Path(name))] for name in self._background_files()],
+            "background": [[Path(name).name, content_digest(Path(name))] for name in self._background_files()],
             "normalisation": dataclasses.asdict(self.normalisation),
         }
 
@@ -124,7 +121,8 @@ class IndexOf:
                 f"the benchmarks {', '.join(self.benchmarks)} are not on this machine as they were when the run "
                 "began: another content, or another version of Gristmill; put the same files there and run again"
             )
-        with _lock(wanted, say):
+        waiting = "decontamination: waiting for the index that another process builds"
+        with locked(_folder(), wanted, lambda: say(waiting)):
             made = _opened(_folder() / wanted)
             return made or self._build(wanted, described, say)
 
@@ -151,7 +149,7 @@ class IndexOf:
             f"decontamination: index of {len(index):,} items of {names} benchmark{'s' if names != 1 else ''}, {what}, "
             f"in {time.monotonic() - start:.1f} s"
         )
-        _forget_unused()
+        forget_unused(_folder(), _MANIFEST, KEPT_DAYS)
         opened = _opened(_folder() / key)
         if opened is None:
             raise ConfigError(f"the index in {_folder() / key} can't be read back; delete that folder and run again")
@@ -242,64 +240,19 @@ def _opened(folder: Path) -> Index | None:
     return index
 
 
-def _forget_unused() -> None:
-    """Delete the indexes that nobody has opened for KEPT_DAYS. Who has one mapped keeps its pages."""
-    before = time.time() - KEPT_DAYS * 86_400
-    for manifest in _folder().glob(f"*/{_MANIFEST}"):
-        with suppress(OSError):  # another process deletes it too
-            if manifest.stat().st_mtime < before:
-                manifest.unlink()
-                shutil.rmtree(manifest.parent)
-
-
 def _save(index: Index, key: str, described: dict[str, Any]) -> None:
     """Write an index under a name of its own and give it its name when it is whole. Called under the lock."""
     folder = _folder()
-    host = socket.gethostname()
-    for left in folder.glob(f".{key}.{host}-*.tmp"):  # of a build here that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    temporary = folder / f".{key}.{host}-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"
     try:
-        index.save(temporary)
-        write_json(temporary / _MANIFEST, {"described": described, "code": _code(), "items": len(index)})
-        if (folder / key).exists() and _opened(folder / key) is None:  # damaged
-            shutil.rmtree(folder / key)
-        try:
-            temporary.rename(folder / key)
-        except OSError:
-            if _opened(folder / key) is None:  # no other machine was first
-                raise
+        with whole_folder(folder / key, lambda: _opened(folder / key) is not None) as temporary:
+            index.save(temporary)
+            write_json(temporary / _MANIFEST, {"described": described, "code": _code(), "items": len(index)})
     except OSError as error:
         why = error.strerror or f"is the disk full? {error}"
         raise ConfigError(
             f"the index can't be written to the cache '{folder}' ({why}); make room there, or name another folder in "
             "GRISTMILL_CACHE"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
-def _lock(key: str, say: Say) -> Iterator[None]:
-    """One process of this machine at a time builds this index."""
-    with open(_folder() / f".{key}.lock", "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("decontamination: waiting for the index that another process builds")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _content(path: Path) -> str:
-    """The digest of a file's content, taken anew when its size or time has changed."""
-    facts = path.stat()
-    return _digest(str(path.resolve()), facts.st_size, facts.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=4096)
-def _digest(path: str, size: int, mtime_ns: int) -> str:
-    return file_digest(Path(path))
 
 
 @functools.lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import gzip
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -20,11 +20,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
+from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
+from pipeline.mapped import file_key, mapped
 from pipeline.stage import Filter, register
 from pipeline.store import digest, file_digest
 
+LARGE = 4 << 20
+"""Bytes of a list from which on its hashes are made once a node: 4.6 million lines took each process 40 MB and long."""
 BUNDLED_WORDS = ("adult", "gambling", "spam")
 _WORD = re.compile(r"[^\W_]+")
 _HOSTS_LINE = re.compile(r"^(?:0\.0\.0\.0|127\.0\.0\.1|::1?)\s+(\S+)")
@@ -87,11 +91,25 @@ def _hash(text: str) -> int:
     return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
 
 
+def hashes_of(files: Iterable[Path]) -> NDArray[np.uint64]:
+    """The distinct hashes of all entries of lists, sorted."""
+    entries = (_entry(line) for file in files for line in _lines(file))
+    return np.unique(np.fromiter((_hash(entry) for entry in entries if entry), np.uint64))
+
+
 class HashSet:
     """A set of strings kept as sorted 64-bit hashes: 8 bytes an entry (UT1's adult list has 4.6 million)."""
 
-    def __init__(self, entries: Iterable[str]) -> None:
-        self._hashes = np.unique(np.fromiter((_hash(e) for e in entries), np.uint64))
+    def __init__(self, hashes: NDArray[np.uint64]) -> None:
+        self._hashes = hashes
+
+    @classmethod
+    def of_lists(cls, files: Sequence[Path]) -> HashSet:
+        """The entries of lists; of large ones the hashes are made once a node and mapped (`pipeline/mapped.py`)."""
+        if sum(file.stat().st_size for file in files) < LARGE:
+            return cls(hashes_of(files))
+        key = digest(file_key(*files), file_digest(Path(__file__)))
+        return cls(mapped("blocklists", key, lambda: {"hashes": hashes_of(files)})["hashes"])
 
     def __contains__(self, text: str) -> bool:
         value = np.uint64(_hash(text))
@@ -183,14 +201,14 @@ class UrlRules:
     def __init__(
         self, blocklists: tuple[str, ...], words: tuple[str, ...], word_files: tuple[str, ...], own: bool
     ) -> None:
-        entries: dict[str, list[str]] = {}
-        if own:
-            with resources.as_file(resources.files("filters").joinpath("data", "blocklist.txt")) as path:
-                entries["gristmill"] = [_entry(line) for line in _lines(path)]
-        for name in blocklists:
-            for category, file in list_files(Path(name)):
-                entries.setdefault(category, []).extend(_entry(line) for line in _lines(file))
-        self.lists = {category: HashSet(e for e in found if e) for category, found in entries.items()}
+        files: dict[str, list[Path]] = {}
+        with resources.as_file(resources.files("filters").joinpath("data", "blocklist.txt")) as path:
+            if own:
+                files["gristmill"] = [path]
+            for name in blocklists:
+                for category, file in list_files(Path(name)):
+                    files.setdefault(category, []).append(file)
+            self.lists = {category: HashSet.of_lists(found) for category, found in files.items()}
         self.words = {category: _bundled(category) for category in words}
         for name in word_files:
             self.words[Path(name).name.split(".")[0]] = WordRules(

@@ -37,7 +37,7 @@ from pipeline.errors import ConfigError, StepFailed
 from pipeline.runner import Task
 from pipeline.steps import StepContext, register_step
 from pipeline.storage import local_file, place
-from pipeline.store import atomic_path
+from pipeline.store import atomic_path, content_digest
 
 from .dsir_features import BUCKETS, MAX_NGRAMS, NGRAMS, Features, Featurizer, divergence, log_ratio
 from .selection import Selection, ShardWork, Watch, gumbel, hashed, sizes
@@ -165,10 +165,13 @@ class SelectDsir(Selection):
         self._parts()
 
     def config(self) -> dict[str, Any]:
-        from pipeline.sources import DocumentsSource
+        """The options; the target enters by its content, or by what its store calls this version of it."""
+        from pipeline.documents import input_files
 
-        made = DocumentsSource(inputs=self.target, text_field=self.target_field, split_bytes=_TARGET_SPLIT)
-        return {**super().config(), "target": made.fingerprint()}
+        files = [
+            [file.name, file.size, file.mark or content_digest(place(file.path))] for file in input_files(self.target)
+        ]
+        return {**super().config(), "target": files}
 
     def featurizer(self, differences: NDArray[np.float64] | None = None) -> Featurizer:
         """What counts n-grams as the options say."""

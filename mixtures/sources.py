@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError
 from pipeline.names import check_inside
-from pipeline.steps import Artefact
-from pipeline.storage import local_file, place
+from pipeline.steps import Artefact, made_by
+from pipeline.storage import local_file, place, remove_tree
 from pipeline.store import digest, file_digest, read_json
 
 from .recipe import THIS, Mixture, SourceSpec
@@ -58,7 +58,7 @@ def documents_of(folder: Path) -> Artefact:
         manifest = read_json(path)
         files = [check_inside(name, path) for name in manifest.get("artefact", [])]
         if files and all(str(file).startswith("kept/") for file in files):
-            last = Artefact("documents", path.parent, manifest["fingerprint"], tuple(files), int(manifest["rows"]))
+            last = Artefact("documents", path.parent, made_by(manifest), tuple(files), int(manifest["rows"]))
     if last is None:
         raise ConfigError(f"'{folder}' is no run with documents: none of its steps has a finished kept/")
     return last
@@ -71,7 +71,7 @@ def tokens_of(folder: Path) -> Artefact | None:
         return None
     manifest = read_json(step / "manifest.json")
     files = tuple(check_inside(name, step / "manifest.json") for name in manifest["artefact"])
-    return Artefact("tokens", step, manifest["fingerprint"], files, int(manifest["rows"]))
+    return Artefact("tokens", step, made_by(manifest), files, int(manifest["rows"]))
 
 
 def tokenizer_of(tokens: Artefact) -> Tokenizer:
@@ -95,6 +95,30 @@ def fingerprint(spec: SourceSpec) -> str:
         tokens = tokens_of(place(spec.run))
         return digest(documents_of(place(spec.run)).fingerprint, tokens.fingerprint if tokens else "")
     return _files("", spec).fingerprint()
+
+
+def forget_changed(context: StepContext, mixture: Mixture, fingerprint: str) -> None:
+    """Empty the step's folder if the content of a source's files has changed where `fingerprint` doesn't tell."""
+    from pipeline import inputs
+    from pipeline.store import StepFolder
+
+    if (read_json(context.folder.path / "plan.json") or {}).get("fingerprint") != fingerprint:
+        return
+    for name, spec in mixture.sources.items():
+        if spec.run:
+            continue
+        source, read = _files(name, spec), StepFolder(_read_folder(context, name))
+        plan = read_json(read.path / "plan.json") or {}
+        if inputs.forget_changed(
+            read, source, plan.get("fingerprint", ""), context.runner, context.progress, f"{context.step}: {name}"
+        ):
+            remove_tree(context.folder.path)
+            return
+
+
+def _read_folder(context: StepContext, name: str) -> Path:
+    """Where the documents of a source's files are."""
+    return context.folder.path / "sources" / name / "01-read"
 
 
 def id_prefix(name: str) -> str:
@@ -176,8 +200,8 @@ def _made(context: StepContext, name: str, spec: SourceSpec, tokenizer: Tokenize
         artefacts["documents"] = documents_of(place(spec.run))
     else:
         read = MapStep(source=_files(name, spec), stages=())
-        run_one(f"{context.step}: read {name}", read, folder / "01-read", artefacts, context.runner, context.progress,
-                context.watch)  # fmt: skip
+        run_one(f"{context.step}: read {name}", read, _read_folder(context, name), artefacts, context.runner,
+                context.progress, context.watch)  # fmt: skip
     step = Tokenize(tokenizer=tokenizer.path, eos=tokenizer.eos, allow_tokens=tokenizer.allow)
     run_one(f"{context.step}: tokenize {name}", step, folder / "02-tokenize", artefacts, context.runner,
             context.progress, context.watch)  # fmt: skip

@@ -30,7 +30,7 @@ from pipeline.packstep import SETS, Pack
 from pipeline.runner import Task
 from pipeline.steps import Step, StepContext, register_step
 from pipeline.storage import local_file, place
-from pipeline.store import atomic_path, file_digest, write_json
+from pipeline.store import atomic_path, digest, file_digest, write_json
 
 from .amounts import totals
 from .catalogue import CatalogueTask, catalogue_shard, scan
@@ -41,7 +41,7 @@ from .near import label
 from .planning import TRAIN, Decisions, decide, read_decisions
 from .recipe import NAMES_OF_SETS, THIS, Mixture, load_mixture
 from .same_ids import check_ids
-from .sources import Tokenizer, fingerprint, shared_tokenizer, tokenise, tokenizer_of
+from .sources import Tokenizer, fingerprint, forget_changed, shared_tokenizer, tokenise, tokenizer_of
 
 PARTITION_TOKENS = 64 << 20
 """Tokens in a partition of the draws, which becomes one pack file, about."""
@@ -146,9 +146,12 @@ class Mix(Step):
             where = ("run", "inputs") if spec.run != THIS else ()
             plain["sources"][name] = {k: v for k, v in plain["sources"][name].items() if k not in where}
             plain["sources"][name]["content"] = fingerprint(spec)
-        digest = file_digest(place(self.tokenizer)) if self.tokenizer else ""
+        tokenizer = file_digest(place(self.tokenizer)) if self.tokenizer else ""
         tolerance = {"tolerance_tokens": self.tolerance}
-        return {**super().config(), **tolerance, "mixture": plain, "tokenizer": digest}
+        return {**super().config(), **tolerance, "mixture": plain, "tokenizer": tokenizer}
+
+    def forget_changed(self, context: StepContext, fingerprint: str) -> None:
+        forget_changed(context, load_mixture(self.mixture), fingerprint)
 
     def run(self, context: StepContext) -> dict[str, Any]:
         mixture, folder = load_mixture(self.mixture), context.folder.path
@@ -183,7 +186,9 @@ class Mix(Step):
         made = read_decisions(folder / DECISIONS)
         for warning in made.warnings:
             context.progress.say(f"{context.step}: {warning}")
-        return self._draw(context, mixture, tokenizer, shards, labels, made, sum(s.empty_documents for s in sources))
+        drawn = self._draw(context, mixture, tokenizer, shards, labels, made, sum(s.empty_documents for s in sources))
+        read = [source.fingerprint for source in sources if source.spec.inputs]
+        return {**drawn, "content": digest(read)} if read else drawn
 
     def _tokenizer(self, context: StepContext, mixture: Mixture) -> Tokenizer:
         """The tokenizer of all sources, its file copied into the step's folder."""

@@ -29,7 +29,7 @@ from .columns import complete, text_column
 from .errors import ConfigError, check_file_name
 from .schema import DOCUMENT, RECORD, document_id
 from .stage import STAGES_RUN
-from .storage import filesystem_path, is_url, local_file, open_input
+from .storage import filesystem_path, is_url, local_file, mark_of, open_input
 from .store import PARQUET_OPTIONS, atomic_path
 
 JSONL_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".ndjson", ".ndjson.gz")
@@ -52,12 +52,31 @@ PEEK = 100
 
 @dataclass(frozen=True)
 class DocumentSplit:
-    """A file of documents, or some row groups of a Parquet file."""
+    """A file of documents, or some row groups of a Parquet file.
+
+    `mark`: see `InputFile`; `extent`: where its part of the file begins and ends, which with those of the file's other
+    splits makes up all of it.
+    """
 
     path: str
     name: str
     size: int
     row_groups: tuple[int, ...] | None = None
+    mark: str = ""
+    extent: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file of documents: its place, its name relative to the input root, its bytes.
+
+    `mark` is what its store calls this version of it (an ETag); "" where it lies on this machine.
+    """
+
+    path: str
+    name: str
+    size: int
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,9 +107,17 @@ def is_parquet(path: str) -> bool:
 
 def list_files(inputs: Sequence[str]) -> list[tuple[str, str, int]]:
     """(path, name relative to the input root, size) of all document files, sorted by name."""
+    return [(file.path, file.name, file.size) for file in input_files(inputs)]
+
+
+def input_files(inputs: Sequence[str]) -> list[InputFile]:
+    """All document files, sorted by name. Sizes and marks are those of the listing: no request for each file.
+
+    Raises ConfigError where an input matches nothing, or two files have one name.
+    """
     import fsspec
 
-    found: dict[str, tuple[str, str, int]] = {}
+    found: dict[str, InputFile] = {}
     paths_seen: set[str] = set()
     for pattern in inputs:
         if not pattern.strip() or "\0" in pattern:
@@ -99,29 +126,36 @@ def list_files(inputs: Sequence[str]) -> list[tuple[str, str, int]]:
             fs, root = filesystem_path(pattern) if is_url(pattern) else fsspec.core.url_to_fs(pattern)
         except (ImportError, ValueError) as error:
             raise ConfigError(f"input '{pattern}': {error}") from error
-        if fs.isdir(root):  # before globs: a name may hold their marks
-            paths = sorted(p for p in fs.find(root) if p.endswith(ENDINGS) and "/." not in p[len(root) :])
+        page = is_url(pattern) and pattern.startswith("http") and root.endswith(ENDINGS)
+        if not page and fs.isdir(root):  # before globs: a name may hold their marks; a web file with links is no folder
+            there = {
+                path: facts
+                for path, facts in fs.find(root, detail=True).items()
+                if path.endswith(ENDINGS) and "/." not in path[len(root) :]
+            }
             base = root
         elif fs.isfile(root):
-            paths, base = [root], os.path.dirname(root)
+            there, base = {root: fs.info(root)}, os.path.dirname(root)
         elif any(c in root for c in "*?["):
-            paths = sorted(p for p in fs.glob(root) if not fs.isdir(p))
+            there = {path: facts for path, facts in fs.glob(root, detail=True).items() if facts["type"] != "directory"}
             base = os.path.dirname(root.split("*")[0].split("?")[0].split("[")[0] + "x")
         elif fs.exists(root):
-            paths, base = [root], os.path.dirname(root)
+            there, base = {root: fs.info(root)}, os.path.dirname(root)
         else:
             raise ConfigError(f"input '{pattern}' does not exist")
-        if not paths:
+        if not there:
             raise ConfigError(f"input '{pattern}' holds no file that ends in {', '.join(ENDINGS)}")
-        for path in paths:
-            name = path[len(base) :].lstrip("/")
+        for path in sorted(there):
+            name, where = path[len(base) :].lstrip("/"), fs.unstrip_protocol(path)
             check_file_name(path)
-            if fs.unstrip_protocol(path) in paths_seen:  # named twice: by itself and by its folder
+            if where in paths_seen:  # named twice: by itself and by its folder
                 continue
-            paths_seen.add(fs.unstrip_protocol(path))
-            if name in found and found[name][0] != fs.unstrip_protocol(path):
+            paths_seen.add(where)
+            if name in found and found[name].path != where:
                 raise ConfigError(f"two inputs are both called '{name}': give their common folder instead")
-            found[name] = (fs.unstrip_protocol(path), name, int(fs.size(path) or 0))
+            facts = there[path] if there[path].get("size") is not None else fs.info(path)  # a web page lists no sizes
+            mark = "" if where.startswith("file://") else mark_of(facts)
+            found[name] = InputFile(where, name, int(facts.get("size") or 0), mark)
     return [found[name] for name in sorted(found)]
 
 
@@ -129,21 +163,29 @@ def plan_documents(inputs: Sequence[str], split_bytes: int) -> list[DocumentSpli
     """Splits of about `split_bytes`: whole JSON files, row groups of Parquet files."""
 
     splits = []
-    for path, name, size in list_files(inputs):
-        if not is_parquet(path) or size <= split_bytes:
-            splits.append(DocumentSplit(path, name, size))
+    for file in input_files(inputs):
+        if not is_parquet(file.path) or file.size <= split_bytes:
+            splits.append(DocumentSplit(file.path, file.name, file.size, None, file.mark, (0, file.size)))
             continue
-        with open_input(path) as handle:
-            meta = _parquet(handle, name).metadata
+        with open_input(file.path) as handle:
+            meta = _parquet(handle, file.name).metadata
         group: list[int] = []
-        weight = 0
+        weight = start = 0
         for index in range(meta.num_row_groups):
             group.append(index)
             weight += meta.row_group(index).total_byte_size
-            if weight >= split_bytes or index == meta.num_row_groups - 1:
-                splits.append(DocumentSplit(path, name, weight, tuple(group)))
-                group, weight = [], 0
+            last = index == meta.num_row_groups - 1
+            if weight >= split_bytes or last:
+                end = file.size if last else min(max(start, _begins(meta.row_group(index + 1))), file.size)
+                splits.append(DocumentSplit(file.path, file.name, weight, tuple(group), file.mark, (start, end)))
+                group, weight, start = [], 0, end
     return splits
+
+
+def _begins(group: Any) -> int:
+    """Where the first page of a row group lies in its Parquet file, as its footer says."""
+    columns = [group.column(i) for i in range(group.num_columns)]
+    return min(one.dictionary_page_offset or one.data_page_offset for one in columns)
 
 
 PARQUET_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)

@@ -21,7 +21,8 @@ from typing import Any, ClassVar, Literal, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .errors import SchemaError, StepFailed
+from .errors import ConfigError, SchemaError, StepFailed
+from .inputs import forget_changed, note_inputs, shard_name
 from .runner import Task
 from .schema import PAGE
 from .sources import Source
@@ -163,6 +164,7 @@ def map_shard(task: ShardTask) -> dict[str, Any]:
     stages = task.stages
     counts = [StageCounts(stage.name) for stage in stages]
     seconds: Counter[str] = Counter()
+    content = _content(task, seconds)
     skipped: Counter[str] = Counter()
     damage: list[str] = []
     records = documents = 0
@@ -205,7 +207,22 @@ def map_shard(task: ShardTask) -> dict[str, Any]:
         "skipped": dict(sorted(skipped.items())),
         "counts": [count.to_json() for count in counts],
         "seconds": {name: value / 1e6 for name, value in seconds.items()},
+        **content,
     }
+
+
+def _content(task: ShardTask, seconds: Counter[str]) -> dict[str, str]:
+    """The digest of the shard's part of a local file, taken before it is read (`pipeline/inputs.py`)."""
+    extent = task.source.extent(task.split)
+    if extent is None:
+        return {}
+    start = time.perf_counter()
+    try:
+        return {"content": extent.digest()}
+    except OSError as error:
+        raise ConfigError(f"can't open '{extent.path}': {error}") from error
+    finally:
+        seconds["read"] += int((time.perf_counter() - start) * 1e6)
 
 
 def _facts(file: Path) -> dict[str, Any]:
@@ -309,16 +326,21 @@ class MapStep(Step):
         own = self.source.fingerprint() if self.source else None
         return digest(super().fingerprint(inputs), own)
 
+    def forget_changed(self, context: StepContext, fingerprint: str) -> None:
+        if self.source:
+            forget_changed(context.folder, self.source, fingerprint, context.runner, context.progress, context.step)
+
     def run(self, context: StepContext) -> dict[str, Any]:
         from .sources import ShardSource
 
         source = self.source or ShardSource()
         splits = source.splits(context.inputs.get("documents"))
         folder = str(context.folder.path)
+        note_inputs(context.folder, source, splits)
         tasks = [
             Task(
-                f"{i:05d}",
-                ShardTask(f"{i:05d}", folder, source, one, self.stages, self.mode),
+                shard_name(i),
+                ShardTask(shard_name(i), folder, source, one, self.stages, self.mode),
                 size=source.bytes_of(one),
             )
             for i, one in enumerate(splits)
@@ -334,4 +356,6 @@ class MapStep(Step):
         records = sum(result["records"] for result in results)
         if source.initial:
             _check_input(context.step, records, shards["documents_read"], skipped, shards["counts"])
-        return {**shards, "records": records, "skipped": dict(sorted(skipped.items()))}
+        contents = [result["content"] for result in results if "content" in result]
+        content = {"content": digest(contents)} if contents else {}
+        return {**shards, **content, "records": records, "skipped": dict(sorted(skipped.items()))}

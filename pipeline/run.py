@@ -29,7 +29,7 @@ from .resources import asked_by
 from .runner import InlineRunner, Resources, Runner, available_cpus
 from .status.journal import Journal
 from .status.observer import Unwatched, Watch
-from .steps import Artefact, Step, StepContext
+from .steps import Artefact, Step, StepContext, made_by
 from .storage import StorePath, check_output_place, held, remove_tree
 from .storage.lease import LOCK
 from .store import StepFolder, atomic_path, read_json, write_json
@@ -191,11 +191,12 @@ def run_one(
     inputs = {kind: artefacts[kind] for kind in step.needs}
     fingerprint = step.fingerprint(list(inputs.values()))
     start = time.monotonic()
-    manifest = folder.finished(fingerprint)
-    resumed = manifest is not None
     context = StepContext(
         name, folder, inputs, runner, progress, resources=resources or Resources(), watch=watch or Unwatched()
     )
+    step.forget_changed(context, fingerprint)
+    manifest = folder.finished(fingerprint)
+    resumed = manifest is not None
     if manifest is None:
         for artefact in inputs.values():
             if intact is None or artefact.path not in intact:
@@ -209,7 +210,7 @@ def run_one(
     else:
         progress.say(f"{name}: already done")
     artefacts[step.makes] = Artefact(
-        step.makes, folder.path, fingerprint, tuple(manifest.get("artefact", ())), int(manifest.get("rows", 0))
+        step.makes, folder.path, made_by(manifest), tuple(manifest.get("artefact", ())), int(manifest.get("rows", 0))
     )
     wall = 0.0 if resumed else time.monotonic() - start
     return StepResult(name, folder.path, manifest, wall, dict(context.seconds), resumed)

@@ -12,12 +12,21 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .documents import DocumentBatch, DocumentSplit, first_keys, plan_documents, read_documents, split_schema
+from .documents import (
+    DocumentBatch,
+    DocumentSplit,
+    first_keys,
+    input_files,
+    plan_documents,
+    read_documents,
+    split_schema,
+)
 from .errors import ConfigError, nearest
+from .inputs import Extent
 from .schema import DOCUMENT, PAGE
 from .stage import configured
 from .steps import Artefact
-from .storage import local_file
+from .storage import is_url, local_file
 from .store import digest
 
 _BATCH_BYTES = 8 << 20
@@ -66,21 +75,40 @@ class Source:
         """Bytes of a file that a split takes, as far as that is known without a look at it."""
         return 0
 
+    def local_files(self) -> dict[str, str]:
+        """The path of each file on this machine that is read, by its name (see `name_of`)."""
+        return {}
+
+    def extent(self, split: Any) -> Extent | None:
+        """The part of a local file that a split stands for: those of a file's splits are all of it."""
+        return None
+
     def config(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     def fingerprint(self) -> str:
-        """Hash of what is read: names, sizes and a sample of the content, never an absolute path."""
+        """Hash of what is read: names, sizes and what tells contents apart, never an absolute path.
+
+        That is an ETag in a store, and here the ends of a file; for the rest of it see `pipeline/inputs.py`.
+        """
         return ""
 
 
-def _content_mark(path: str, size: int) -> str:
-    """Digest of the first and last 64 KiB of a local file: tells most changed files of the same size.
+def _local(path: str) -> str | None:
+    """The path of a file on this machine; None for a URL."""
+    local = path.removeprefix("file://")
+    return None if is_url(local) else local
 
-    A change in the middle that keeps the size is not seen; reading whole crawls again at every start would cost more.
-    """
-    local = Path(path.removeprefix("file://"))
-    if "://" in path.removeprefix("file://") or not local.is_file():
+
+def _extent(path: str, start: int, end: int) -> Extent | None:
+    local = _local(path)
+    return None if local is None else Extent(local, start, end)
+
+
+def _content_mark(path: str, size: int) -> str:
+    """Digest of the first and last 64 KiB of a local file; "" of a URL."""
+    local = _local(path)
+    if local is None:
         return ""
     with open(local, "rb") as handle:
         head = handle.read(1 << 16)
@@ -181,6 +209,13 @@ class WarcSource(Source):
     def bytes_of(self, split: Any) -> int:
         return int(split.bytes)
 
+    def local_files(self) -> dict[str, str]:
+        sources = [] if self.picks else self._sources()
+        return {s.name: local for s in sources if (local := _local(s.path)) is not None}
+
+    def extent(self, split: Any) -> Extent | None:
+        return None if self.picks else _extent(split.source.path, split.start, split.end)
+
     def config(self) -> dict[str, Any]:
         """Without what says which files are read and how: `fingerprint` has them by name."""
         where = ("inputs", "warcs", "share", "spread", "stream", "domains", "urls", "index")
@@ -229,13 +264,19 @@ class DocumentsSource(Source):
     def name_of(self, split: DocumentSplit) -> str:
         return split.name
 
+    def local_files(self) -> dict[str, str]:
+        return {f.name: local for f in input_files(self.inputs) if (local := _local(f.path)) is not None}
+
+    def extent(self, split: DocumentSplit) -> Extent | None:
+        return _extent(split.path, *split.extent) if split.extent else None
+
     def config(self) -> dict[str, Any]:
         left = {"inputs"} if self.id_prefix else {"inputs", "id_prefix"}
         return {k: v for k, v in super().config().items() if k not in left}
 
     def fingerprint(self) -> str:
         splits = plan_documents(self.inputs, self.split_bytes)
-        return digest([(s.name, s.size, _content_mark(s.path, s.size)) for s in splits])
+        return digest([(s.name, s.size, s.mark or _content_mark(s.path, s.size)) for s in splits])
 
 
 def prefixed(documents: pa.Table, prefix: str) -> pa.Table:

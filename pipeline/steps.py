@@ -39,6 +39,12 @@ class Artefact:
     rows: int = 0
 
 
+def made_by(manifest: dict[str, Any]) -> str:
+    """The fingerprint of what a finished step made: its own, and all bytes of local input files where it read some."""
+    own: str = manifest["fingerprint"]
+    return digest(own, manifest["content"]) if manifest.get("content") else own
+
+
 @dataclass
 class StepContext:
     """What a step works with: its folder, its inputs by kind, and the runner."""
@@ -192,6 +198,9 @@ class Step:
     def fingerprint(self, inputs: Sequence[Artefact]) -> str:
         """Hash of name, version, configuration and the inputs' fingerprints."""
         return digest(self.name, self.version, self.config(), [a.fingerprint for a in inputs])
+
+    def forget_changed(self, context: StepContext, fingerprint: str) -> None:
+        """Empty the step's folder if input files have changed where the fingerprint doesn't tell (`inputs.py`)."""
 
     def folder_name(self) -> str:
         """The step's part of its folder's name."""

@@ -16,6 +16,7 @@ NOT_COMPARED = (
     "report.json",
     "report.html",
     "timings",
+    "inputs.json",
     "timing",
     "tensorboard",
     ".lock",

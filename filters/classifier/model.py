@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, nearest
+from pipeline.mapped import Arrays, file_key, mapped
+from pipeline.store import digest, file_digest
 
 from . import losses
 from .card import LABEL, Card, read_card
@@ -19,6 +24,11 @@ from .normalisation import Normalisation
 from .tables import Tables, build
 from .texts import Texts, buffers
 
+LARGE = 16 << 20
+"""Bytes of a model's file from which on its tables are made once a node and mapped (`pipeline/mapped.py`).
+
+They are as large as the file where a model has more labels than dimensions, else some 50 bytes a word.
+"""
 BATCH_BYTES = 4 << 20
 """Texts are normalised and scored in batches of about so many bytes, so that memory does not grow with a table."""
 
@@ -167,7 +177,39 @@ def load(path: Path | str) -> Classifier:
 
 @functools.lru_cache(maxsize=8)
 def _loaded(path: Path, size: int, changed: int) -> Classifier:
+    if size < LARGE:
+        return _read(path)
+    key = digest(file_key(path), _code())
+    return _of_arrays(path, mapped("classifiers", key, lambda: _arrays(_read(path))))
+
+
+def _read(path: Path) -> Classifier:
+    """A model from its file, its tables in this process's memory."""
     model = read_model(path)
     children = losses.tree(model.label_counts) if model.loss == "hs" else None
     labels = tuple(label.removeprefix(LABEL) for label in model.labels)
     return Classifier(path, labels, model.loss, build(model), children)
+
+
+def _arrays(made: Classifier) -> Arrays:
+    """All that `_of_arrays` needs: tables, the tree, and `facts`, a JSON text."""
+    tables = {one.name: getattr(made.tables, one.name) for one in dataclasses.fields(Tables)}
+    facts = json.dumps({"labels": made.labels, "loss": made.loss, "width": tables.pop("width")})
+    found = {**tables, "children": made.children, "facts": np.frombuffer(facts.encode(), np.uint8)}
+    return {name: array for name, array in found.items() if array is not None}
+
+
+def _of_arrays(path: Path, arrays: Arrays) -> Classifier:
+    facts = json.loads(arrays["facts"].tobytes())
+    tables: dict[str, Any] = {one.name: arrays.get(one.name) for one in dataclasses.fields(Tables)}
+    arrays["data"].setflags(write=False)  # as that of a file: kernels are compiled once
+    made = Tables(**{**tables, "width": facts["width"]})
+    return Classifier(path, tuple(facts["labels"]), facts["loss"], made, arrays.get("children"))
+
+
+@functools.lru_cache(maxsize=1)
+def _code() -> str:
+    """A hash of the modules that decide what the arrays hold."""
+    here = Path(__file__).parent
+    modules = (here / "format.py", here / "tables.py", here / "losses.py", here.parent / "kernels" / "fasttext.py")
+    return digest([file_digest(module) for module in modules])

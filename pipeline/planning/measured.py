@@ -183,7 +183,7 @@ def _step(
     count = 0
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
-        if not path.is_file() or parts[0] in ("timings", "done", "manifest.json", "plan.json"):
+        if not path.is_file() or parts[0] in ("timings", "done", "inputs.json", "manifest.json", "plan.json"):
             continue
         count += 1
         size = path.stat().st_size

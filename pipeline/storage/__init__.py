@@ -10,7 +10,7 @@ from __future__ import annotations
 from .filesystems import filesystem_path, with_retries
 from .folders import fetch_tree, listed_sizes, move_tree, remove_tree
 from .lease import assert_held, held
-from .paths import StorePath, local_file, place, relative_url, work_folder
+from .paths import StorePath, local_file, mark_of, place, relative_url, work_folder
 from .ranged import open_input
 from .urls import check_output_place, is_url, redacted
 
@@ -24,6 +24,7 @@ __all__ = [
     "is_url",
     "listed_sizes",
     "local_file",
+    "mark_of",
     "move_tree",
     "open_input",
     "place",

@@ -374,9 +374,18 @@ class StorePath:
         with_retries(self._url, remove)
 
 
+_MARKS = ("ETag", "etag", "generation", "crc32c", "md5Hash", "Content-MD5", "blob_id", "Last-Modified")
+_DATES = ("mtime", "LastModified", "last_modified", "created")
+
+
+def mark_of(info: dict[str, Any]) -> str:
+    """What the store calls this version of an object (its ETag or a checksum); "" if it has no name for it.
+
+    `info`: what fsspec says of the object, in a listing or by itself, which is the same. Dates are not.
+    """
+    return next((str(info[key]) for key in _MARKS if info.get(key)), "")
+
+
 def _version(info: dict[str, Any]) -> str:
-    """What tells two contents of one name apart: the store's ETag, else its date."""
-    for key in ("ETag", "etag", "crc32c", "md5Hash", "mtime", "LastModified", "last_modified", "created"):
-        if info.get(key):
-            return str(info[key])
-    return ""
+    """What tells two contents of one name apart in the scratch cache: the store's mark, else its date."""
+    return mark_of(info) or next((str(info[key]) for key in _DATES if info.get(key)), "")

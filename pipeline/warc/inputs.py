@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..storage import filesystem_path, is_url, redacted, with_retries
+from ..storage import filesystem_path, is_url, mark_of, redacted, with_retries
 from .commoncrawl import (
     Gone,
     check_subset,
@@ -30,7 +30,6 @@ from .commoncrawl import (
     streamed,
     subset,
 )
-from .ranged import stored_mark
 from .splits import Source
 
 ENDINGS = tuple(
@@ -169,7 +168,7 @@ def _remote(url: str) -> Iterator[Source]:
             where = filesystem.unstrip_protocol(full)
             if entry["size"] is None and not is_web(where):
                 raise ConfigError(f"input '{redacted(where)}': its store doesn't say how long it is")
-            yield Source(where, name, int(entry["size"] or 0), stored_mark(entry))
+            yield Source(where, name, int(entry["size"] or 0), mark_of(entry))
 
 
 def _url_name(url: str) -> str:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from ..errors import ConfigError, StepFailed
-from ..storage import filesystem_path, is_url, redacted, with_retries
+from ..storage import filesystem_path, is_url, mark_of, redacted, with_retries
 from .commoncrawl.web import WebFile, is_web, probe
 
 WINDOW = 1 << 20
@@ -73,7 +73,7 @@ class StoredObject:
         if size is None or mark:
             entry = self._ask(lambda: self._filesystem.info(self._path))
             now = int(entry["size"])
-            if size not in (None, now) or (mark and mark != stored_mark(entry)):
+            if size not in (None, now) or (mark and mark != mark_of(entry)):
                 raise StepFailed(f"{redacted(url)} changed since the run was planned; run again to read it anew")
             size = now
         self.size = size
@@ -90,11 +90,6 @@ class StoredObject:
 
     def close(self) -> None:
         """Nothing is kept open between reads."""
-
-
-def stored_mark(entry: dict[str, Any]) -> str:
-    """What tells one version of a stored object from another, of fsspec's facts about it; "" if nothing does."""
-    return str(entry.get("ETag") or entry.get("etag") or entry.get("generation") or "")
 
 
 class InMemory:

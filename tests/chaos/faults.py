@@ -355,14 +355,14 @@ def two_runs(lab: Lab) -> Seen:
     )
 
 
-@fault("input changed under a finished run", "noticed: done again; the bytes are those of a fresh run on the new input")
-def changed_input(lab: Lab) -> Seen:
+def _changed(lab: Lab, change: Callable[[Path], None]) -> Seen:
+    """What becomes of a finished run when its input folder is changed."""
     inputs = lab.fresh("-input")
     shutil.copytree(lab.input, inputs)
     output, other = lab.fresh(), lab.fresh()
     said = lab.run(output, inputs=inputs)
     before = lab.lost(output)
-    (inputs / "sample-00003.warc.wet.gz").unlink()
+    change(inputs)
     said = said or lab.run(output, inputs=inputs) or lab.run(other, inputs=inputs)
     wanted = digests(other, NO_DATA)
     same = lab.lost(output, wanted)
@@ -371,3 +371,35 @@ def changed_input(lab: Lab) -> Seen:
         before + same,
         not said and wanted != lab.wanted,
     )
+
+
+REDONE = "noticed: done again; the bytes are those of a fresh run on the new input"
+
+
+@fault("input changed under a finished run", REDONE)
+def changed_input(lab: Lab) -> Seen:
+    return _changed(lab, lambda inputs: (inputs / "sample-00003.warc.wet.gz").unlink())
+
+
+@fault("one byte in the middle of an input changed under a finished run, its date set back", REDONE)
+def changed_byte(lab: Lab) -> Seen:
+    def change(inputs: Path) -> None:
+        path = inputs / "sample-00001.warc.gz"
+        facts, data = path.stat(), bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+    return _changed(lab, change)
+
+
+@fault(
+    "input copied to another place, with new dates, under a finished run", "read once more, and nothing is done again"
+)
+def copied_input(lab: Lab) -> Seen:
+    inputs, output = lab.fresh("-input"), lab.begun(99)
+    shutil.copytree(lab.input, inputs, copy_function=shutil.copyfile)
+    before = {path: path.stat().st_mtime_ns for path in output.glob("*/kept/*")}
+    said = lab.run(output, inputs=inputs)
+    same = {path: path.stat().st_mtime_ns for path in output.glob("*/kept/*")} == before
+    return Seen(said or ("nothing written anew" if same else "done again"), lab.lost(output), not said and same)

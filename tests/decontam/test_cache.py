@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -128,7 +129,7 @@ def test_a_damaged_index_is_built_again(index_cache, quiz):
 
 def test_what_a_killed_build_left_is_removed(index_cache, quiz):
     one = IndexOf(benchmarks=(str(quiz),))
-    left = index_cache / f".{one.key()}.{cache.socket.gethostname()}-1-abc.tmp"
+    left = index_cache / f".{one.key()}.{socket.gethostname()}-1-abc.tmp"
     left.mkdir()
     (left / "tokens.npy").write_bytes(b"half")
     one.open()
