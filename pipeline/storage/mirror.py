@@ -28,10 +28,17 @@ SEND_EVERY_S = 30.0
 """How often a stand-in sends what is new: what a killed machine may lose."""
 
 
+_Copied = tuple[str, tuple[int, int], Path]
+
+
+def _says(name: str) -> bool:
+    """Whether a file says of others that they are complete."""
+    return name.endswith(".json")
+
+
 def _rank(name: str) -> tuple[bool, int, bool]:
-    """When to send a file: what says that a folder is complete (JSON; deep first, manifests last) after the others."""
-    last = name.endswith(".json")
-    return last, -name.count("/") if last else 0, name.endswith("manifest.json")
+    """When to send a file: what says that a folder is complete (deep ones first, manifests last) after the others."""
+    return _says(name), -name.count("/") if _says(name) else 0, name.endswith("manifest.json")
 
 
 class Mirror:
@@ -67,26 +74,38 @@ class Mirror:
     def send(self) -> None:
         """Send what is new or changed, and remove what is gone."""
         here = self._here()
-        new = sorted((name for name in here if here[name] != self._sent.get(name)), key=_rank)
+        says = [self._copied(name, here[name]) for name in sorted(filter(_says, here), key=_rank)]
+        here = self._here()  # what these JSON files say is complete lies here by now, whoever goes on writing
+        assert_held(cast(Path, self.folder))
         with ThreadPoolExecutor(TRANSFERS) as threads:
-            for _, names in groupby(new, _rank):
-                assert_held(cast(Path, self.folder))
-                list(threads.map(lambda name: self._send_one(name, here[name]), names))
+            others = [name for name in here if not _says(name)]
+            list(threads.map(lambda name: self._sent_one(self._copied(name, here[name])), others))
+            assert_held(cast(Path, self.folder))
+            for _, same in groupby(filter(None, says), lambda one: _rank(one[0])):
+                list(threads.map(self._sent_one, same))
         for name in sorted(set(self._sent) - set(here), key=_rank, reverse=True):
             (self.folder / name).unlink(missing_ok=True)
             del self._sent[name]
 
-    def _send_one(self, name: str, facts: tuple[int, int]) -> None:
+    def _copied(self, name: str, facts: tuple[int, int]) -> _Copied | None:
+        """(name, facts, a copy) of a new or changed file, which may be written to while it is sent; None of others."""
+        if facts == self._sent.get(name):
+            return None
         copy = temporary_file(name.replace("/", "-"))
         try:
-            shutil.copyfile(self.path / name, copy)  # a file that is written to may grow while it is sent
-            (self.folder / name).upload(copy)
-            self._sent[name] = facts
-        except FileNotFoundError:
-            if (self.path / name).exists():
-                raise
-        finally:
-            copy.unlink(missing_ok=True)
+            shutil.copyfile(self.path / name, copy)
+        except FileNotFoundError:  # removed meanwhile
+            return None
+        return name, facts, copy
+
+    def _sent_one(self, copied: _Copied | None) -> None:
+        if copied is not None:
+            name, facts, copy = copied
+            try:
+                (self.folder / name).upload(copy)
+                self._sent[name] = facts
+            finally:
+                copy.unlink(missing_ok=True)
 
     def send_soon(self) -> None:
         """Send in a thread, unless one is sending; raises what went wrong with the last time."""

@@ -219,7 +219,7 @@ def test_training(bucket, tmp_path, monkeypatch, capsys):
     assert "name a local one" in capsys.readouterr().err
 
 
-def test_a_stand_in_sends_on_the_way_and_json_last(bucket, monkeypatch):
+def test_a_stand_in_sends_on_the_way_and_json_last(bucket, monkeypatch, tmp_path):
     out = place(f"{bucket.url}/out")
     order = []
     upload = type(out).upload
@@ -230,20 +230,21 @@ def test_a_stand_in_sends_on_the_way_and_json_last(bucket, monkeypatch):
 
     monkeypatch.setattr(type(out), "upload", noted)
     monkeypatch.setattr(mirror, "SEND_EVERY_S", 0.05)
-    with pytest.raises(ZeroDivisionError), stand_in(out, ("plan.json",), "test") as here:
-        (here / "sub").mkdir()
+    with pytest.raises(ZeroDivisionError), stand_in(out, ("x/plan.json",), "test") as here:
+        (tmp_path / "x" / "sub").mkdir(parents=True)
         for name in ("manifest.json", "plan.json", "z.bin", "sub/manifest.json", "sub/a.bin", "a.json"):
-            (here / name).write_text(name)
+            (tmp_path / "x" / name).write_text(name)
+        (tmp_path / "x").rename(here / "x")  # all of it at once
         while len(names(bucket, "out/")) < 7:  # and the lock
             pass
         raise ZeroDivisionError
-    data = [order.index(name) for name in ("z.bin", "sub/a.bin")]
-    marks = [order.index(name) for name in ("sub/manifest.json", "a.json", "plan.json", "manifest.json")]
+    data = [order.index(f"x/{name}") for name in ("z.bin", "sub/a.bin")]
+    marks = [order.index(f"x/{name}") for name in ("sub/manifest.json", "a.json", "plan.json", "manifest.json")]
     assert max(data) < min(marks) and marks == sorted(marks)
-    with stand_in(out, ("plan.json",), "test") as here:
-        assert (here / "sub" / "a.bin").read_text() == "sub/a.bin"
-        (here / "a.json").unlink()
-    assert "out/a.json" not in names(bucket) and not [one for one in names(bucket) if one.endswith(".lock")]
+    with stand_in(out, ("x/plan.json",), "test") as here:
+        assert (here / "x" / "sub" / "a.bin").read_text() == "sub/a.bin"
+        (here / "x" / "a.json").unlink()
+    assert "out/x/a.json" not in names(bucket) and not [one for one in names(bucket) if one.endswith(".lock")]
     with pytest.raises(ConfigError, match="holds files and is no earlier thing"), stand_in(out, ("other",), "thing"):
         raise AssertionError("not reached")
 
