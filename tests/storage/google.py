@@ -1,9 +1,9 @@
 """A stand-in of Google Cloud Storage's JSON API, for the real client library (gcsfs) over HTTP.
 
 It knows what gcsfs asks for: listings in pages, objects' metadata, reading (ranges too), simple, multipart and
-resumable uploads, rewriting in steps, removing, conditions on generations, access tokens by a service account's key.
-The answers' forms are those of the JSON API's reference (https://cloud.google.com/storage/docs/json_api/v1). Faults are
-made by a front before it, `tests.storage.faulty.FaultyFront`.
+resumable uploads, rewriting in steps, removing (many at once too), conditions on generations, access tokens by a
+service account's key. The answers' forms are those of the JSON API's reference
+(https://cloud.google.com/storage/docs/json_api/v1). Faults are made by a front before it, `tests.storage.faulty`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from urllib.parse import unquote
 
 from tests.storage.loopback import Answer, Asked, Loopback, ranged
 
-_PATH = re.compile(r"(/upload|/download)?/storage/v1/b/([^/]+)(?:/o(?:/([^/]+)(/rewriteTo/.+)?)?)?")
+GOOGLE = "/storage.googleapis.com"
+"""Put behind the server's address, this makes gcsfs take it for Google's own, and remove objects by the hundred."""
+_PATH = re.compile(f"({GOOGLE})?" r"(/upload|/download)?/storage/v1/b/([^/]+)(?:/o(?:/([^/]+)(/rewriteTo/.+)?)?)?")
+_REMOVAL = re.compile(rb"^DELETE /storage/v1/b/([^/]+)/o/([^ ?]+)", re.MULTILINE)
 PART = 1 << 18
 """Bytes of which an unfinished resumable upload keeps a multiple."""
 
@@ -67,11 +70,13 @@ class GoogleStorage(Loopback):
                 return _error(403, "run@gristmill.iam.gserviceaccount.com does not have access to the bucket.")
             if "upload_id" in asked.query:
                 return self._resume(asked)
+            if asked.path == f"{GOOGLE}/batch/storage/v1":
+                return self._batch(asked)
             # names of objects are escaped whole: their slashes are not the path's
             found = _PATH.fullmatch(asked.raw)
             if found is None:
                 return _error(501, "not implemented")
-            kind, bucket, name, rewrite = found[1], found[2], _plain(found[3]), found[4]
+            kind, bucket, name, rewrite = found[2], found[3], _plain(found[4]), found[5]
             if bucket not in self.buckets:
                 return _error(404, "The specified bucket does not exist.")
             if kind == "/upload":
@@ -79,7 +84,7 @@ class GoogleStorage(Loopback):
             if rewrite:
                 return self._rewrite(asked, bucket, name, rewrite)
             if name:
-                return self._object(asked, bucket, name)
+                return self._object(asked, bucket, name, asked.method)
             if asked.raw.endswith("/o"):
                 return self._list(asked, bucket)
             return Answer(200, {"kind": "storage#bucket", "id": bucket, "name": bucket})
@@ -119,17 +124,27 @@ class GoogleStorage(Loopback):
             said["nextPageToken"] = base64.b64encode(str(stop).encode()).decode()
         return Answer(200, said)
 
-    def _object(self, asked: Asked, bucket: str, name: str) -> Answer:
+    def _object(self, asked: Asked, bucket: str, name: str, method: str) -> Answer:
         if name not in self.buckets[bucket]:
             return _error(404, f"No such object: {bucket}/{name}")
         facts, content = self.buckets[bucket][name]
-        if asked.method == "DELETE":
+        if method == "DELETE":
             del self.buckets[bucket][name]
             return Answer(204)
         if asked.query.get("alt") == "media":
             headers = {"ETag": facts["etag"], "X-Goog-Generation": facts["generation"]}
             return ranged(content, asked, {**headers, "X-Goog-Hash": f"md5={facts['md5Hash']}"})
         return Answer(200, facts)
+
+    def _batch(self, asked: Asked) -> Answer:
+        """Removals, each with an answer of its own."""
+        said = []
+        for bucket, name in _REMOVAL.findall(asked.body):
+            one = self._object(asked, bucket.decode(), _plain(name.decode()), "DELETE")
+            body = json.dumps(one.body) if one.body else ""
+            said.append(f"--part\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {one.status} said\r\n\r\n{body}\r\n")
+        content = "".join([*said, "--part--"]).encode()
+        return Answer(200, content, {"Content-Type": "multipart/mixed; boundary=part"})
 
     def _keep(self, bucket: str, name: str, content: bytes, query: dict[str, str]) -> Answer:
         """Make an object, if the generation that stands there is the one that is asked for (0: none)."""

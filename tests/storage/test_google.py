@@ -14,6 +14,7 @@ from pipeline.sources import sample_warc
 from pipeline.storage import fetch_tree, filesystems, listed_sizes, local_file, move_tree, paths, place, remove_tree
 from tests.runs import digests, run_recipe
 from tests.storage.faulty import environment
+from tests.storage.google import GOOGLE
 
 SECRET = "testing-secret-token"
 
@@ -62,6 +63,16 @@ def test_folders_are_moved_and_removed_within_the_store(google_bucket, google_se
     remove_tree(place(f"{google_bucket.url}/other"))
     assert google_server.contents(google_bucket.name) == {}
     remove_tree(place(f"{google_bucket.url}/other"))
+
+
+def test_at_google_itself_folders_are_removed_in_one_request(google_bucket, google_server):
+    with environment(STORAGE_EMULATOR_HOST=google_bucket.front.url + GOOGLE):
+        for name in ("run/a/x y+z.txt", "run/a/b/\u00fc.txt", "run/manifest.json", "running"):
+            (place(google_bucket.url) / name).write_text(name)
+        google_bucket.front.reset()
+        remove_tree(place(f"{google_bucket.url}/run"))
+        assert list(google_server.contents(google_bucket.name)) == ["running"]
+        assert "DELETE" not in google_bucket.front.by_method and google_bucket.front.by_method["POST"] == 1
 
 
 def test_an_object_replaced_on_condition_is_the_one_that_was_seen(google_bucket, google_server):
@@ -119,7 +130,7 @@ def test_an_answer_that_does_not_come_is_asked_for_again(google_bucket, monkeypa
     assert sum("alt=media" in where for _, where in front.log) == 2
 
 
-def test_a_run_reads_from_and_writes_to_google_storage(google_bucket, google_server, tmp_path, capfd):
+def test_a_run_reads_from_and_writes_to_google_storage(google_bucket, google_server, tmp_path, capfd, monkeypatch):
     """A WARC file by ranges, with 5 % of requests failing: the same bytes as the run on the disk."""
     name = "sample-00002.warc"
     (place(f"{google_bucket.url}/crawl") / name).write_bytes((sample_warc() / name).read_bytes())
@@ -130,7 +141,8 @@ def test_a_run_reads_from_and_writes_to_google_storage(google_bucket, google_ser
         source = {"warc": {"inputs": [file], "split_bytes": 30_000}}
         return build({"name": "x", "source": source, "steps": [*steps, *tokens]})
 
-    google_bucket.front.share = 0.05
+    monkeypatch.setattr(filesystems, "FIRST_WAIT_S", 0.02)
+    google_bucket.front.share, google_bucket.front.slow_s = 0.05, 0.05
     output = run_recipe(recipe(f"{google_bucket.url}/crawl/{name}"), place(f"{google_bucket.url}/run"))
     assert sum(google_bucket.front.failed.values()) >= 5
     google_bucket.front.share = 0.0
