@@ -127,6 +127,10 @@ def _class(protocol: str) -> Any:
         if "GCSFS_DEBUG" not in os.environ:
             logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs a traceback for each error that it raises
         return GoogleFileSystem
+    if protocol == "hf":
+        from .hub import HubFileSystem
+
+        return HubFileSystem
     import fsspec
 
     return fsspec.get_filesystem_class(protocol)
@@ -219,6 +223,11 @@ def _said(url: str, error: BaseException) -> Exception:
     codes = {_code(one) for one in _causes(error)}
     names = {type(one).__name__ for one in _causes(error)}
     where, text = redacted(url), redacted(f"{type(error).__name__}: {error}")
+    if isinstance(error, FileNotFoundError) and names & {"RepositoryNotFoundError", "RevisionNotFoundError"}:
+        return ConfigError(
+            f"'{where}': there is no such repository or revision, or it is private; mend the name, or set HF_TOKEN "
+            f"in the environment of every worker ({text})"
+        )
     if names & _NO_CREDENTIALS or "Anonymous caller" in text:  # so Google calls one who sends none
         return ConfigError(
             f"'{where}': no credentials were found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "

@@ -378,7 +378,7 @@ class StorePath:
 
 def _version(info: dict[str, Any]) -> str:
     """What tells two contents of one name apart: the store's ETag, else its date."""
-    for key in ("ETag", "etag", "crc32c", "md5Hash", "mtime", "LastModified", "last_modified", "created"):
+    for key in ("ETag", "etag", "blob_id", "crc32c", "md5Hash", "mtime", "LastModified", "last_modified", "created"):
         if info.get(key):
             return str(info[key])
     return ""

@@ -94,7 +94,7 @@ class StoredObject:
 
 def stored_mark(entry: dict[str, Any]) -> str:
     """What tells one version of a stored object from another, of fsspec's facts about it; "" if nothing does."""
-    return str(entry.get("ETag") or entry.get("etag") or entry.get("generation") or "")
+    return str(entry.get("ETag") or entry.get("etag") or entry.get("generation") or entry.get("blob_id") or "")
 
 
 class InMemory:
