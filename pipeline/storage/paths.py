@@ -356,13 +356,14 @@ class StorePath:
         """Nothing to do: a folder goes with its last object."""
 
     def unlink(self, missing_ok: bool = False) -> None:
+        """Remove the object. One that isn't there is no error, whatever `missing_ok`.
+
+        S3 doesn't say so, and elsewhere an answer that was lost may have removed it.
+        """
         system, inner = filesystem_path(self._url)
         _written.pop(self._url, None)
-        try:
+        with contextlib.suppress(FileNotFoundError):
             with_retries(self._url, lambda: system.rm_file(inner))
-        except FileNotFoundError:
-            if not missing_ok:
-                raise
 
     def remove_all(self) -> None:
         """Remove every object below, and the object itself."""

@@ -65,6 +65,15 @@ def test_folders_are_moved_and_removed_within_the_store(google_bucket, google_se
     remove_tree(place(f"{google_bucket.url}/other"))
 
 
+def test_a_removal_whose_answer_is_lost_is_done(google_bucket, google_server):
+    path = place(f"{google_bucket.url}/x")
+    path.write_text("x")
+    front = google_bucket.front
+    front.share, front.kinds, front.only = 1.0, ("lost answer",), lambda method, where: not front.failed
+    path.unlink()
+    assert front.by_method["DELETE"] == 2 and google_server.contents(google_bucket.name) == {}
+
+
 def test_at_google_itself_folders_are_removed_in_one_request(google_bucket, google_server):
     with environment(STORAGE_EMULATOR_HOST=google_bucket.front.url + GOOGLE):
         for name in ("run/a/x y+z.txt", "run/a/b/\u00fc.txt", "run/manifest.json", "running"):

@@ -88,7 +88,8 @@ def test_a_missing_package_is_named(monkeypatch, protocol, package, extra):
 
     monkeypatch.setattr(filesystems, "_made", {})
     monkeypatch.setattr(fsspec, "get_filesystem_class", absent)
-    monkeypatch.setitem(sys.modules, "pipeline.storage.google", None)  # as if its import failed
+    for ours in ("google", "hub"):  # as if these failed to import what they are made of
+        monkeypatch.setitem(sys.modules, f"pipeline.storage.{ours}", None)
     with pytest.raises(ConfigError, match=rf"{package}.*pip install gristmill\[{extra}\]"):
         filesystem_path(f"{protocol}://bucket/x")
 
