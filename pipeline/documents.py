@@ -29,7 +29,7 @@ from .columns import complete, text_column
 from .errors import ConfigError, check_file_name
 from .schema import DOCUMENT, RECORD, document_id
 from .stage import STAGES_RUN
-from .storage import filesystem_path, is_url, local_file, mark_of, open_input
+from .storage import asking, is_url, local_file, mark_of, open_input
 from .store import PARQUET_OPTIONS, atomic_path
 
 JSONL_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".ndjson", ".ndjson.gz")
@@ -123,11 +123,10 @@ def input_files(inputs: Sequence[str]) -> list[InputFile]:
         if not pattern.strip() or "\0" in pattern:
             raise ConfigError(f"an input can't be called {pattern!r}")
         try:
-            fs, root = filesystem_path(pattern) if is_url(pattern) else fsspec.core.url_to_fs(pattern)
+            fs, root = asking(pattern) if is_url(pattern) else fsspec.core.url_to_fs(pattern)
         except (ImportError, ValueError) as error:
             raise ConfigError(f"input '{pattern}': {error}") from error
-        page = is_url(pattern) and pattern.startswith("http") and root.endswith(ENDINGS)
-        if not page and fs.isdir(root):  # before globs: a name may hold their marks; a web file with links is no folder
+        if fs.isdir(root):  # before globs: a name may hold their marks
             there = {
                 path: facts
                 for path, facts in fs.find(root, detail=True).items()

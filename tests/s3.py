@@ -18,11 +18,11 @@ class Bucket:
 
     name: str
     front: FaultyFront
-    server: S3Server
+    scheme: str = "s3"
 
     @property
     def url(self) -> str:
-        return f"s3://{self.name}"
+        return f"{self.scheme}://{self.name}"
 
 
 @pytest.fixture(scope="session")
@@ -41,4 +41,4 @@ def bucket(s3_server: S3Server, tmp_path: Path) -> Iterator[Bucket]:
         FaultyFront(s3_server.url) as front,
         environment(**ENVIRONMENT, AWS_ENDPOINT_URL=front.url, GRISTMILL_SCRATCH=str(tmp_path / "scratch")),
     ):
-        yield Bucket(name, front, s3_server)
+        yield Bucket(name, front)

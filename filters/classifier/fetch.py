@@ -8,15 +8,15 @@ the ending `.json`, if there is one.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import re
 import sys
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.progress import Progress
-from pipeline.storage import filesystem_path
+from pipeline.storage import filesystem_path, with_retries
 from pipeline.store import atomic_path
 
 from .card import sha256 as file_sha256
@@ -45,14 +45,15 @@ def checked(path: Path, sha256: str) -> Path:
 
 
 def resolved(address: str) -> str:
-    """The address that is read: `hf://org/repo[@revision]/path/file` as its https address at huggingface.co."""
+    """The address that is read: `hf://org/repo[@revision]/path/file` as one of huggingface.co, or `$HF_ENDPOINT`."""
     if not address.startswith("hf://"):
         return address
     parts = address.removeprefix("hf://").split("/", 2)
     if len(parts) < 3 or not all(parts) or parts[0] in ("datasets", "spaces"):
         raise ConfigError(f"address '{address}' must read hf://organisation/repository/file")
     repository, _, revision = parts[1].partition("@")
-    return f"https://huggingface.co/{parts[0]}/{repository}/resolve/{revision or 'main'}/{parts[2]}"
+    hub = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    return f"{hub}/{parts[0]}/{repository}/resolve/{revision or 'main'}/{parts[2]}"
 
 
 def fetch(
@@ -72,6 +73,8 @@ def fetch(
     shown = progress or Progress(quiet=not sys.stderr.isatty())
     if not target.is_file():
         source = resolved(address)
+        if address.startswith("hf://") and importlib.util.find_spec("huggingface_hub"):
+            source = address  # by the library, which knows tokens for private repositories
         with atomic_path(target) as temporary:
             _download(address, source, temporary, shown)
             checked(temporary, sha256)
@@ -83,21 +86,7 @@ def fetch(
 
 def _download(address: str, source: str, target: Path, shown: Progress) -> None:
     try:
-        if address.startswith("hf://") and _from_hub(source, target):
-            return
-        filesystem, path = filesystem_path(source)
-        size = int(filesystem.info(path).get("size") or 0)
-        label = f"fetch {PurePosixPath(source).name}"
-        with (
-            filesystem.open(path, "rb") as remote,
-            open(target, "wb") as local,
-            shown.bar(label, total=max(-(-size // CHUNK), 1), unit="bytes") as bar,
-        ):
-            while block := remote.read(CHUNK):
-                local.write(block)
-                bar.advance(1, len(block))
-        if size and target.stat().st_size != size:
-            raise ConfigError(f"model '{address}': {target.stat().st_size:,} of {size:,} bytes came; try again")
+        with_retries(source, lambda: _by_fsspec(source, target, shown))
     except ConfigError:
         raise
     except Exception as error:  # each of fsspec's file systems has errors of its own
@@ -108,18 +97,20 @@ def _download(address: str, source: str, target: Path, shown: Progress) -> None:
         ) from error
 
 
-def _from_hub(source: str, target: Path) -> bool:
-    """By huggingface_hub, which knows tokens for private repositories; False if it is not installed."""
-    try:
-        from huggingface_hub import get_token
-        from huggingface_hub.utils import http_get
-    except ImportError:
-        return False
-    token = get_token()
-    headers: dict[str, Any] = {"authorization": f"Bearer {token}"} if token else {}
-    with open(target, "wb") as local:
-        http_get(source, local, headers=headers)
-    return True
+def _by_fsspec(source: str, target: Path, shown: Progress) -> None:
+    filesystem, path = filesystem_path(source)
+    size = int(filesystem.info(path).get("size") or 0)
+    label = f"fetch {PurePosixPath(source).name}"
+    with (
+        filesystem.open(path, "rb") as remote,
+        open(target, "wb") as local,
+        shown.bar(label, total=max(-(-size // CHUNK), 1), unit="bytes") as bar,
+    ):
+        while block := remote.read(CHUNK):
+            local.write(block)
+            bar.advance(1, len(block))
+    if size and target.stat().st_size != size:
+        raise ConnectionError(f"{target.stat().st_size:,} of {size:,} bytes came")
 
 
 def _take_card(source: str, target: Path) -> None:

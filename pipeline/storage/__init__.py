@@ -7,6 +7,7 @@ whatever opens files opens it. Writing goes through `pipeline.store.atomic_path`
 
 from __future__ import annotations
 
+from .asking import asking
 from .filesystems import filesystem_path, with_retries
 from .folders import fetch_tree, listed_sizes, move_tree, remove_tree
 from .lease import assert_held, held
@@ -16,6 +17,7 @@ from .urls import check_output_place, is_url, redacted
 
 __all__ = [
     "StorePath",
+    "asking",
     "assert_held",
     "check_output_place",
     "fetch_tree",

@@ -24,7 +24,8 @@ TRIES = 8
 """Times that a call is tried in all."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 20.0
 PACKAGE_TRIES = 2
-"""Of a request by s3fs itself, in place of 5: they multiply with ours, and a store that throttles wants rest."""
+"""Of a request by s3fs or gcsfs itself, in place of 5 or 6: they multiply with ours, and a store that throttles wants
+rest."""
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 10, 60
 CONNECTIONS = 32
 """Connections of one process to a store."""
@@ -52,13 +53,19 @@ _TRANSIENT_NAMES = {
     "ClientConnectionError",
     "ClientOSError",
     "ClientPayloadError",
+    "ConnectError",
+    "ConnectTimeout",
     "ConnectTimeoutError",
     "ConnectionClosedError",
     "ConnectionTimeoutError",
     "EndpointConnectionError",
     "HTTPClientError",
     "IncompleteReadError",
+    "ProxyError",
+    "ReadError",
+    "ReadTimeout",
     "ReadTimeoutError",
+    "RemoteProtocolError",
     "ResponseStreamingError",
     "ServerConnectionError",
     "ServerDisconnectedError",
@@ -75,6 +82,7 @@ _TRANSIENT_ERRNO = {
     errno.ETIMEDOUT,
     errno.EREMOTEIO,
 }
+_NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError"}
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 T = TypeVar("T")
@@ -94,15 +102,38 @@ def _options(protocol: str) -> dict[str, Any]:
             },
         }
     if protocol in ("gs", "gcs"):
-        return {"use_listings_cache": False, "timeout": READ_TIMEOUT_S}
+        return {"use_listings_cache": False, "requests_timeout": _limits()}
     if protocol == "hf":
-        return {"use_listings_cache": False}
+        # its listings are kept in any case; the package reads the variable when it is imported, and never again
+        return {"endpoint": os.environ.get("HF_ENDPOINT")}
     if protocol in ("http", "https"):
-        import aiohttp
-
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
-        return {"use_listings_cache": False, "client_kwargs": {"timeout": limits}}
+        return {"use_listings_cache": False, "client_kwargs": {"timeout": _limits()}}
     return {}
+
+
+def _limits() -> Any:
+    """Time-outs of a request by aiohttp: none for the whole of it, which may be a large file."""
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
+
+
+def _class(protocol: str) -> Any:
+    """The fsspec class of a protocol."""
+    if protocol in ("gs", "gcs"):
+        from .google import GoogleFileSystem, limit_tries
+
+        limit_tries(PACKAGE_TRIES)
+        if "GCSFS_DEBUG" not in os.environ:
+            logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs a traceback for each error that it raises
+        return GoogleFileSystem
+    if protocol == "hf":
+        from .hub import HubFileSystem
+
+        return HubFileSystem
+    import fsspec
+
+    return fsspec.get_filesystem_class(protocol)
 
 
 _ENVIRONMENT = ("AWS_", "GOOGLE_", "GCS", "HF_", "STORAGE_EMULATOR_HOST", "FSSPEC_")
@@ -129,10 +160,8 @@ def filesystem_path(url: str) -> tuple[Any, str]:
 
 def _filesystem(url: str, protocol: str) -> Any:
     try:
-        import fsspec
-
         # not fsspec's own cache: it knows nothing of the environment, and has one instance for each thread
-        system = fsspec.filesystem(protocol, skip_instance_cache=True, **_options(protocol))
+        system = _class(protocol)(skip_instance_cache=True, **_options(protocol))
         if protocol in ("s3", "s3a"):
             system.retries = PACKAGE_TRIES
         return system
@@ -194,7 +223,12 @@ def _said(url: str, error: BaseException) -> Exception:
     codes = {_code(one) for one in _causes(error)}
     names = {type(one).__name__ for one in _causes(error)}
     where, text = redacted(url), redacted(f"{type(error).__name__}: {error}")
-    if names & {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "RefreshError"}:
+    if isinstance(error, FileNotFoundError) and names & {"RepositoryNotFoundError", "RevisionNotFoundError"}:
+        return ConfigError(
+            f"'{where}': there is no such repository or revision, or it is private; mend the name, or set HF_TOKEN "
+            f"in the environment of every worker ({text})"
+        )
+    if names & _NO_CREDENTIALS or "Anonymous caller" in text:  # so Google calls one who sends none
         return ConfigError(
             f"'{where}': no credentials were found; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
             "(s3), GOOGLE_APPLICATION_CREDENTIALS (gs) or HF_TOKEN (hf) in the environment of every worker"
@@ -203,7 +237,8 @@ def _said(url: str, error: BaseException) -> Exception:
         return ConfigError(f"'{where}': the store doesn't accept these credentials ({text})")
     if codes & {"NoSuchBucket"} or "bucket does not exist" in str(error).lower():
         return ConfigError(f"'{where}': there is no such bucket; create it first, or mend the name ({text})")
-    if isinstance(error, PermissionError) or codes & {"AccessDenied", "403", "Forbidden"}:
+    denied = isinstance(error, PermissionError) or codes & {"AccessDenied", "403", "Forbidden"}
+    if denied or text.startswith("OSError: Forbidden"):  # gcsfs's form of it
         return ConfigError(f"'{where}': access is denied; are these the right credentials and bucket? ({text})")
     if isinstance(error, (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)):
         return error
@@ -231,3 +266,20 @@ def with_retries(url: str, call: Callable[[], T]) -> T:
             log.debug("'%s': %s; trying again", redacted(url), redacted(str(error)))
             time.sleep(wait * random.uniform(0.5, 1.0))
     raise AssertionError("unreachable")
+
+
+def write_with_retries(url: str, call: Callable[[], T]) -> T:
+    """`with_retries` for a call that makes an object: what isn't found can but be the bucket, or an upload begun."""
+    system, inner = filesystem_path(url)
+    bucket = inner.split("/", 1)[0]
+
+    def write() -> T:
+        try:
+            return call()
+        except FileNotFoundError as error:
+            if system.exists(bucket):
+                raise ConnectionError(f"the store forgot an upload that was begun ({error})") from error
+            where = redacted(url)
+            raise ConfigError(f"'{where}': there is no such bucket; create it first, or mend the name") from error
+
+    return with_retries(url, write)

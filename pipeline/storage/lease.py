@@ -21,14 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, GristmillError, StepFailed
-from .filesystems import filesystem_path, with_retries
+from .filesystems import filesystem_path, with_retries, write_with_retries
 from .paths import StorePath
+from .urls import protocol_of
 
 LOCK = ".lock"
 BEAT_S = 15.0
 """Seconds between renewals."""
 STALE_S = 60.0
 """A lock not renewed for so long belongs to a dead run."""
+
+_CONDITIONS = {"s3": "IfMatch", "s3a": "IfMatch", "gs": "generation", "gcs": "generation"}
+"""The option of a write by which it is done only if the object is still the one that it was."""
 
 _held: dict[str, Lease] = {}
 
@@ -61,7 +65,7 @@ class Lease:
         self.run = uuid.uuid4().hex
         self.lost = ""
         self._beat = 0
-        self._etag = ""
+        self._mark = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -107,8 +111,8 @@ class Lease:
                     raise FileExistsError(str(self.path)) from error
                 raise
 
-        with_retries(str(self.path), put)
-        self._etag = str((self._info() or {}).get("ETag", ""))
+        write_with_retries(str(self.path), put)
+        self._mark = _mark(self._info() or {})
 
     def _info(self) -> dict[str, Any] | None:
         system, inner = filesystem_path(str(self.path))
@@ -132,13 +136,14 @@ class Lease:
         if not dead and self._age(info) < STALE_S:
             raise self._refused(old)
         try:
-            self._write(**self._if_unchanged(str(info.get("ETag", ""))))
+            self._write(**self._if_unchanged(_mark(info)))
         except FileExistsError as error:
             raise self._refused(self._read()) from error
 
-    def _if_unchanged(self, etag: str) -> dict[str, str]:
-        """The condition that the lock is still the one with this ETag, where the store knows such."""
-        return {"IfMatch": etag} if etag and str(self.path).startswith(("s3://", "s3a://")) else {}
+    def _if_unchanged(self, mark: str) -> dict[str, str]:
+        """The condition that the lock is still the one with this ETag or generation, where the store knows such."""
+        condition = _CONDITIONS.get(protocol_of(str(self.path)))
+        return {condition: mark} if mark and condition else {}
 
     def _age(self, info: dict[str, Any]) -> float:
         """Seconds since the lock was written, both dates the store's."""
@@ -163,7 +168,7 @@ class Lease:
         renewed = time.monotonic()
         while not self._stop.wait(BEAT_S):
             try:
-                self._write(**self._if_unchanged(self._etag))
+                self._write(**self._if_unchanged(self._mark))
                 renewed = time.monotonic()
             except FileExistsError:
                 self.lost = f"another run has taken over {self.output}; this one stops"
@@ -181,6 +186,11 @@ def _is_refusal(error: BaseException) -> bool:
     response = getattr(error.__cause__ or error, "response", None)
     code = str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""
     return code in ("PreconditionFailed", "412")
+
+
+def _mark(info: dict[str, Any]) -> str:
+    """What the store calls this version of an object."""
+    return str(info.get("generation") or info.get("ETag") or "")
 
 
 def _date(info: dict[str, Any]) -> datetime | None:

@@ -19,11 +19,13 @@ from types import SimpleNamespace
 from typing import IO, Any, cast
 
 from . import scratch
-from .filesystems import filesystem_path, with_retries
-from .urls import check_url, is_url
+from .filesystems import filesystem_path, with_retries, write_with_retries
+from .urls import check_url, is_url, protocol_of
 
 UPLOAD_PART = 32 << 20
-"""Bytes of one part of a multipart upload."""
+"""Bytes of one part of a large object's upload."""
+PARTS = ("s3", "s3a", "gs", "gcs")
+"""Protocols of stores that take objects in parts."""
 
 KNOWN_S = 10.0
 """For so long this process need not ask the store about an object that it has just written."""
@@ -275,7 +277,7 @@ class StorePath:
         """Write a small object in one request: it is there whole or not at all."""
         system, inner = filesystem_path(self._url)
         _written.pop(self._url, None)
-        with_retries(self._url, lambda: system.pipe_file(inner, content))
+        write_with_retries(self._url, lambda: system.pipe_file(inner, content))
         return len(content)
 
     def write_text(self, text: str, encoding: str = "utf-8") -> int:
@@ -325,7 +327,7 @@ class StorePath:
         """
         system, inner = filesystem_path(self._url)
         size = file.stat().st_size
-        options = {"chunksize": UPLOAD_PART} if self._url.startswith(("s3://", "s3a://")) else {}
+        options = {"chunksize": UPLOAD_PART} if protocol_of(self._url) in PARTS else {}
 
         def put() -> dict[str, Any]:
             system.put_file(str(file), inner, **options)
@@ -335,7 +337,7 @@ class StorePath:
             return info
 
         _written.pop(self._url, None)
-        info = with_retries(self._url, put)
+        info = write_with_retries(self._url, put)
         if len(_written) > 1000:
             _written.clear()
         _written[self._url] = (time.monotonic(), info)
@@ -354,13 +356,14 @@ class StorePath:
         """Nothing to do: a folder goes with its last object."""
 
     def unlink(self, missing_ok: bool = False) -> None:
+        """Remove the object. One that isn't there is no error, whatever `missing_ok`.
+
+        S3 doesn't say so, and elsewhere an answer that was lost may have removed it.
+        """
         system, inner = filesystem_path(self._url)
         _written.pop(self._url, None)
-        try:
+        with contextlib.suppress(FileNotFoundError):
             with_retries(self._url, lambda: system.rm_file(inner))
-        except FileNotFoundError:
-            if not missing_ok:
-                raise
 
     def remove_all(self) -> None:
         """Remove every object below, and the object itself."""

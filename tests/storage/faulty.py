@@ -97,6 +97,7 @@ class FaultyFront:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else each answer waits 40 ms for the client's acknowledgement
 
             def handle_one_request(self) -> None:
                 try:
@@ -120,7 +121,7 @@ class FaultyFront:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> FaultyFront:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -147,7 +148,7 @@ class FaultyFront:
             return kind
 
     def _handle(self, handler: BaseHTTPRequestHandler) -> None:
-        body = _body(handler)
+        body = request_body(handler)
         kind = self._fault(handler.command, handler.path)
         if kind in ("500", "503"):
             code = {"500": "InternalError", "503": "SlowDown"}[kind]
@@ -200,7 +201,7 @@ class FaultyFront:
             connection.close()
 
 
-def _body(handler: BaseHTTPRequestHandler) -> bytes:
+def request_body(handler: BaseHTTPRequestHandler) -> bytes:
     if "chunked" in handler.headers.get("Transfer-Encoding", "").lower():
         parts = []
         while size := int(handler.rfile.readline().split(b";")[0], 16):

@@ -12,9 +12,10 @@ import pytest
 from pipeline.errors import ConfigError, StepFailed
 from pipeline.recipe import build
 from pipeline.runner import RayRunner
-from pipeline.storage import check_output_place, filesystem_path, filesystems, place, redacted
+from pipeline.storage import check_output_place, filesystem_path, filesystems, held, place, redacted
 from tests.runs import run_recipe
 from tests.storage.faulty import FaultyFront, environment
+from tests.storage.loopback import Answer, Loopback
 
 RECIPE = {"name": "x", "source": {"documents": {"inputs": ["a.jsonl"]}}, "steps": []}
 
@@ -32,9 +33,14 @@ def run_cli(*words: str, cwd: Path, **env: str) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-def test_a_missing_bucket_is_named(bucket):
+def test_a_missing_bucket_is_named(store, tmp_path):
+    gone = place(f"{store.scheme}://gm-there-is-no-such-bucket/run")
     with pytest.raises(ConfigError, match="no such bucket"):
-        place("s3://gm-there-is-no-such-bucket/run/x").write_bytes(b"x")
+        (gone / "x").write_bytes(b"x")
+    with pytest.raises(ConfigError, match="no such bucket"):
+        (gone / "x").upload(documents(tmp_path))
+    with pytest.raises(ConfigError, match="no such bucket"), held(gone):
+        raise AssertionError("held what can't be")
 
 
 def test_bad_credentials_and_denied_access_are_told(bucket):
@@ -42,7 +48,7 @@ def test_bad_credentials_and_denied_access_are_told(bucket):
         ("InvalidAccessKeyId", "doesn't accept these credentials"),
         ("AccessDenied", "access is denied"),
     ):
-        with refusing(code) as url, environment(AWS_ENDPOINT_URL=url):
+        with refusing(code) as server, environment(AWS_ENDPOINT_URL=server.url):
             with pytest.raises(ConfigError, match=said) as caught:
                 place(f"{bucket.url}/run/x").write_bytes(b"x")
             assert "testing-secret" not in str(caught.value)
@@ -56,40 +62,10 @@ def test_missing_credentials_are_told(bucket, tmp_path):
             place(f"{bucket.url}/run/x").write_bytes(b"x")
 
 
-def refusing(code: str):
+def refusing(code: str) -> Loopback:
     """A server that refuses everything with one S3 error code."""
-    import contextlib
-    import threading
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            content = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>".encode()
-            self.send_response(403)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
-
-        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    @contextlib.contextmanager
-    def serving():
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            server.server_close()
-
-    return serving()
+    content = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+    return Loopback(lambda asked: Answer(403, content))
 
 
 def test_a_store_that_goes_on_failing_ends_in_one_error(bucket, monkeypatch):
@@ -107,11 +83,13 @@ def test_a_store_that_goes_on_failing_ends_in_one_error(bucket, monkeypatch):
 def test_a_missing_package_is_named(monkeypatch, protocol, package, extra):
     import fsspec
 
-    def absent(name, **options):
+    def absent(name):
         raise ImportError(f"no {name}")
 
     monkeypatch.setattr(filesystems, "_made", {})
-    monkeypatch.setattr(fsspec, "filesystem", absent)
+    monkeypatch.setattr(fsspec, "get_filesystem_class", absent)
+    for ours in ("google", "hub"):  # as if these failed to import what they are made of
+        monkeypatch.setitem(sys.modules, f"pipeline.storage.{ours}", None)
     with pytest.raises(ConfigError, match=rf"{package}.*pip install gristmill\[{extra}\]"):
         filesystem_path(f"{protocol}://bucket/x")
 

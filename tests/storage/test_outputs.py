@@ -30,7 +30,7 @@ PROXY = ["--vocab-size", "300", "--sequence-length", "64", "--batch-size", "2", 
 def client(bucket):
     import boto3
 
-    return boto3.client("s3", endpoint_url=bucket.server.url)
+    return boto3.client("s3", endpoint_url=bucket.front.url)
 
 
 def names(bucket, where: str = "") -> list[str]:

@@ -18,6 +18,7 @@ from filters.classifier.filter import ClassifierFilter, model_path
 from filters.classifier.model import load
 from filters.classifier.normalisation import Normalisation
 from pipeline.errors import ConfigError
+from pipeline.storage import filesystems
 
 from .test_model import train
 
@@ -181,6 +182,7 @@ def test_a_model_by_address(model, server, tmp_path, monkeypatch):
 
 
 def test_addresses_that_fail(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(filesystems, "FIRST_WAIT_S", 0.001)
     monkeypatch.setenv("GRISTMILL_CACHE", str(tmp_path / "cache"))
     with pytest.raises(ConfigError, match="other.ftz.*can't be fetched"):
         fetch(f"{server}/other.ftz")
