@@ -9,7 +9,6 @@ index as it was; what that left behind goes with the next change. A document tak
 
 from __future__ import annotations
 
-import fcntl
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from pipeline.errors import ConfigError, SchemaError
 from pipeline.names import check_inside
 from pipeline.storage import StorePath, held, remove_tree
 from pipeline.storage.lease import LOCK
-from pipeline.store import parquet_shards, read_json, write_json
+from pipeline.store import locked, parquet_shards, read_json, write_json
 
 from .hashing import text_hashes
 from .minhash_parameters import MinhashParameters, with_shingles
@@ -228,11 +227,7 @@ def _held(path: Path) -> Iterator[None]:
         with held(path):
             yield
         return
-    with open(path / LOCK, "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"index '{path}': another process is changing it; try again later") from error
+    with locked(path / LOCK, f"index '{path}': another process is changing it; try again later"):
         yield
 
 

@@ -64,11 +64,6 @@ def check_file_target(option: str, target: Path) -> None:
         raise ConfigError(f"{option} '{target}' is a folder; name a file")
 
 
-def json_target(text: str) -> Path | str:
-    """An argument that is `-`, for the terminal, or an `output_path`."""
-    return text if text == "-" else output_path(text)
-
-
 def _check_command(word: str, commands: Mapping[str, Any]) -> None:
     if word not in commands:
         raise ConfigError(f"no command is called '{word}'{nearest(word, commands)}; `gristmill --help` lists all")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .arguments import check_file_target, json_target, output_path, path_or_url
+from .arguments import check_file_target, output_path, path_or_url
+from .cli_reports import add_targets
 from .storage.mirror import staged
 
 _HELP = """Plants benchmark items in real web pages, in many forms and with known answers, beside hard negatives; runs
@@ -66,15 +67,7 @@ def add_command(commands: Any) -> None:
         help="plain text of the public domain, for more famous passages",
     )
     command.add_argument("--detail", metavar="METHOD", help="shown form by form (default: the default method)")
-    command.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
-    command.add_argument(
-        "--json",
-        type=json_target,
-        nargs="?",
-        const="-",
-        metavar="FILE",
-        help="write all figures; without FILE print them",
-    )
+    add_targets(command)
     command.add_argument("--svg", type=output_path, metavar="FILE", help="write the plot")
     command.add_argument(
         "--cases", type=output_path, metavar="FOLDER", help="write all cases with all verdicts, for reading"

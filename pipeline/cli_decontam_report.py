@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .arguments import check_file_target, json_target, output_path, path_or_url
-from .cli_reports import check_targets, deliver
+from .arguments import check_file_target, output_path, path_or_url
+from .cli_reports import add_targets, check_targets, deliver
 from .cli_stages import make_runner, runner_options
 from .storage import StorePath, place
 from .storage.scratch import scratch_folder
@@ -84,10 +84,7 @@ def add_command(commands: Any) -> None:
     look.add_argument("--text-field", default="text", metavar="NAME", help="column or key of the text (default: text)")
     look.add_argument("--mixture", metavar="FILE", help="YAML or JSON: epochs of each source, for the exposure")
     out = parser.add_argument_group("what is written")
-    out.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
-    out.add_argument(
-        "--json", type=json_target, nargs="?", const="-", metavar="FILE", help="write everything; without FILE print it"
-    )
+    add_targets(out)
     out.add_argument(
         "--csv", type=output_path, metavar="FOLDER", help="write the tables: benchmarks.csv, items.csv, ..."
     )

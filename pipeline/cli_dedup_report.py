@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .arguments import json_target, output_path, path_or_url
-from .cli_reports import check_targets, deliver
+from .arguments import path_or_url
+from .cli_reports import add_targets, check_targets, deliver
 
 WORDS = ("report",)
 
@@ -39,15 +39,7 @@ def add_commands(sub: Any) -> None:
     )
     parser.add_argument("--pairs", type=int, default=10, metavar="N", help="pairs of each kind to show (default: 10)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="draws other random pairs (default: 0)")
-    parser.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
-    parser.add_argument(
-        "--json",
-        type=json_target,
-        nargs="?",
-        const="-",
-        metavar="FILE",
-        help="write all figures; without FILE print them",
-    )
+    add_targets(parser)
     parser.add_argument("--quiet", action="store_true", help="no tables, errors only")
     parser.set_defaults(function=_report)
 

@@ -6,8 +6,8 @@ import argparse
 import sys
 from typing import Any
 
-from .arguments import json_target, output_path, path_or_url
-from .cli_reports import check_targets, deliver
+from .arguments import path_or_url
+from .cli_reports import add_targets, check_targets, deliver
 
 _INSPECT_HELP = """Shows what each filter of a run dropped: its share, its thresholds with a histogram of every score,
 documents kept and dropped nearest to the threshold and at random, and whose text it was: drop rates by language, by
@@ -52,15 +52,7 @@ def add_commands(sub: Any) -> None:
         help="identity terms, YAML {language: {group: [terms]}} (default: bundled)",
     )
     command.add_argument("--no-terms", action="store_true", help="do not look for identity terms in the texts (faster)")
-    command.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
-    command.add_argument(
-        "--json",
-        type=json_target,
-        nargs="?",
-        const="-",
-        metavar="FILE",
-        help="write all figures; without FILE print them",
-    )
+    add_targets(command)
     command.add_argument("--quiet", action="store_true", help="no tables, errors only")
     command.set_defaults(function=_inspect)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from . import cli_mix_search
-from .arguments import json_target, output_path, path_or_url
-from .cli_reports import check_targets, deliver
+from .arguments import output_path, path_or_url
+from .cli_reports import add_targets, check_targets, deliver
 from .cli_stages import add_overview, make_runner, runner_options
 from .options import given_options
 
@@ -52,15 +52,7 @@ def add_commands(sub: Any) -> None:
     plan.add_argument(
         "--bytes-per-token", type=float, metavar="X", help="for sources without tokens (default: measured, or 4.2)"
     )
-    plan.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
-    plan.add_argument(
-        "--json",
-        type=json_target,
-        nargs="?",
-        const="-",
-        metavar="FILE",
-        help="write all figures; without FILE print them",
-    )
+    add_targets(plan)
     plan.add_argument("--quiet", action="store_true", help="no tables, errors only")
     plan.set_defaults(function=_plan)
 

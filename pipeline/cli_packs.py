@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .arguments import check_file_target, json_target, output_path, path_or_url
+from .arguments import check_file_target, output_path, path_or_url
+from .cli_reports import add_targets
 from .cli_stages import add_overview
 
 _REMOVE = """Takes documents out of finished packs without a rebuild, for opt-outs and takedowns. Every copy and every
@@ -50,15 +51,7 @@ def add_commands(sub: Any) -> None:
     report.add_argument("--tokens", type=int, default=50, metavar="N", help="most frequent tokens (default: 50)")
     report.add_argument("--sequences", type=int, default=3, metavar="N", help="sequences to decode (default: 3)")
     report.add_argument("--seed", type=int, default=0, metavar="N", help="shows other sequences (default: 0)")
-    report.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
-    report.add_argument(
-        "--json",
-        type=json_target,
-        nargs="?",
-        const="-",
-        metavar="FILE",
-        help="write all figures; without FILE print them",
-    )
+    add_targets(report)
     report.add_argument("--quiet", action="store_true", help="no tables, errors only")
     report.set_defaults(function=_report)
 

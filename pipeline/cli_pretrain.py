@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .arguments import json_target, output_path, path_or_url
+from .arguments import output_path, path_or_url
+from .cli_reports import add_json_target
 from .storage import StorePath
 from .storage.mirror import stand_in
 
@@ -83,14 +84,7 @@ def add_commands(sub: Any) -> None:
     plan = sub.add_parser(
         "pretrain plan", help="a budget -> a training run", description=_PLAN, epilog=_PLAN_EPILOG, formatter_class=raw
     )
-    plan.add_argument(
-        "--json",
-        type=json_target,
-        nargs="?",
-        const="-",
-        metavar="FILE",
-        help="write all figures; without FILE print them",
-    )
+    add_json_target(plan)
     plan.add_argument("--quiet", action="store_true", help="no text, errors only")
     plan.set_defaults(function=_plan)
 

@@ -9,7 +9,29 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .arguments import check_file_target
+from .arguments import check_file_target, output_path
+
+
+def add_targets(parser: Any) -> None:
+    """Add `--html` and `--json` to a parser or a group of one."""
+    parser.add_argument("--html", type=output_path, metavar="FILE", help="write a self-contained page")
+    add_json_target(parser)
+
+
+def add_json_target(parser: Any) -> None:
+    """Add `--json` alone, whose value is a path or `-`, for the terminal."""
+    parser.add_argument(
+        "--json",
+        type=_json_target,
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="write all figures; without FILE print them",
+    )
+
+
+def _json_target(text: str) -> Path | str:
+    return text if text == "-" else output_path(text)
 
 
 def check_targets(args: argparse.Namespace, inputs: Sequence[Path] = ()) -> None:

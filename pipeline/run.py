@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import platform
 import time
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ from .status.observer import Unwatched, Watch
 from .steps import Artefact, Step, StepContext, made_by
 from .storage import StorePath, check_output_place, held, remove_tree
 from .storage.lease import LOCK
-from .store import StepFolder, atomic_path, read_json, write_json
+from .store import StepFolder, atomic_path, locked, read_json, write_json
 from .verify import CorruptShards, verify
 
 
@@ -72,11 +71,7 @@ def lock(output: Path) -> Iterator[None]:
     if output.is_dir() and any(output.iterdir()) and not any((output / name).exists() for name in (LOCK, RECIPE)):
         raise ConfigError(f"output '{output}' holds files and is no earlier run; choose an empty or a new folder")
     output.mkdir(parents=True, exist_ok=True)
-    with open(output / LOCK, "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"another run is writing to {output}; wait for it or name another output") from error
+    with locked(output / LOCK, f"another run is writing to {output}; wait for it or name another output"):
         yield
 
 

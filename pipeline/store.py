@@ -8,6 +8,7 @@ host or worker count; those go to `run.json`, which no fingerprint reads.
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
 import json
@@ -24,7 +25,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .errors import StepFailed
+from .errors import ConfigError, StepFailed
 from .names import check_entries, check_inside
 from .storage import StorePath, assert_held, listed_sizes, remove_tree
 from .storage.scratch import temporary_file
@@ -81,6 +82,17 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(file: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock file on this machine while the block runs. Raises ConfigError(refusal) where another process does."""
+    with open(file, "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(refusal) from error
+        yield
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:

@@ -9,14 +9,12 @@ Several sets that go into one new folder appear there together, once all of them
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import os
 import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,7 @@ from ..packs import MANIFEST, TOKENIZER, VERSION, seal
 from ..storage import StorePath
 from ..storage.lease import LOCK
 from ..storage.mirror import fetched, staged, stand_in
-from ..store import atomic_path, file_digest, write_json
+from ..store import atomic_path, file_digest, locked, write_json
 from .files import Removed, hits, rewrite, without_text
 from .lists import Lists, Wanted, matching
 
@@ -90,7 +88,8 @@ def remove_all(
 
 
 def _in_place(packs: Path, lists: Lists, fill: str) -> Removal:
-    with stand_in(packs, (MANIFEST,), "pack set") as folder, _locked(folder):
+    busy = f"another removal is at work on {packs}; wait for it"
+    with stand_in(packs, (MANIFEST,), "pack set") as folder, locked(folder / ".removal.lock", busy):
         return dataclasses.replace(_remove(folder, folder, lists, fill), folder=packs)
 
 
@@ -101,16 +100,6 @@ def _refuse_run(packs: Path) -> None:
             raise ConfigError(
                 f"'{packs}' belongs to the run '{folder}', which would make it anew; use -o to write a set beside it"
             )
-
-
-@contextmanager
-def _locked(packs: Path) -> Iterator[None]:
-    with open(packs / ".removal.lock", "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(f"another removal is at work on {packs}; wait for it") from error
-        yield
 
 
 def _remove(packs: Path, target: Path, lists: Lists, fill: str) -> Removal:
