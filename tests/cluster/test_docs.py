@@ -93,10 +93,10 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory):
-    """A head with dashboard, started as the page says but on this machine's loopback only; gives the job server."""
+    """A head started as the page says but on this machine's loopback only: (job server, address for Ray's client)."""
     from ray.cluster_utils import Cluster
 
-    dashboard, agent = free_port(), free_port()
+    dashboard, agent, client = free_port(), free_port(), free_port()
     node = {
         "num_cpus": 2,
         "node_ip_address": LOOPBACK,
@@ -104,6 +104,7 @@ def head(tmp_path_factory):
         "dashboard_host": LOOPBACK,
         "dashboard_port": dashboard,
         "dashboard_agent_listen_port": agent,
+        "ray_client_server_port": client,
     }
     with environment(RAY_AUTH_MODE="disabled"):  # an earlier `ray.init` in this process has set it to "token"
         with environment(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0"):  # its processes know the machine by 127.0.0.1
@@ -118,7 +119,7 @@ def head(tmp_path_factory):
                 except OSError:
                     assert time.monotonic() < end, f"{url} does not answer"
                     time.sleep(0.2)
-        yield server
+        yield server, f"ray://{LOOPBACK}:{client}"
         cluster.shutdown()
 
 
@@ -126,7 +127,7 @@ def head(tmp_path_factory):
 @pytest.mark.slow
 def test_ray_job_submit(tmp_path, head):
     """With the checkout as working directory, a recipe in it, and the page's runtime environment."""
-    server = head
+    server, _ = head
     plain = {
         "name": "small",
         "source": {"warc": {"inputs": ["sample"], "split_bytes": 65536}},
@@ -148,5 +149,24 @@ def test_ray_job_submit(tmp_path, head):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=280, env=environ)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "succeeded" in done.stdout
+    assert digests(output) == digests(run_recipe(build(plain), tmp_path / "inline"))
+    assert json.loads((output / "run.json").read_text())["runner"] == "RayRunner"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_from_outside_by_rays_client(tmp_path, head):
+    """`--address ray://HEAD:PORT`, in a process of its own: a client takes the whole process."""
+    _, address = head
+    plain = {
+        "name": "small",
+        "source": {"warc": {"inputs": ["sample"], "split_bytes": 65536}},
+        "steps": ["url", {"extract": {"engine": "resiliparse"}}, "exact_dedup"],
+    }
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(plain, sort_keys=False))
+    output = tmp_path / "run"
+    command = [sys.executable, "-m", "pipeline.cli", "run", str(tmp_path / "small.yaml"), "--address", address]
+    done = subprocess.run([*command, "--quiet", "--output", str(output)], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert digests(output) == digests(run_recipe(build(plain), tmp_path / "inline"))
     assert json.loads((output / "run.json").read_text())["runner"] == "RayRunner"
