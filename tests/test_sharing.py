@@ -16,8 +16,9 @@ from .sharing import Held, grown, item_text
 
 linux = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux says what processes share")
 
-OWN = 0.2
-"""Of a file's size, what a process may hold for itself: allocators keep some of what they were asked for meanwhile."""
+OWN = 0.4
+"""Of a file's size, what a process may hold for itself: who makes the tables keeps some of what it was lent meanwhile
+(.13 to .2 seen). A copy of its own would be 1."""
 
 
 def assert_one_copy(found: list[Held], size: int) -> None:
@@ -26,7 +27,7 @@ def assert_one_copy(found: list[Held], size: int) -> None:
     for one in found:
         assert one.resident > 0.8 * size, "it was not used"
         assert one.private < OWN * size
-    assert sum(one.part for one in found) < (1 + 2 * OWN) * size
+    assert sum(one.part for one in found) < 1.5 * size
 
 
 @linux
