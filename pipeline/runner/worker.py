@@ -19,7 +19,7 @@ from .shared import loads
 
 ARENAS = 2
 """Heaps that glibc may open (it would open eight a core, each of which grows and seldom shrinks)."""
-TRIM_EVERY_S = 1.0
+TRIM_EVERY_S = 2.0
 _M_ARENA_MAX = -8  # malloc.h
 
 
@@ -113,7 +113,7 @@ _last_trim = 0.0
 
 
 def _trim(clock: Callable[[], float] = time.monotonic) -> None:
-    """Give free pages back to the system, at most once a second: it takes milliseconds."""
+    """Give free pages back to the system, every `TRIM_EVERY_S` at most: it takes milliseconds, and the pages come back one by one."""
     global _last_trim
     if _libc() is not None and clock() - _last_trim >= TRIM_EVERY_S:
         _libc().malloc_trim(0)
