@@ -113,7 +113,7 @@ _last_trim = 0.0
 
 
 def _trim(clock: Callable[[], float] = time.monotonic) -> None:
-    """Give free pages back to the system, every `TRIM_EVERY_S` at most: it takes milliseconds, and the pages come back one by one."""
+    """Give free pages back to the system, every TRIM_EVERY_S at most: it takes milliseconds, and so does using anew."""
     global _last_trim
     if _libc() is not None and clock() - _last_trim >= TRIM_EVERY_S:
         _libc().malloc_trim(0)

@@ -21,6 +21,7 @@ from pipeline.cli import _parser
 from pipeline.recipe import build, read_recipe
 from pipeline.resources import asked_by, read_resources
 from pipeline.runner import RayRunner
+from pipeline.runner.cluster import CALM
 from pipeline.steps import Step
 from tests.cluster.nodes import LOOPBACK
 from tests.runs import digests, run_recipe
@@ -83,6 +84,13 @@ def test_the_pages_commands_are_commands():
     assert len(commands) >= 3
     for words in commands:
         _parser().parse_args(words)
+
+
+def test_the_runtime_environment_sets_what_a_runs_own_ray_sets():
+    variables = yaml.safe_load((DOCS / "runtime_env.yaml").read_text())["env_vars"]
+    assert CALM.items() <= variables.items()
+    (image,) = [block for kind, block in BLOCKS if kind == "dockerfile"]
+    assert all(f"{name}={value}" in image for name, value in CALM.items())
 
 
 def free_port() -> int:
