@@ -18,21 +18,20 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Held:
-    """Bytes of a process's memory: its own, all, and its part of all (pages of two count half)."""
+    """Bytes of a process's memory: its own (anonymous: of no file, so no other has them), and all that is mapped in."""
 
     private: int
     resident: int
-    part: int
 
     def __sub__(self, other: Held) -> Held:
-        return Held(self.private - other.private, self.resident - other.resident, self.part - other.part)
+        return Held(self.private - other.private, self.resident - other.resident)
 
 
 def held(pid: int) -> Held:
     """What a process holds now."""
     lines = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
     kb = {words[0].rstrip(":"): int(words[1]) for words in lines}
-    return Held(1024 * (kb["Private_Clean"] + kb["Private_Dirty"]), 1024 * kb["Rss"], 1024 * kb["Pss"])
+    return Held(1024 * kb["Anonymous"], 1024 * kb["Rss"])
 
 
 def grown(kind: str, small: Path, large: Path) -> list[Held]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,7 @@ def test_a_resumed_run_has_the_files_of_one_that_was_not_stopped(tmp_path: Path)
     _write(tmp_path / "parts", 1, 5)
     with open(tmp_path / "parts" / "metrics.jsonl", "a") as file:
         file.write('{"step": 6, "lo')  # killed in mid-line
+    time.sleep(1.01)  # TensorBoard reads its files by their names, which begin with the second
     _write(tmp_path / "parts", 4, 6)
     for name in ("metrics.jsonl", "held_out.jsonl"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
