@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from .cache import cache_folder
 from .errors import GristmillError
+from .malloc import trim_malloc
 from .store import digest, read_json, write_json
 
 log = logging.getLogger("gristmill")
@@ -55,7 +56,12 @@ def mapped(name: str, key: str, make: Callable[[], Mapping[str, NDArray]]) -> Ar
         log.warning("'%s' can't be written (%s): each process makes its own of what lies there", folder, error)
         return dict(make())
     forget_unused(folder.parent, _MANIFEST)
-    return _opened(folder) or made
+    found = _opened(folder)
+    if found is None:
+        return made
+    del made
+    trim_malloc()  # or this process would keep as much memory as it has just saved
+    return found
 
 
 def file_key(*paths: Path | str) -> str:

@@ -5,6 +5,7 @@ As a program it is one of these processes: it warms up with a small thing, waits
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
+KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(1 << 28), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+"""With these glibc gives nothing back to the system by itself, as may happen by chance when a small thing lies last."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,12 @@ def held(pid: int) -> Held:
 def grown(kind: str, small: Path, large: Path) -> list[Held]:
     """By how much two processes that use `large` at once have grown, after both have used `small`."""
     command = [sys.executable, "-m", "tests.sharing", kind, str(small), str(large)]
+    environ = {**os.environ, **KEEPING}
     running = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)
-    ]
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environ
+        ) for _ in range(2)
+    ]  # fmt: skip
     try:
         before = [_next(process) for process in running]
         for process in running:  # both at once: one makes what there is to make, the other waits for it

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ConfigError
-from .worker import ARENAS
+from ..malloc import ARENAS
 
 LOOPBACK = "127.0.0.1"
 CALM = {
@@ -27,6 +27,9 @@ and more in steps of 20 MB for hours; what the system's holds `worker.run_batch`
 thresholds keep freed memory until then: without them a worker spent 5 % of its time on pages given back and taken."""
 LOOK_EVERY_S = 3.0
 """How often the cluster's size is read anew: nodes come (autoscaling) and go (spot)."""
+CLIENT_TRIES = 5
+"""How often a `ray://` address is tried where Ray's server fails to start its part for this client: its process forks
+while gRPC runs in it, which kills about 7 % of the children (ray-project/ray#63202)."""
 HEAD_GONE_S = 20.0
 """How long the head may leave connections unanswered. Ray itself waits a minute and then kills the driver's process."""
 
@@ -43,14 +46,24 @@ class Size:
 
 def join(address: str) -> None:
     """Connect to the cluster at `host:port`, `ray://host:port` or `auto`. Raises ConfigError."""
-    import ray
-
     _probe(address)
     try:
         with _loopback(_of_loopback(address)):
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            _connect(address)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(f"no Ray cluster answers at '{address}': {error}") from error
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    for left in reversed(range(CLIENT_TRIES if address.startswith("ray://") else 1)):
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            return
+        except ConnectionAbortedError:
+            if left == 0:
+                raise
 
 
 def start(workers: int) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import pickle
-import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,13 +11,11 @@ from functools import cache
 from typing import Any
 
 from ..errors import GristmillError
+from ..malloc import calm_malloc, trim_malloc
 from .base import call
 from .shared import loads
 
-ARENAS = 2
-"""Heaps that glibc may open (it would open eight a core, each of which grows and seldom shrinks)."""
 TRIM_EVERY_S = 2.0
-_M_ARENA_MAX = -8  # malloc.h
 
 
 class SharedLost(Exception):
@@ -72,7 +67,7 @@ def run_batch(key: str, references: Sequence[Any], payloads: Sequence[bytes]) ->
 
     (Within a list, for Ray would fetch a bare reference before every task.) Raises SharedLost.
     """
-    _calm_malloc()
+    calm_malloc()
     function, shared = _load_shared(key, references[0])
     outcomes = []
     for blob in payloads:
@@ -93,28 +88,12 @@ def _node() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
-@cache
-def _libc() -> Any:
-    """glibc, or None elsewhere."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-    return libc if hasattr(libc, "malloc_trim") else None
-
-
-@cache
-def _calm_malloc() -> None:
-    """Few heaps, as MALLOC_ARENA_MAX would say, which is read only at a process's start. Once a process."""
-    if _libc() is not None and "MALLOC_ARENA_MAX" not in os.environ:
-        _libc().mallopt(_M_ARENA_MAX, ARENAS)
-
-
 _last_trim = 0.0
 
 
 def _trim(clock: Callable[[], float] = time.monotonic) -> None:
-    """Give free pages back to the system, every TRIM_EVERY_S at most: it takes milliseconds, and so does using anew."""
+    """Give free pages back to the system, every TRIM_EVERY_S at most."""
     global _last_trim
-    if _libc() is not None and clock() - _last_trim >= TRIM_EVERY_S:
-        _libc().malloc_trim(0)
+    if clock() - _last_trim >= TRIM_EVERY_S:
+        trim_malloc()
         _last_trim = clock()
