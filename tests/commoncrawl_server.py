@@ -24,13 +24,13 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.sources import sample_warc
+from tests.serving import Quiet, Server
 
 RELEASE = "CC-MAIN-2025-08"
 SEGMENT = f"crawl-data/{RELEASE}/segments/1.0"
@@ -288,12 +288,11 @@ def cdx_line(row: dict[str, Any]) -> str:
     return json.dumps(value)
 
 
-def handler(crawl: CommonCrawl) -> type[BaseHTTPRequestHandler]:
+def handler(crawl: CommonCrawl) -> type[Quiet]:
     """The request handler of a stand-in."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
+    class Handler(Quiet):
+        protocol_version = "HTTP/1.0"  # an answer may come without its length
 
         def do_HEAD(self) -> None:
             self._one(body=False)
@@ -373,24 +372,12 @@ def handler(crawl: CommonCrawl) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-
 @contextmanager
 def serving(sample: bool = True) -> Iterator[CommonCrawl]:
     """A running stand-in on the loopback interface."""
     crawl = CommonCrawl()
     if sample:
         crawl.add_sample()
-    server = _Server(("127.0.0.1", 0), handler(crawl))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    crawl.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with Server(handler(crawl)) as server:
+        crawl.url = server.url
         yield crawl
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -12,6 +12,7 @@ from fsspec.registry import _registry
 from pipeline.errors import ConfigError
 from pipeline.storage import filesystems
 from pipeline.warc import Source, list_sources, plan_splits, read_pages
+from tests.storage.loopback import Answer, Asked, Loopback, ranged
 
 from .test_warc_build import batches, gz, page, rows
 
@@ -141,45 +142,14 @@ def test_remote_file_that_vanished_is_a_config_error() -> None:
 
 def test_http_server_with_ranges_agrees_with_local_files(tmp_path: Path) -> None:
     pytest.importorskip("aiohttp")
-    import threading
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
     data = b"".join(gz(page(n)) for n in range(20))
     (tmp_path / "1.warc.gz").write_bytes(data)
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
+    def answer(asked: Asked) -> Answer:
+        return ranged(data, asked, {}) if asked.path == "/crawl/1.warc.gz" else Answer(404)
 
-        def do_HEAD(self) -> None:
-            self.answer(body=False)
-
-        def do_GET(self) -> None:
-            self.answer(body=True)
-
-        def answer(self, body: bool) -> None:
-            if not self.path.startswith("/crawl/1.warc.gz"):
-                self.send_error(404)
-                return
-            wanted = self.headers.get("Range")
-            start, end = 0, len(data)
-            if wanted:
-                first, _, last = wanted.removeprefix("bytes=").partition("-")
-                start, end = int(first), min(end, int(last) + 1 if last else end)
-            self.send_response(206 if wanted else 200)
-            if wanted:
-                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
-            self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Content-Length", str(end - start))
-            self.end_headers()
-            if body:
-                self.wfile.write(data[start:end])
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        url = f"http://127.0.0.1:{server.server_port}/crawl"
+    with Loopback(answer) as server:
+        url = f"{server.url}/crawl"
         (remote,) = list_sources([f"{url}/1.warc.gz?key=1"])
         (local,) = list_sources([str(tmp_path / "1.warc.gz")])
         assert (remote.name, remote.size) == (local.name, local.size)
@@ -187,7 +157,3 @@ def test_http_server_with_ranges_agrees_with_local_files(tmp_path: Path) -> None
             assert rows(batches(remote, split_bytes)) == rows(batches(local))
         with pytest.raises(ConfigError, match="nothing found"):
             list_sources([f"{url}/2.warc.gz"])
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -22,9 +22,10 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.serving import Quiet, Server
 
 KINDS = ("500", "503", "cut", "lost answer", "cut answer", "slow")
 ENVIRONMENT = {
@@ -63,7 +64,7 @@ class S3Server:
         assert status == 200, status
 
 
-class FaultyFront:
+class FaultyFront(Server):
     """A proxy before an HTTP server that fails a share of the requests; a context manager.
 
     `only` restricts the faults to requests for which it is true, by method and path.
@@ -79,13 +80,8 @@ class FaultyFront:
         slow_s: float = 0.3,
         only: Any = None,
     ) -> None:
-        self.target, self.share, self.kinds, self.slow_s, self.only = (
-            urlsplit(target).netloc,
-            share,
-            kinds,
-            slow_s,
-            only,
-        )
+        self.target = urlsplit(target).netloc
+        self.share, self.kinds, self.slow_s, self.only = share, kinds, slow_s, only
         self.requests = 0
         self.by_method: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
@@ -95,38 +91,13 @@ class FaultyFront:
         self._lock = threading.Lock()
         front = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # else each answer waits 40 ms for the client's acknowledgement
-
-            def handle_one_request(self) -> None:
-                try:
-                    super().handle_one_request()
-                except (ConnectionError, TimeoutError):
-                    self.close_connection = True
-
-            def log_message(self, format: str, *args: object) -> None:
-                return
-
+        class Handler(Quiet):
             def __getattr__(self, name: str) -> Any:
                 if name.startswith("do_"):
                     return lambda: front._handle(self)
                 raise AttributeError(name)
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> FaultyFront:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
 
     def reset(self) -> None:
         """Set the counters to nought."""
@@ -147,8 +118,8 @@ class FaultyFront:
                 self.failed[kind] += 1
             return kind
 
-    def _handle(self, handler: BaseHTTPRequestHandler) -> None:
-        body = request_body(handler)
+    def _handle(self, handler: Quiet) -> None:
+        body = handler.request_body()
         kind = self._fault(handler.command, handler.path)
         if kind in ("500", "503"):
             code = {"500": "InternalError", "503": "SlowDown"}[kind]
@@ -185,7 +156,7 @@ class FaultyFront:
             return
         handler.wfile.write(content)
 
-    def _pass_on(self, handler: BaseHTTPRequestHandler, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _pass_on(self, handler: Quiet, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         connection = http.client.HTTPConnection(self.target, timeout=60)
         try:
             connection.putrequest(handler.command, handler.path, skip_host=True, skip_accept_encoding=True)
@@ -201,18 +172,7 @@ class FaultyFront:
             connection.close()
 
 
-def request_body(handler: BaseHTTPRequestHandler) -> bytes:
-    if "chunked" in handler.headers.get("Transfer-Encoding", "").lower():
-        parts = []
-        while size := int(handler.rfile.readline().split(b";")[0], 16):
-            parts.append(handler.rfile.read(size))
-            handler.rfile.readline()
-        handler.rfile.readline()
-        return b"".join(parts)
-    return handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
-
-
-def _cut(handler: BaseHTTPRequestHandler) -> None:
+def _cut(handler: Quiet) -> None:
     handler.close_connection = True
     try:
         handler.connection.shutdown(socket.SHUT_RDWR)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.storage.faulty import request_body
+from tests.serving import Quiet, Server
 
 
 @dataclass
@@ -40,28 +38,19 @@ class Asked:
         return f"http://{self.headers['Host']}"
 
 
-class Loopback:
+class Loopback(Server):
     """A server that answers each request by `answer`; a context manager. `asked` holds all requests since `forget`."""
 
     def __init__(self, answer: Callable[[Asked], Answer]) -> None:
         self.asked: list[Asked] = []
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # else each answer waits 40 ms for the client's acknowledgement
-
-            def handle_one_request(self) -> None:
-                try:
-                    super().handle_one_request()
-                except ConnectionError:  # a client that needs no answer any more
-                    self.close_connection = True
-
+        class Handler(Quiet):
             def _answer(self) -> None:
                 split = urlsplit(self.path)
                 one = Asked(
                     self.command, unquote(split.path), split.path, dict(parse_qsl(split.query)), self.headers,
-                    request_body(self),
+                    self.request_body(),
                 )  # fmt: skip
                 server.asked.append(one)
                 said = answer(one)
@@ -77,23 +66,7 @@ class Loopback:
 
             do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer
 
-            def log_message(self, format: str, *args: object) -> None:
-                return
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Loopback:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
 
     def forget(self) -> None:
         """Begin to note requests anew."""

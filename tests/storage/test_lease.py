@@ -76,6 +76,7 @@ def test_a_stale_lock_is_taken_over(output, quick):
     left_by(output)
     time.sleep(2.1)  # the store's dates have whole seconds
     until(lambda: _takes(output))
+    assert not (output / ".lock").exists(), "given back by the one who took it over"
 
 
 def _takes(output):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import threading
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -19,6 +18,7 @@ from filters.classifier.model import load
 from filters.classifier.normalisation import Normalisation
 from pipeline.errors import ConfigError
 from pipeline.storage import filesystems
+from tests.serving import Quiet, Server
 
 from .test_model import train
 
@@ -154,20 +154,15 @@ def test_broken_cards(content, model):
         Good(model=str(model)).check()
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
+class Files(Quiet, http.server.SimpleHTTPRequestHandler):
+    """A folder's files."""
 
 
 @pytest.fixture
 def server(model):
     """The model's folder by http."""
-    handler = partial(Quiet, directory=str(model.parent))
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{httpd.server_address[1]}"
-    httpd.shutdown()
-    httpd.server_close()
+    with Server(partial(Files, directory=str(model.parent))) as running:
+        yield running.url
 
 
 def test_a_model_by_address(model, server, tmp_path, monkeypatch):
