@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import ConfigError, nearest
 from .options import add_options, option_classes
-from .storage.urls import check_output_place, is_url
+from .storage.urls import check_meant, check_output_place, is_url
 
 
 def parse_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
@@ -40,11 +40,12 @@ def parse_words(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argpars
 
 
 def path_or_url(text: str) -> Path:
-    """An argument that is a path, or a URL of a store (`s3://bucket/run`)."""
+    """An argument that is a path, or a URL of a store (`s3://bucket/run`). Raises ConfigError."""
     if is_url(text):
         from .storage import place
 
         return place(text)
+    check_meant(text)
     return Path(text)
 
 

@@ -20,7 +20,7 @@ from typing import IO, Any, cast
 
 from . import scratch
 from .filesystems import filesystem_path, with_retries, write_with_retries
-from .urls import check_url, is_url, protocol_of
+from .urls import check_meant, check_url, is_url, protocol_of
 
 UPLOAD_PART = 32 << 20
 """Bytes of one part of a large object's upload."""
@@ -34,7 +34,10 @@ _written: dict[str, tuple[float, dict[str, Any]]] = {}
 
 
 def place(where: str | os.PathLike[str]) -> Path:
-    """The path that a text names: a `Path`, or for a URL (but `file://`) a `StorePath`, which can do the same."""
+    """The path that a text names: a `Path`, or for a URL (but `file://`) a `StorePath`, which can do the same.
+
+    Raises ConfigError for what is nearly a URL.
+    """
     if isinstance(where, (Path, StorePath)):
         return cast(Path, where)
     text = os.fspath(where)
@@ -42,6 +45,7 @@ def place(where: str | os.PathLike[str]) -> Path:
         return Path(text[len("file://") :])
     if is_url(text):
         return cast(Path, StorePath(text))
+    check_meant(text)
     return Path(text)
 
 

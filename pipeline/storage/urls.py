@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from ..errors import ConfigError
 
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+_NEARLY = re.compile(r"^(s3a?|gs|gcs|hf|https?|file)(?::/?|//)(?=[^/])", re.IGNORECASE)
 _USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+://)[^/\s@'\"]+@")
 _SECRET = re.compile(
     r"(?i)((?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid|signature"
@@ -25,6 +27,17 @@ def protocol_of(url: str) -> str:
 def is_url(path: str) -> bool:
     """Whether `path` names a file by protocol (`s3://...`) and not on the local disk."""
     return bool(_URL.match(path))
+
+
+def check_meant(path: str) -> None:
+    """Raise ConfigError for `s3//bucket/x` or `gs:/bucket/x`, which would else be a new folder of the working folder.
+
+    Unless there is such a folder or file.
+    """
+    found = _NEARLY.match(path)
+    if found and not os.path.exists(path):
+        meant = f"{found[1]}://{'/' if found[1].lower() == 'file' else ''}{path[found.end() :]}"
+        raise ConfigError(f"'{redacted(path)}' is no URL; did you mean '{redacted(meant)}'?")
 
 
 def redacted(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli import main
 from pipeline.errors import ConfigError, StepFailed
 from pipeline.recipe import build
 from pipeline.runner import RayRunner
@@ -104,6 +105,26 @@ def test_outputs_that_can_not_be(tmp_path):
         with pytest.raises(ConfigError, match=said) as caught:
             check_output_place(url, processes=False)
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("s3//bucket/run", "s3://bucket/run"),
+        ("s3:/bucket/run", "s3://bucket/run"),
+        ("gs:bucket/run", "gs://bucket/run"),
+        ("HTTPS:/example.org/a.jsonl", "HTTPS://example.org/a.jsonl"),
+        ("file:/tmp/x", "file:///tmp/x"),
+    ],
+)
+def test_what_is_nearly_a_url_is_no_new_folder(tmp_path, monkeypatch, capsys, written, meant):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "crawl-to-shards", "--inline", "--output", written]) == 2
+    assert f"'{written}' is no URL; did you mean '{meant}'?" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    Path("s3:").mkdir()
+    for there in ("s3:", "s3", "s3/x", "gs.yaml", "https", "/s3//bucket"):
+        assert place(there) == Path(there)
 
 
 def test_memory_is_refused_for_workers_of_their_own(tmp_path):
