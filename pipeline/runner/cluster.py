@@ -15,6 +15,8 @@ from typing import Any
 from ..errors import ConfigError
 from ..malloc import ARENAS
 
+log = logging.getLogger("gristmill")
+
 LOOPBACK = "127.0.0.1"
 CALM = {
     "MALLOC_ARENA_MAX": str(ARENAS),
@@ -29,7 +31,7 @@ LOOK_EVERY_S = 3.0
 """How often the cluster's size is read anew: nodes come (autoscaling) and go (spot)."""
 CLIENT_TRIES = 5
 """How often a `ray://` address is tried where Ray's server fails to start its part for this client: its process forks
-while gRPC runs in it, which kills about 7 % of the children (ray-project/ray#63202)."""
+while gRPC runs in it, which kills some 7 to 14 % of the children (ray-project/ray#63202; docs/cluster.md)."""
 HEAD_GONE_S = 20.0
 """How long the head may leave connections unanswered. Ray itself waits a minute and then kills the driver's process."""
 
@@ -64,6 +66,7 @@ def _connect(address: str) -> None:
         except ConnectionAbortedError:
             if left == 0:
                 raise
+            log.warning("Ray's client server at '%s' failed to start its part; trying again", address)
 
 
 def start(workers: int) -> None:
