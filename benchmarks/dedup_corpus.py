@@ -108,15 +108,18 @@ def family(number: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.where(copy, number - (BLOCK - COPIED), number)
 
 
-def write_shard(path: Path, first: int, count: int, total: int, seed: int) -> dict[str, Any]:
-    """Write documents at places first ... first + count of `total`; `id` is the document's number, 32 hex digits."""
+def write_shard(path: Path, first: int, count: int, total: int, seed: int, begin: int = 0) -> dict[str, Any]:
+    """Write documents at places first ... first + count of the `total` ones whose numbers start at `begin`.
+
+    `id` is the document's number, 32 hex digits.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     schema = pa.schema([("id", pa.string()), ("text", pa.large_string()), ("url", pa.string()), ("record", RECORD)])
     size = 0
     with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as out:
         for start in range(first, first + count, 20_000):
             places = np.arange(start, min(start + 20_000, first + count))
-            numbers = scattered(places, total)
+            numbers = begin + scattered(places, total)
             column = texts(numbers, seed)
             size += column.nbytes
             out.write_table(

@@ -6,7 +6,8 @@ What a second worker brings is measured against what the machine gives: two proc
 half of the input at the same time, on the same cores and memory bus. Their throughputs are summed (each half over its
 own wall time); the run with two workers has the whole input. Every process does the part over a small input first, so
 that the start of Ray and of its workers, imports, models and kernels are apart (`start_s`); then all are told to go.
-Only the steps' own wall time counts (`run.json`). Where there is a file system in memory, all files lie there (else
+Only the steps' own wall time counts (`run.json`). Both ways must keep as
+many documents. Where there is a file system in memory, all files lie there (else
 disk writes of one way are felt by the next). The two ways alternate, and take turns at being the first.
 
 Writes results/scaling_map.json and scaling_shuffle.json.
@@ -34,6 +35,8 @@ DOCUMENTS = 600_000
 WARM_FILES, WARM_ROWS = 4, 1_000
 """Of the input that every process works on before it is timed: some for each worker."""
 ROWS_PER_SHARD = 20_000
+SEEDS = (71, 81)
+"""Of the halves: no document of one is like any of the other, so that both ways find the same duplicates."""
 SPLIT_BYTES = 2 << 20
 MAP = ["url", "consent", {"extract": {"engine": "gristmill"}}, "language", "gopher_repetition", "gopher_quality",
        "c4_documents", "fineweb_quality"]  # fmt: skip
@@ -62,9 +65,12 @@ def prepare(corpus: Path, documents: int) -> None:
     for number in range(WARM_FILES):
         path = corpus / "shuffle" / "warm" / f"{number}.parquet"
         write_shard(path, number * WARM_ROWS, WARM_ROWS, WARM_FILES * WARM_ROWS, 72)
-    for number, first in enumerate(range(0, documents, ROWS_PER_SHARD)):
-        rows = min(ROWS_PER_SHARD, documents - first)
-        write_shard(corpus / "shuffle" / str(number % 2) / f"{number:05d}.parquet", first, rows, documents, 71)
+    size = documents // 2
+    for half, seed in enumerate(SEEDS):
+        for number, first in enumerate(range(0, size, ROWS_PER_SHARD)):
+            rows = min(ROWS_PER_SHARD, size - first)
+            path = corpus / "shuffle" / str(half) / f"{half}{number:04d}.parquet"
+            write_shard(path, first, rows, size, seed, half * size)
 
 
 def recipe(part: str, inputs: list[Path]) -> dict[str, Any]:
@@ -94,7 +100,9 @@ def run_part(part: str, folder: Path, workers: int, warm: Path, inputs: list[Pat
     ours = [name for name in sorted(steps) if part == "map" or name.split("-", 1)[1] in SHUFFLE]
     first = json.loads((folder / "run" / min(steps) / "manifest.json").read_text())
     figures = {name: round(steps[name]["wall_s"], 3) for name in ours}
-    value = {"documents": first["documents_read"], "seconds": sum(figures.values()), "steps_s": figures}
+    last = json.loads((folder / "run" / max(steps) / "manifest.json").read_text())
+    value = {"documents": first["documents_read"], "kept": last["rows"]}
+    value |= {"seconds": sum(figures.values()), "steps_s": figures}
     print(json.dumps({**value, "start_s": round(started, 2)}), flush=True)
 
 
@@ -152,6 +160,8 @@ def turn(part: str, corpus: Path, folder: Path, together_first: bool) -> dict[st
     else:
         two, one = separate(), together()
     shutil.rmtree(folder)
+    if one["kept"] != sum(half["kept"] for half in two):
+        raise SystemExit(f"{part}: the two ways kept different documents: {one} {two}")
     summed = sum(half["documents"] / half["seconds"] for half in two)
     reached = one["documents"] / one["seconds"]
     return {

@@ -19,8 +19,8 @@ from .steps import Artefact
 from .storage import StorePath
 from .store import file_digest, read_json
 
-TASK_BYTES = 1 << 30
-"""Bytes that one task hashes: a second or so."""
+TASK_BYTES = 64 << 20
+"""Bytes that one task hashes, 60 ms or so: a step of a few hundred MB keeps several workers busy."""
 TASK_FILES = 500
 
 
