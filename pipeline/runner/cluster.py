@@ -7,10 +7,11 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 from ..malloc import ARENAS
@@ -36,14 +37,49 @@ HEAD_GONE_S = 20.0
 """How long the head may leave connections unanswered. Ray itself waits a minute and then kills the driver's process."""
 
 
+class Node(NamedTuple):
+    """What tasks may ask of one node: bytes, and cores. (Compared by memory first.)"""
+
+    memory: int
+    cpus: float
+
+
 @dataclass(frozen=True)
 class Size:
-    """What the nodes that live hold together, and the largest of them."""
+    """The nodes that live and can run tasks (a head with no cores can't): how many there are of each kind."""
 
-    nodes: int
-    cpus: float
-    node_cpus: float
-    node_memory: int  # bytes that tasks of the largest node may ask for
+    kinds: tuple[tuple[Node, int], ...]
+
+    @classmethod
+    def of(cls, nodes: Iterable[Node]) -> Size:
+        """Of single nodes."""
+        return cls(tuple(sorted(Counter(node for node in nodes if node.cpus > 0).items())))
+
+    @property
+    def nodes(self) -> int:
+        """How many there are."""
+        return sum(count for _, count in self.kinds)
+
+    @property
+    def cpus(self) -> float:
+        """Cores of all together."""
+        return sum(node.cpus * count for node, count in self.kinds)
+
+    @property
+    def largest(self) -> Node | None:
+        """The one with the most memory, and of these with the most cores; None where no node can run a task."""
+        return self.kinds[-1][0] if self.kinds else None
+
+    def holds(self, memory: int, cpus: float) -> bool:
+        """Whether there is a node that a task which asks for both fits on."""
+        return any(memory <= node.memory and cpus <= node.cpus for node, _ in self.kinds)
+
+    def slots(self, memory: int, cpus: float) -> int:
+        """How many tasks that ask for so much run at once."""
+        return sum(
+            count * int(min(node.cpus // cpus, node.memory // memory if memory else node.cpus // cpus))
+            for node, count in self.kinds
+        )
 
 
 def join(address: str) -> None:
@@ -149,7 +185,7 @@ class Watch:
         self._where = _host_port(self.head)
         self._stop = threading.Event()
         self._answered = time.monotonic()
-        self._size = Size(1, 1, 1, 0)
+        self._size = Size.of([Node(0, 1)])
         self._read()
         for task in (self._ask, self._read_on):
             threading.Thread(target=task, name="gristmill-cluster", daemon=True).start()
@@ -183,12 +219,7 @@ class Watch:
         except (ray.exceptions.RayError, ConnectionError, RuntimeError):
             return  # it was closed meanwhile, or doesn't answer
         if nodes:
-            self._size = Size(
-                len(nodes),
-                sum(node.get("CPU", 0) for node in nodes),
-                max(node.get("CPU", 0) for node in nodes),
-                int(max(node.get("memory", 0) for node in nodes)),
-            )
+            self._size = Size.of(Node(int(node.get("memory", 0)), node.get("CPU", 0)) for node in nodes)
 
     def size(self) -> Size:
         """The cluster's size, some seconds old at most; the last one known where the head doesn't answer."""

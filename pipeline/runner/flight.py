@@ -131,10 +131,7 @@ class Flight:
     def _slots(self, size: Size) -> int:
         """Tasks that the cluster can run at once."""
         want = asked(self.resources, 0, size)
-        slots = size.cpus / max(want.cpus, 0.01)
-        if want.memory_bytes and size.node_memory:
-            slots = min(slots, size.nodes * (size.node_memory // want.memory_bytes))
-        return max(1, int(slots))
+        return max(1, size.slots(want.memory_bytes, max(want.cpus, 0.01)))
 
     def _hand_out(self) -> None:
         size = self.watch.size()

@@ -90,14 +90,17 @@ class Queue:
 
 
 def asked(resources: Resources, ooms: int, size: Size) -> Resources:
-    """What a task asks for at its next try: at most the largest node; more memory after it ran out of it.
+    """What a task asks for at its next try: what some node has, at most; more memory after it ran out of it.
 
-    The first time, twice as much and at least half of the largest node; then the whole node.
+    The first time, twice as much and at least half of the largest node (the one with the most memory); then all of it.
     """
+    largest = size.largest
+    if largest is None:
+        return resources
     if ooms == 1:
-        resources = replace(resources, memory_bytes=max(2 * resources.memory_bytes, size.node_memory // 2))
+        resources = replace(resources, memory_bytes=max(2 * resources.memory_bytes, largest.memory // 2))
     elif ooms > 1:
-        resources = Resources(size.node_memory, size.node_cpus)
-    return Resources(
-        min(resources.memory_bytes, size.node_memory), min(resources.cpus, size.node_cpus) or resources.cpus
-    )
+        resources = Resources(*largest)
+    if size.holds(resources.memory_bytes, resources.cpus):
+        return resources
+    return Resources(min(resources.memory_bytes, largest.memory), min(resources.cpus, largest.cpus))

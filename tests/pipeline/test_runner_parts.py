@@ -14,7 +14,7 @@ from pipeline.recipe import build, read_recipe
 from pipeline.resources import asked_by, read_bytes
 from pipeline.runner import Resources, Task
 from pipeline.runner import flight as flights
-from pipeline.runner.cluster import Size
+from pipeline.runner.cluster import Node, Size
 from pipeline.runner.flight import Flight, Limits
 from pipeline.runner.jobs import BATCH_MAX, Queue, asked
 from pipeline.runner.shared import Packer, loads
@@ -92,7 +92,7 @@ def test_short_tasks_are_handed_out_several_at_a_time_but_not_at_the_end():
 
 
 def test_requests_fit_the_largest_node_and_grow_after_running_out():
-    size = Size(3, 12, 8, 32 * GB)
+    size = Size.of([Node(32 * GB, 8), Node(8 * GB, 2), Node(8 * GB, 2)])
     want = Resources(4 * GB, 2)
     assert asked(want, 0, size) == want
     assert asked(want, 1, size) == Resources(16 * GB, 2)
@@ -100,6 +100,34 @@ def test_requests_fit_the_largest_node_and_grow_after_running_out():
     assert asked(want, 2, size) == Resources(32 * GB, 8)
     assert asked(Resources(64 * GB, 16), 0, size) == Resources(32 * GB, 8)
     assert asked(Resources(), 0, size) == Resources()
+    assert (size.nodes, size.cpus, size.slots(4 * GB, 2), size.slots(0, 0.5)) == (3, 12, 6, 24)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [Node(90 * GB, 0), Node(22 * GB, 16), Node(22 * GB, 16)],  # a head that runs no tasks
+        [Node(40 * GB, 32), Node(150 * GB, 8)],
+        [Node(16 * GB, 4), Node(16 * GB, 64), Node(2 * GB, 96)],
+    ],
+)
+@pytest.mark.parametrize("want", [Resources(), Resources(4 * GB, 2), Resources(64 * GB, 24), Resources(1 << 50, 1e3)])
+def test_every_request_fits_a_node_however_they_differ(nodes, want):
+    size = Size.of(nodes)
+    for ooms in range(4):
+        one = asked(want, ooms, size)
+        fitting = [
+            node for node in nodes if node.cpus > 0 and node.memory >= one.memory_bytes and node.cpus >= one.cpus
+        ]
+        assert fitting, (ooms, one)
+        assert one.cpus > 0
+    assert asked(want, 2, size).memory_bytes == max(node.memory for node in nodes if node.cpus)
+
+
+def test_a_cluster_that_has_no_workers_yet_is_asked_for_what_is_wanted():
+    head = Size.of([Node(90 * GB, 0)])
+    assert head.largest is None and head.cpus == 0
+    assert [asked(Resources(64 * GB, 24), ooms, head) for ooms in range(3)] == [Resources(64 * GB, 24)] * 3
 
 
 @pytest.mark.parametrize(
@@ -149,7 +177,7 @@ class Watched:
     head, head_gone = "127.0.0.1:1", False
 
     def size(self) -> Size:
-        return Size(1, 2, 2, 8 * GB)
+        return Size.of([Node(8 * GB, 2)])
 
 
 class Quiet:
