@@ -39,7 +39,7 @@ from .cli_stages import (
     show_counts,
 )
 from .options import given_options
-from .storage import local_file, move_tree, place, remove_tree
+from .storage import StorePath, check_output_place, local_file, move_tree, place, remove_tree
 
 EPILOG = """
 examples:
@@ -170,6 +170,10 @@ def _run(args: argparse.Namespace) -> int:
     if args.mode:
         plain["mode"] = args.mode
     recipe = build(plain, f"recipe '{args.recipe}'")
+    output = args.output or place(recipe.output or f"runs/{recipe.name}")
+    runner = make_runner(args)
+    if isinstance(output, StorePath):
+        check_output_place(str(output), processes=not args.inline)
     if args.check:
         for step in recipe.steps:
             if isinstance(step, MapStep) and step.source is not None:
@@ -177,8 +181,6 @@ def _run(args: argparse.Namespace) -> int:
         for number, step in enumerate(recipe.steps, 1):
             print(f"{number:02d}-{step.folder_name()}")
         return 0
-    output = args.output or place(recipe.output or f"runs/{recipe.name}")
-    runner = make_runner(args)
     progress = Progress(quiet=args.quiet)
     with runner:
         result = execute(recipe, output, runner, progress, price_per_cpu_hour=args.price_per_cpu_hour)

@@ -48,9 +48,14 @@ def make_runner(args: argparse.Namespace, *, default_inline: bool = False) -> An
 
     if args.workers is not None and args.workers < 1:
         raise ConfigError("--workers must be at least 1")
-    if getattr(args, "inline", False) or (default_inline and args.workers is None and not args.address):
-        return InlineRunner()
     memory = read_bytes(args.memory_per_task, "--memory-per-task") if args.memory_per_task else None
+    if getattr(args, "inline", False):
+        for name in ("address", "workers", "memory_per_task"):
+            if getattr(args, name) is not None:
+                raise ConfigError(f"--inline runs everything in this process: leave out --{name.replace('_', '-')}")
+        return InlineRunner()
+    if default_inline and args.workers is None and not args.address:
+        return InlineRunner()
     return RayRunner(address=args.address, workers=args.workers, memory_per_task=memory)
 
 

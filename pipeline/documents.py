@@ -30,6 +30,7 @@ from .errors import ConfigError, check_file_name
 from .schema import DOCUMENT, RECORD, document_id
 from .stage import STAGES_RUN
 from .storage import asking, is_url, local_file, mark_of, open_input
+from .storage.urls import check_meant
 from .store import PARQUET_OPTIONS, atomic_path
 
 JSONL_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".ndjson", ".ndjson.gz")
@@ -122,6 +123,7 @@ def input_files(inputs: Sequence[str]) -> list[InputFile]:
     for pattern in inputs:
         if not pattern.strip() or "\0" in pattern:
             raise ConfigError(f"an input can't be called {pattern!r}")
+        check_meant(pattern)
         try:
             fs, root = asking(pattern) if is_url(pattern) else fsspec.core.url_to_fs(pattern)
         except (ImportError, ValueError) as error:

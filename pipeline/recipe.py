@@ -37,6 +37,7 @@ from .sources import SOURCES, DocumentsSource, Source, make_source
 from .stage import Stage, make, registered
 from .steps import Step, make_step, registered_steps
 from .storage import place
+from .storage.urls import check_urls
 from .yaml_input import load_word, load_yaml
 
 TOP_KEYS = ("name", "source", "steps", "output", "mode", "resources")
@@ -173,6 +174,7 @@ def build(plain: dict[str, Any], where: str = "recipe") -> Recipe:
     for key in plain:
         if key not in TOP_KEYS:
             raise ConfigError(f"{where}: no key is called '{key}'{nearest(str(key), TOP_KEYS)}")
+    check_urls(plain)
     entries = plain.get("steps")
     if not isinstance(entries, list):
         raise ConfigError(f"{where}: `steps` must be a list")

@@ -31,6 +31,7 @@ from .status.observer import Unwatched, Watch
 from .steps import Artefact, Step, StepContext, made_by
 from .storage import StorePath, check_output_place, held, remove_tree
 from .storage.lease import LOCK
+from .storage.urls import redacted_urls
 from .store import StepFolder, atomic_path, locked, read_json, write_json
 from .verify import CorruptShards, verify
 
@@ -110,7 +111,9 @@ def execute(
         Journal(output, recipe.name, names, runner, price_per_cpu_hour=price_per_cpu_hour) as journal,
     ):
         with atomic_path(output / RECIPE) as temporary:
-            temporary.write_text(yaml.safe_dump(recipe.plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
+            temporary.write_text(
+                yaml.safe_dump(redacted_urls(recipe.plain), sort_keys=False, allow_unicode=True), encoding="utf-8"
+            )
         artefacts: dict[str, Artefact] = {}
         results: dict[str, StepResult] = {}
         intact: set[Path] = set()

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import IO, Any, cast
 
+from ..errors import ConfigError
 from . import scratch
 from .filesystems import filesystem_path, with_retries, write_with_retries
 from .urls import check_meant, check_url, is_url, protocol_of
@@ -79,8 +80,11 @@ class StorePath:
     def __init__(self, url: str) -> None:
         check_url(url)
         scheme, rest = url.split("://", 1)
-        rest = posixpath.normpath(re.sub("/+", "/", rest).strip("/") or ".")
-        self._url = f"{scheme}://{'' if rest == '.' else rest}"
+        plain = re.sub("/+", "/", rest).strip("/") or "."
+        rest = posixpath.normpath(plain)
+        if ".." in plain and rest.split("/")[0] != plain.split("/")[0]:
+            raise ConfigError(f"'{url}' leads out of its bucket by '..'")
+        self._url = f"{scheme.lower()}://{'' if rest == '.' else rest}"
 
     # names
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import Any
 
 from ..errors import ConfigError
 
@@ -17,6 +18,8 @@ _SECRET = re.compile(
 
 WRITABLE = ("s3", "s3a", "gs", "gcs", "memory")
 """Protocols of stores that a run can write to."""
+READABLE = ("http", "https", "hf", "ftp", "sftp", "file")
+"""Others that inputs may have."""
 
 
 def protocol_of(url: str) -> str:
@@ -40,6 +43,23 @@ def check_meant(path: str) -> None:
         raise ConfigError(f"'{redacted(path)}' is no URL; did you mean '{redacted(meant)}'?")
 
 
+def redacted_urls(value: Any) -> Any:
+    """A recipe's value without what may be secret in the URLs of its texts."""
+    if isinstance(value, dict):
+        return {key: redacted_urls(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted_urls(one) for one in value]
+    return redacted(value) if isinstance(value, str) and is_url(value) else value
+
+
+def check_urls(value: Any) -> None:
+    """Raise ConfigError where a URL among a recipe's texts carries credentials."""
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        check_urls(one)
+    if isinstance(value, str):
+        check_url(value)
+
+
 def redacted(text: str) -> str:
     """The text without what may be secret in URLs: `user:password@`, signatures and tokens in queries."""
     return _SECRET.sub(r"\1***", _USER.sub(r"\1***@", text))
@@ -59,7 +79,8 @@ def check_output_place(url: str, *, processes: bool) -> None:
     check_url(url)
     protocol = protocol_of(url)
     if protocol not in WRITABLE:
-        raise ConfigError(f"output '{url}': {protocol}:// is for reading; write to a folder, s3:// or gs://")
+        why = "is for reading" if protocol in READABLE else "is not known"
+        raise ConfigError(f"output '{url}': {protocol}:// {why}; write to a folder, s3:// or gs://")
     if not url.split("://", 1)[1].strip("/"):
         raise ConfigError(f"output '{url}' names no bucket; write {protocol}://bucket/folder")
     if protocol == "memory" and processes:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..storage import filesystem_path, is_url, mark_of, redacted, with_retries
+from ..storage.urls import check_meant
 from .commoncrawl import (
     Gone,
     check_subset,
@@ -63,7 +64,11 @@ def list_sources(
     package, or names a release without saying how much of it; StepFailed where a server gives up.
     """
     found: dict[str, Source] = {}
+    for name, value in (("warcs", warcs), ("share", share), ("spread", spread), ("stream", stream)):
+        if value and not any(map(is_release, inputs)):
+            raise ConfigError(f"'{name}' is for a Common Crawl release (CC-MAIN-YYYY-WW); no input is one")
     for text in inputs:
+        check_meant(text)
         if is_release(text):
             check_subset(text, warcs, share)
             names = subset(release_paths(text, cache_dir), warcs, share, spread)

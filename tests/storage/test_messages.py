@@ -13,10 +13,11 @@ from pipeline.cli import main
 from pipeline.errors import ConfigError, StepFailed
 from pipeline.recipe import build
 from pipeline.runner import RayRunner
+from pipeline.sources import sample_warc
 from pipeline.storage import check_output_place, filesystem_path, filesystems, held, place, redacted
 from tests.runs import run_recipe
 from tests.storage.faulty import FaultyFront, environment
-from tests.storage.loopback import Answer, Loopback
+from tests.storage.loopback import Answer, Loopback, ranged
 
 RECIPE = {"name": "x", "source": {"documents": {"inputs": ["a.jsonl"]}}, "steps": []}
 
@@ -158,3 +159,53 @@ def test_a_front_counts_and_fails_by_its_seed():
     ):
         faults = [[front._fault("GET", "/") for _ in range(50)] for front in (one, two)]
     assert faults[0] == faults[1] and 10 < sum(map(bool, faults[0])) < 40
+
+
+def test_signed_urls_and_passwords_stay_out_of_recipes_on_disk(tmp_path, monkeypatch, capsys):
+    data = min(sample_warc().glob("*.warc.gz")).read_bytes()
+    with Loopback(lambda asked: ranged(data, asked, {}) if asked.path == "/a.warc.gz" else Answer(404)) as server:
+        url = f"{server.url}/a.warc.gz?X-Amz-Credential=ME&X-Amz-Signature=SIGSECRET"
+        steps = {"steps": ["url"], "source": {"warc": {"inputs": [url]}}}
+        run_recipe(build({"name": "x", **steps}), tmp_path / "run")
+    assert "X-Amz-Signature=***" in (tmp_path / "run" / "recipe.yaml").read_text()
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or b"SIGSECRET" not in file.read_bytes(), file
+    refused = tmp_path / "x.yaml"
+    refused.write_text("name: x\nsource: {documents: {inputs: ['s3://me:SECRET@b/x']}}\nsteps: [exact_dedup]\n")
+    assert main(["run", str(refused), "--inline", "--output", str(tmp_path / "no")]) == 2
+    assert "SECRET" not in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--output", "https://b/x"], "https:// is for reading"),
+        (["--output", "s4://b/x"], "s4:// is not known; write to"),
+        (["--output", "s3://b/../c/x"], "leads out of its bucket"),
+        (["--memory-per-task", "2XB"], "write an amount of memory"),
+        (["--memory-per-task", "-1"], "write an amount of memory"),
+        (["--inline", "--address", "127.0.0.1:1"], "leave out --address"),
+        (["--inline", "--workers", "3"], "leave out --workers"),
+        (["--inline", "--memory-per-task", "2GB"], "leave out --memory-per-task"),
+        (["--input", "sample", "--warcs", "1"], "'warcs' is for a Common Crawl release"),
+        (["--input", "sample", "--share", "0.01", "--stream"], "'share' is for a Common Crawl release"),
+        (["--input", "s3//b/x"], "did you mean 's3://b/x'?"),
+    ],
+)
+@pytest.mark.parametrize("check", [[], ["--check"]], ids=["run", "check"])
+def test_a_check_refuses_what_a_run_refuses(tmp_path, monkeypatch, capsys, words, said, check):
+    monkeypatch.chdir(tmp_path)
+    inline = [] if "--inline" in words or "--memory-per-task" in words else ["--inline"]
+    assert main(["run", "crawl-to-shards", *inline, *words, *check]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_filters_input_that_is_nearly_a_url(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["filter", "gopher_quality", "s3:/b/x.parquet", "-o", "o.parquet"]) == 2
+    assert "did you mean 's3://b/x.parquet'?" in capsys.readouterr().err
+
+
+def test_a_protocol_in_capitals_is_the_same_place():
+    assert place("S3://Bucket/x") == place("s3://Bucket/x")
