@@ -93,8 +93,8 @@ def _overview(args: argparse.Namespace) -> int:
 
 
 def mini_run(args: argparse.Namespace, source: dict[str, Any], steps: list[dict[str, Any]]) -> Any:
-    """A recipe made of a source and one or two steps, run in OUTPUT.work."""
-    from .errors import ConfigError
+    """A recipe made of a source and one or two steps, run in OUTPUT.work; what is refused leaves no such folder."""
+    from .errors import ConfigError, SchemaError
     from .progress import Progress
     from .recipe import build
     from .run import execute
@@ -104,7 +104,13 @@ def mini_run(args: argparse.Namespace, source: dict[str, Any], steps: list[dict[
     recipe = build({"name": args.command, "source": source, "steps": steps}, args.command)
     work = args.output.with_name(args.output.name + ".work")
     with make_runner(args, default_inline=True) as runner:
-        return execute(recipe, work, runner, Progress(quiet=args.quiet))
+        went_on = work.exists()
+        try:
+            return execute(recipe, work, runner, Progress(quiet=args.quiet))
+        except (ConfigError, SchemaError):
+            if work.exists() and not went_on:
+                remove_tree(work)
+            raise
 
 
 def export_run(args: argparse.Namespace, result: Any) -> int:

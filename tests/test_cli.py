@@ -173,6 +173,12 @@ def test_stages_on_files(tmp_path, capsys):
     assert len(texts) == len(set(texts)) == table.num_rows + pq.read_table(rest).num_rows
 
 
+def test_what_is_refused_leaves_nothing(tmp_path, capsys):
+    assert main(["extract", str(tmp_path / "none.warc.gz"), "-o", str(tmp_path / "o.jsonl")]) == 2
+    assert "nothing found" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_lists(capsys):
     assert main(["stages"]) == 0
     assert "language" in capsys.readouterr().out
