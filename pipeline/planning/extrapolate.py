@@ -253,19 +253,16 @@ class Effort:
 
 
 def effort(phase: MeasuredPhase) -> Effort:
-    """What a round's seconds consist of, told by the tasks that were their worker's first and by the smallest task.
+    """What a round's seconds consist of, told by the tasks that were their worker's first and by the others' sizes.
 
-    Where all, or nearly all, of the work lay in first tasks, nothing can be told apart and all of it grows.
+    Where all, or nearly all, of the work lay in first tasks, nothing can be told apart and all of it grows; so does all
+    of the others' where their sizes don't tell what each takes anyway (`pipeline.planning.fixed`).
     """
     share, tasks = 1.0 - phase.first_share, phase.tasks - phase.first_tasks
     if share < 0.2 or tasks < 1:
         return Effort(phase.task_s)
     rest = phase.task_s - phase.first_s
-    each = 0.0
-    if phase.least_s is not None and share > tasks * phase.least_share:
-        # seconds = each + rate x share, for the smallest task and for all together
-        rate = (rest - tasks * phase.least_s) / (share - tasks * phase.least_share)
-        each = min(max(phase.least_s - rate * phase.least_share, 0.0), rest / tasks)
+    each = min(phase.each_s, rest / tasks)
     work = (rest - tasks * each) / share
     start = phase.first_s - work * phase.first_share - each * phase.first_tasks
     if start <= 0 or not phase.first_tasks:  # first tasks were no slower

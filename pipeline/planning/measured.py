@@ -14,9 +14,10 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..store import read_json
+from .fixed import Costs
 
 MEASURED = "measured.json"
-FORMAT = 1
+FORMAT = 2
 
 _KINDS = ("kept", "dropped")
 
@@ -25,8 +26,8 @@ _KINDS = ("kept", "dropped")
 class MeasuredPhase:
     """A round of tasks.
 
-    `first_*`: the tasks that were their process's first; `least_*`: the smallest of the others. Shares are of the
-    round's documents (in a step that reads a crawl: of its bytes).
+    `first_*`: the tasks that were their process's first, their share of the round's documents (in a step that reads a
+    crawl: of its bytes); `each_s`: what a task takes whatever its size, as far as the others' sizes tell it.
     """
 
     label: str
@@ -36,8 +37,7 @@ class MeasuredPhase:
     first_tasks: int = 0
     first_s: float = 0.0
     first_share: float = 0.0
-    least_s: float | None = None
-    least_share: float = 0.0
+    each_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -212,24 +212,21 @@ def _step(
 
 
 def _stored(files: list[tuple[int, int]], shards: int) -> Stored:
-    """(rows, bytes) of a folder's files, one a shard, as a part that goes by rows and one that each file has anyway.
-
-    The file with the fewest rows tells: bytes are taken to be a + b x rows, for it and for all together.
-    """
-    total, rows = sum(size for _, size in files), sum(n for n, _ in files)
-    if len(files) != shards or shards < 2:
+    """(rows, bytes) of a folder's files, one a shard, as a part that goes by rows and one that each file has anyway."""
+    total = sum(size for _, size in files)
+    if len(files) != shards:
         return Stored(by_rows=total)
-    least, size = min(files)
-    spread = rows - len(files) * least
-    each = size - (total - len(files) * size) / spread * least if spread > 0 else float(size)
-    each = min(max(each, 0.0), float(min(size for _, size in files)))
+    costs = Costs()
+    for rows, size in files:
+        costs.add(rows, size)
+    each = costs.fixed()
     return Stored(by_rows=total - each * shards, per_shard=each)
 
 
 def _phase(phase: dict[str, Any], step: str, where: str) -> MeasuredPhase:
     if phase["tasks"] == 0:
         raise ConfigError(f"{where}: run.json does not say what '{phase['label']}' took, for an earlier run did it")
-    first, least = phase["first"], phase["least"]
+    first = phase["first"]
     known = next((unit for unit in ("size", "items") if phase[unit]), None)
     # a driver that was started again knows the cost of its own tasks only: the others took as much each
     whole = phase["of"] / phase["tasks"]
@@ -241,6 +238,5 @@ def _phase(phase: dict[str, Any], step: str, where: str) -> MeasuredPhase:
         first_tasks=first["tasks"],
         first_s=first["task_s"],
         first_share=first[known] / phase[known] if known else first["tasks"] / phase["of"],
-        least_s=least["task_s"] if least and known else None,
-        least_share=least[known] / phase[known] if least and known else 0.0,
+        each_s=Costs(**phase.get("others", {})).fixed(),  # runs of before don't say it: all grows
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..planning.fixed import Costs
 from ..runner import Task
 from .observer import TaskCost
 
@@ -46,7 +47,7 @@ class PhaseCounts:
     retried: int = 0
     task_s: float = 0.0
     first: FirstTasks = field(default_factory=FirstTasks)
-    least: tuple[int, int, float] | None = None  # (size, items, seconds) of the smallest task that was no first one
+    others: Costs = field(default_factory=Costs)  # seconds by size of all that were no first ones
     peak_bytes: int = 0
     ended: float | None = None
     begun: float = field(init=False)
@@ -70,8 +71,8 @@ class PhaseCounts:
         self.peak_bytes = max(self.peak_bytes, cost.peak_bytes)
         if cost.first:
             self.first.add(cost.wall_s, items, task.size)
-        elif self.least is None or (task.size, items) < self.least[:2]:
-            self.least = (task.size, items, cost.wall_s)
+        else:
+            self.others.add(task.size if self.size else items, cost.wall_s)
         now = self.clock()
         if now - self.samples[-1][0] >= 1.0:
             self.samples.append((now, self.fresh, self.items))
@@ -96,9 +97,7 @@ class PhaseCounts:
                 "tasks": self.first.tasks, "items": self.first.items, "size": self.first.size,
                 "task_s": round(self.first.task_s, 6),
             },
-            "least": None if self.least is None else {
-                "size": self.least[0], "items": self.least[1], "task_s": round(self.least[2], 6)
-            },
+            "others": asdict(self.others),
         }  # fmt: skip
 
     def to_json(self, workers: int, failed: int) -> dict[str, Any]:

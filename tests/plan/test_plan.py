@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.cli import main
 from pipeline.cli_plan import size_in_bytes
 from pipeline.errors import ConfigError
 from pipeline.planning.extrapolate import Nodes, Target, effort, plan
+from pipeline.planning.fixed import Costs
 from pipeline.planning.kinds import CONSTANT, DOCUMENTS_PER_TASK, MAP, SERIAL, SHUFFLE, kind_of
-from pipeline.planning.measured import Measured, MeasuredPhase, MeasuredStep, Stored, bundled, measure
+from pipeline.planning.measured import (
+    FORMAT,
+    Measured,
+    MeasuredPhase,
+    MeasuredStep,
+    Stored,
+    _phase,
+    _stored,
+    bundled,
+    measure,
+)
+from pipeline.runner import Task
+from pipeline.status.counts import PhaseCounts
+from pipeline.status.observer import TaskCost
 
 EXTRACT = MeasuredStep(
     step="01-extract", name="map", rows_in=1000, rows_out=800, driver_s=2.0,
@@ -98,33 +115,138 @@ def test_shards_are_kept_to_what_a_driver_can_take():
     assert plan(MEASURED, Target(1e8, None, None, 7), NODES).steps[0].phases[0].tasks == 7 * 14
 
 
+def _round(sizes: list[int], seconds: list[float], firsts: int = 0) -> MeasuredPhase:
+    """What a plan reads of a round in run.json, by way of what the driver gathers; the first tasks were `firsts`."""
+    counts = PhaseCounts("x", "documents", len(sizes), 0, sum(sizes))
+    for i, (size, taken) in enumerate(zip(sizes, seconds, strict=True)):
+        cost = TaskCost("worker", wall_s=taken, peak_bytes=1, first=i < firsts)
+        counts.add(Task(name=str(i), payload={}, size=size), cost, items=1, size=1)
+    return _phase(json.loads(json.dumps(counts.cost())), "x", "run")
+
+
 @pytest.mark.parametrize(
     ("start", "each", "work", "sizes", "workers"),
     [
-        (5.0, 0.5, 100.0, [10, 10, 20, 30, 30], 1),
-        (3.0, 0.0, 60.0, [5, 15, 20, 25, 35], 2),
-        (0.0, 0.2, 10.0, [50, 1, 49], 1),
+        (5.0, 0.5, 100.0, [10, 10, 20, 20, 25, 15], 1),
+        (3.0, 0.0, 60.0, [5, 15, 20, 25, 10, 15, 10], 2),
+        (0.0, 0.2, 10.0, [40, 1, 9, 10, 25, 15], 1),
     ],
 )
 def test_what_a_rounds_seconds_consist_of(start, each, work, sizes, workers):
     """Seconds made by the rule give the rule's numbers back."""
     seconds = [each + work * size / 100 + (start if i < workers else 0) for i, size in enumerate(sizes)]
-    rest = sorted(zip(sizes[workers:], seconds[workers:], strict=True))
-    phase = MeasuredPhase(
-        "", len(sizes), sum(seconds), 1, workers, sum(seconds[:workers]), sum(sizes[:workers]) / 100,
-        rest[0][1], rest[0][0] / 100,
-    )  # fmt: skip
-    found = effort(phase)
-    assert (found.start_s, found.task_s, found.work_s) == pytest.approx((start, each, work))
+    found = effort(_round(sizes, seconds, workers))
+    assert (found.start_s, found.task_s, found.work_s) == pytest.approx((start, each, work), abs=1e-4)
 
 
 def test_seconds_that_fit_no_rule_still_add_up():
-    """The smallest task was the slowest, or first tasks were quicker than others."""
-    for first_s, least_s in ((0.1, 4.0), (0.1, 0.1), (9.0, 4.0), (9.0, 0.0)):
-        phase = MeasuredPhase("", 4, 10.0, 1, 1, first_s, 0.25, least_s, 0.05)
-        found = effort(phase)
+    """All of it fixed, or first tasks quicker than others, or fixed parts longer than the tasks."""
+    for first_s, each_s in ((0.1, 4.0), (0.1, 0.1), (9.0, 4.0), (9.0, 0.0)):
+        found = effort(MeasuredPhase("", 4, 10.0, 1, 1, first_s, 0.25, each_s))
         assert min(found.work_s, found.task_s, found.start_s) >= 0
         assert found.work_s + 4 * found.task_s + found.start_s == pytest.approx(10.0)
+
+
+EQUAL = {"the same": 0.0, "within 1 %": 0.01, "within a third": 0.15}
+
+
+@pytest.mark.parametrize("off", EQUAL.values(), ids=EQUAL)
+@pytest.mark.parametrize("count", [4, 6, 40])
+def test_nearly_equal_shards_tell_nothing_so_all_grows(off: float, count: int):
+    """Seconds and bytes are linear in sizes and scatter by a tenth: at 1000 times the size that is what is planned."""
+    rng = random.Random(7)
+    for _ in range(200):
+        sizes = [round(1e6 * (1 + rng.uniform(-off, off))) for _ in range(count)]
+        seconds = [2e-6 * size * rng.uniform(0.9, 1.1) for size in sizes]
+        found = effort(_round(sizes, seconds))
+        assert found.work_s * 1000 + found.task_s * count == pytest.approx(1000 * sum(seconds), rel=0.01)
+        files = [(size, round(3 * size * rng.uniform(0.9, 1.1))) for size in sizes]
+        total = sum(size for _, size in files)
+        assert _stored(files, count).at(1000, count) == pytest.approx(1000 * total, rel=0.01)
+
+
+def test_unequal_shards_that_scatter_lose_a_quarter_of_the_growth_at_most_and_seldom_any():
+    """No fixed part; sizes from 1 to 8, seconds scatter by a quarter."""
+    rng = random.Random(11)
+    kept = []
+    for _ in range(500):
+        sizes = [round(1e6 * rng.uniform(1, 8)) for _ in range(6)]
+        seconds = [2e-6 * size * rng.uniform(0.75, 1.25) for size in sizes]
+        kept.append(effort(_round(sizes, seconds)).work_s / sum(seconds))
+    assert min(kept) >= 0.75 - 1e-9
+    assert sum(share < 0.9999 for share in kept) <= 0.05 * len(kept)
+
+
+def test_a_fixed_part_that_many_unequal_shards_show_is_found():
+    """A second each, beside 1 to 9: found within what the scatter leaves open, and not too large."""
+    rng = random.Random(13)
+    sizes = [rng.randint(1000, 9000) for _ in range(300)]
+    seconds = [1.0 + size / 1000 * rng.uniform(0.9, 1.1) for size in sizes]
+    assert 0.75 < effort(_round(sizes, seconds)).task_s < 1.0
+
+
+@pytest.mark.parametrize("count", [5, 12, 60])
+def test_the_fixed_part_is_the_lines_intercept_less_three_of_its_errors(count: int):
+    """numpy's least squares, and the error by the textbook's matrix."""
+    rng = np.random.default_rng(count)
+    sizes = rng.uniform(1, 9, count)
+    costs = 1.5 + 2 * sizes + rng.normal(0, 0.1, count)
+    columns = np.stack([np.ones(count), sizes], axis=1)
+    line, left, *_ = np.linalg.lstsq(columns, costs, rcond=None)
+    error = np.sqrt(left[0] / (count - 2) * np.linalg.inv(columns.T @ columns)[0, 0])
+    gathered = Costs()
+    for size, cost in zip(sizes, costs, strict=True):
+        gathered.add(float(size), float(cost))
+    assert gathered.fixed() == pytest.approx(min(max(line[0] - 3 * error, 0.0), costs.mean() / 4))
+    assert 0 < gathered.fixed() < 1.5
+
+
+README_NODES = Nodes(20, 32, 128e9)
+CRAWL = Target(90_000 * 1e9, 90_000 * 29_300.0, None, 90_000)
+
+
+def test_the_bundled_measurements_grow_as_they_should():
+    """README's example: hours and bytes against linear growth, straight from the JSON file, within a quarter."""
+    base = json.loads(resources.files("pipeline.planning").joinpath("measured.json").read_text(encoding="utf-8"))
+    made = plan(bundled(), CRAWL, README_NODES)
+    by_pages, by_bytes = 90_000 * 29_300 / base["pages"], 90_000 * 1e9 / base["input_bytes"]
+    seen = 0
+    for step, out in zip(base["steps"], made.steps, strict=True):
+        growth = by_bytes if step is base["steps"][0] else by_pages
+        for phase, planned in zip(step["phases"], out.phases, strict=True):
+            if planned.kind == MAP:
+                # without the tasks in which workers started, where there are others
+                part = 1 - phase["first_share"]
+                rest = (phase["task_s"] - phase["first_s"]) / part if part else phase["task_s"]
+                assert planned.cpu_s == pytest.approx(rest * growth, rel=0.25), (out.step, phase["label"])
+                seen += 1
+        if out.step != "06-train_tokenizer":
+            for kind, stored in step["stored"].items():
+                seen_bytes = stored["by_rows"] + stored["per_shard"] * base["shards"]
+                planned_bytes = (out.bytes[kind] - stored["fixed"]) / out.rows_out
+                assert planned_bytes == pytest.approx(seen_bytes / step["rows_out"], rel=0.25), (out.step, kind)
+    assert seen == 13
+    kept = [out.bytes["kept"] for out in made.steps if "kept" in out.bytes]
+    assert len(kept) == 5 and kept == sorted(kept, reverse=True)  # fewer documents take no more room
+
+
+def test_the_documented_example_is_what_is_planned():
+    text = (Path(__file__).parents[2] / "docs" / "plan.md").read_text(encoding="utf-8")
+    made = plan(bundled(), CRAWL, README_NODES)
+    for step in made.steps:
+        assert f"| {step.step} | {step.cpu_s / 3600:,.0f} | {sum(step.bytes.values()) / 1e12:.2f} TB |\n" in text
+    assert f"| all | {made.cpu_s / 3600:,.0f} | {made.stored_bytes / 1e12:.2f} TB |\n" in text
+    hours = made.wall_s / 3600, made.steps[5].wall_s / 3600
+    assert "Its wall time is {:.0f} hours, of which {:.0f} are `train_tokenizer`".format(*hours) in text
+
+
+def test_the_bundled_plan_hardly_depends_on_the_size_of_a_task():
+    plans = [plan(bundled(), replace(CRAWL, split_bytes=split), README_NODES) for split in (32 << 20, 10**9)]
+    for small, large in zip(*(made.steps for made in plans), strict=True):
+        for one, other in zip(small.phases, large.phases, strict=True):
+            if one.kind == MAP:
+                assert other.cpu_s == pytest.approx(one.cpu_s, rel=0.25), (small.step, one.label)
+        assert sum(large.bytes.values()) == pytest.approx(sum(small.bytes.values()), rel=0.25), small.step
 
 
 def test_where_nothing_can_be_told_apart_all_grows():
@@ -149,6 +271,12 @@ def test_a_run_is_measured_as_it_was(sample_run: Path):
         stored = sum(one.at(1.0, measured.shards) for one in step.stored.values())
         assert stored == pytest.approx(sum(path.stat().st_size for path in files))
         assert step.driver_s == facts[step.step]["driver_s"]
+        for phase in facts[step.step]["phases"]:
+            first, others = phase["first"], phase["others"]
+            assert first["tasks"] + others["count"] == phase["tasks"]
+            assert first["task_s"] + others["count"] * others["mean_cost"] == pytest.approx(phase["task_s"], abs=1e-5)
+            known = next((unit for unit in ("size", "items") if phase[unit]), "items")
+            assert first[known] + others["count"] * others["mean_size"] == pytest.approx(phase[known])
     report = json.loads((sample_run / "report.json").read_text())
     assert measured.pages == report["pages"] and measured.steps[-1].rows_out == report["kept"]
     assert plan(measured, Target(measured.input_bytes, None, None, 4), NODES).tokens == report["tokens"]["tokens"]
@@ -173,7 +301,7 @@ def test_what_cannot_be_measured(tmp_path):
     with pytest.raises(ConfigError, match="is no run"):
         measure(tmp_path)
     with pytest.raises(ConfigError, match="no measurements"):
-        Measured.from_json({"format": 1})
+        Measured.from_json({"format": FORMAT})
     with pytest.raises(ConfigError, match="format 99"):
         Measured.from_json({"format": 99})
 
