@@ -93,7 +93,11 @@ def merged(rows: list[dict[str, Any]], before: dict[str, Any]) -> list[dict[str,
 def page(rows: list[dict[str, Any]]) -> str:
     """The text of docs/faults.md."""
     names = ", ".join(one if isinstance(one, str) else next(iter(one)) for one in STEPS)
-    lines = (f"| {r['fault']} | {r['expected']} | {_cell(r['seen'])} | {r['bytes_lost']} |\n" for r in rows)
+    lines = (
+        f"| {r['fault']} | {r['expected']} | {'' if r['held'] else '**not held:** '}{_cell(r['seen'])} | "
+        f"{r['bytes_lost']} |\n"
+        for r in rows
+    )
     return HEAD.format(steps=names) + "".join(lines) + TAIL
 
 
