@@ -58,18 +58,24 @@ def versions(*packages: str) -> dict[str, str]:
     return {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}}
 
 
-def write(name: str, value: dict[str, Any], packages: tuple[str, ...] = ()) -> Path:
-    """Write `results/<name>.json` with the command that makes it, the commit and the versions."""
+def commit() -> str:
+    """The checkout's commit, and whether files differ from it."""
     git = ["git", "-C", str(ROOT)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    dirty = bool(
-        subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout.strip()
-    )
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    dirty = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout.strip()
+    return head + ("+uncommitted" if dirty else "")
+
+
+def write(name: str, value: dict[str, Any], packages: tuple[str, ...] = (), *, bench: str | None = None) -> Path:
+    """Write `results/<name>.json` with the command that makes it, the commit and the versions.
+
+    `bench`: the module that is run, where the result has another name.
+    """
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     head = {
-        "command": f"make bench-{name}",
-        "commit": commit + ("+uncommitted" if dirty else ""),
+        "command": f"make bench-{bench or name}",
+        "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "machine": {"cpu": _cpu(), "cores": os.cpu_count()},
         "versions": versions(*packages),

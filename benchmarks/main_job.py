@@ -220,7 +220,7 @@ def main() -> None:
     }
     print(json.dumps({k: value[k] for k in ("ratios_to_datatrove", "pages_per_second", "agreement")}, indent=1))
     if args.runs >= RUNS:
-        write(args.out, value, ("trafilatura", "fastwarc", "pyarrow", "polars"))
+        write(args.out, value, ("trafilatura", "fastwarc", "pyarrow", "polars"), bench="main_job")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ What a second worker brings is measured against what the machine gives: two proc
 half of the input at the same time, on the same cores and memory bus. Their throughputs are summed (each half over its
 own wall time); the run with two workers has the whole input. Every process does the part over a small input first, so
 that the start of Ray and of its workers, imports, models and kernels are apart (`start_s`); then all are told to go.
-Only the steps' own wall time counts (`run.json`). Both ways must keep as
-many documents. Where there is a file system in memory, all files lie there (else
-disk writes of one way are felt by the next). The two ways alternate, and take turns at being the first.
+Only the steps' own wall time counts (`run.json`). Both ways must keep as many documents. Where there is a file system
+in memory, all files lie there (else disk writes of one way are felt by the next). The two ways alternate, and take
+turns at being the first.
 
 Writes results/scaling_map.json and scaling_shuffle.json.
 
@@ -194,7 +194,7 @@ def main() -> None:
             value = {"share": share, "target": TARGETS[part], "met": share >= TARGETS[part], "turns": turns}
             print(f"{part}: {share:.3f} of the sum (target {TARGETS[part]})", flush=True)
             if args.write:
-                write(f"scaling_{part}", value, ("ray",))
+                write(f"scaling_{part}", value, ("ray",), bench="scaling")
 
 
 if __name__ == "__main__":

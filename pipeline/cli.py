@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import logging
 import sys
@@ -295,6 +296,10 @@ def _recipes(args: argparse.Namespace) -> int:
     return 0
 
 
+_OF_THE_OUTPUT = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""Errors by which a file system takes no more of a run."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, run, and turn Gristmill's own errors into one line on stderr and exit status 2."""
     from .errors import GristmillError
@@ -338,7 +343,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.debug:
             raise
         where = f": '{error.filename}'" if error.filename else ""
-        print_error(f"{error.strerror or error}{where}")
+        ended = args.command == "run" and error.errno in _OF_THE_OUTPUT
+        way_out = "; what is finished is kept: mend the cause and run the same command again" if ended else ""
+        print_error(f"{error.strerror or error}{where}{way_out}")
         return 2
     except KeyboardInterrupt:
         print("gristmill: stopped; the same command goes on from here", file=sys.stderr)

@@ -18,7 +18,7 @@ import uuid
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,8 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
                 os.fsync(handle.fileno())
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a file system gone read-only: what went wrong before is the error to tell
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -128,7 +129,11 @@ class ParquetShard:
         self._temporary = self._context.__enter__()
         self.schema = schema
         self.rows = 0
-        self._writer = pq.ParquetWriter(self._temporary, schema, **PARQUET_OPTIONS)
+        try:
+            self._writer = pq.ParquetWriter(self._temporary, schema, **PARQUET_OPTIONS)
+        except BaseException as error:
+            self._leave(error)
+            raise
 
     def write(self, table: pa.Table) -> None:
         """Append the rows; columns are put in the schema's order and cast to its types."""
@@ -156,7 +161,11 @@ class ParquetShard:
 
     def abandon(self, error: BaseException) -> None:
         """Remove the unfinished file."""
-        self._writer.close()
+        with suppress(OSError, pa.ArrowException):  # its last bytes, which a full disk doesn't take
+            self._writer.close()
+        self._leave(error)
+
+    def _leave(self, error: BaseException) -> None:
         try:
             self._context.__exit__(type(error), error, error.__traceback__)
         except type(error):
@@ -166,8 +175,10 @@ class ParquetShard:
 @contextmanager
 def parquet_shards(*targets: tuple[Path, pa.Schema]) -> Iterator[list[ParquetShard]]:
     """Several shard writers that are all abandoned if the block fails; the caller closes them."""
-    writers = [ParquetShard(path, schema) for path, schema in targets]
+    writers: list[ParquetShard] = []
     try:
+        for path, schema in targets:
+            writers.append(ParquetShard(path, schema))
         yield writers
     except BaseException as error:
         for writer in writers:

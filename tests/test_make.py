@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -42,3 +44,19 @@ def test_bench_runs_every_benchmark_and_no_helper(root):
     runs = re.findall(r"-m benchmarks\.(\w+)", _planned(root, "bench"))
     wanted = [path.stem for path in sorted((root / "benchmarks").glob("*.py")) if _runs(path)]
     assert len(wanted) > 30 and sorted(runs) == wanted
+
+
+def test_every_results_command_exists(root):
+    """The module that a result file names can be run, by make or by Python; and it is the one that writes the file."""
+    found = 0
+    for path in sorted((root / "benchmarks" / "results").glob("*.json")):
+        command = json.loads(path.read_text(encoding="utf-8"))["command"]
+        if command.startswith("make "):
+            (name,) = re.findall(r"-m benchmarks\.(\w+)", _planned(root, *shlex.split(command)[1:]))
+        else:
+            (name,) = re.findall(r"^python (?:-m benchmarks\.|benchmarks/)(\w+)(?:\.py)?(?= |$)", command)
+        module = root / "benchmarks" / f"{name}.py"
+        assert module.is_file() and _runs(module), f"{path.name}: '{command}' does not exist"
+        assert path.stem == name or path.stem.startswith(f"{name}_"), f"{path.name}: '{command}' makes another"
+        found += 1
+    assert found > 40

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,11 +31,17 @@ AGAIN = "a clear error; the same command goes on from there and ends with the sa
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of a fault. `held`: whether it is what was expected."""
+    """What came of a fault. `borne`: whether it is what was expected; `struck`: whether it was seen to hit the run."""
 
     told: str
     bytes_lost: int
-    held: bool
+    borne: bool
+    struck: bool
+
+    @property
+    def held(self) -> bool:
+        """A fault that never struck is not held, whatever became of the run."""
+        return self.struck and self.borne
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,12 @@ def fault(
 
 
 def _after(lab: Lab, output: Path, first: str, needles: tuple[str, ...]) -> Seen:
-    """The first command failed with a message; the same again must finish."""
+    """The first run failed with a message that names the fault, so it struck; the same again must finish."""
     clear = bool(first) and "Traceback" not in first and any(one.lower() in first.lower() for one in needles)
     second = lab.run(output)
     lost = lab.lost(output)
     return Seen(
-        f"{first[:160] or 'no error'}; again: {second[:80] or 'finished'}", lost, clear and not second and not lost
+        f"{first[:160] or 'no error'}; again: {second[:80] or 'finished'}", lost, not second and not lost, clear
     )
 
 
@@ -78,6 +86,12 @@ def working(output: Path) -> set[int]:
     """The processes that did the shards so far and are there still (`ray::` by name are Ray's own agents too)."""
     done = (json.loads(path.read_text())["worker"] for path in output.glob("01-extract/timings/*.json"))
     return {pid for pid in (int(worker.rpartition(":")[2]) for worker in done) if Path(f"/proc/{pid}").exists()}
+
+
+def failed_tries(output: Path) -> list[str]:
+    """Why tasks were tried again, as the run's progress has it (the latest)."""
+    errors = json.loads((output / "progress.json").read_text())["errors"]
+    return [line["message"] for line in errors if "shard" in line]
 
 
 @fault("worker killed (SIGKILL) twice", SAME, small=False, ray=True)  # tests/test_determinism.py kills one in every run
@@ -92,7 +106,7 @@ def worker_killed(lab: Lab) -> Seen:
         os.kill(victim, signal.SIGKILL)
         killed.add(victim)
     said = ended(process)
-    return Seen(f"{len(killed)} workers killed; {said or 'finished'}", lab.lost(output), not said and len(killed) == 2)
+    return Seen(f"{len(killed)} workers killed; {said or 'finished'}", lab.lost(output), not said, len(killed) == 2)
 
 
 @fault("node lost (three Ray nodes, one killed)", SAME, small=False, ray=True)
@@ -105,7 +119,8 @@ def node_lost(lab: Lab) -> Seen:
 
     def kill() -> None:
         wait_for(lambda: shards_done(output) >= 5)
-        killed.append(nodes.kill(0))
+        if shards_done(output) < lab.shards:  # else the step is over
+            killed.append(nodes.kill(0))
 
     try:
         thread = threading.Thread(target=kill)
@@ -115,7 +130,7 @@ def node_lost(lab: Lab) -> Seen:
     finally:
         nodes.cluster.shutdown()
     return Seen(
-        f"{len(killed)} node killed after 5 shards; {said or 'finished'}", lab.lost(output), not said and bool(killed)
+        f"{len(killed)} node killed after 5 shards; {said or 'finished'}", lab.lost(output), not said, bool(killed)
     )
 
 
@@ -123,12 +138,17 @@ def node_lost(lab: Lab) -> Seen:
 def driver_killed(lab: Lab) -> Seen:
     output = lab.fresh()
     process = lab.command(output)
-    came = wait_for(lambda: shards_done(output) >= 3, process)
+    wait_for(lambda: shards_done(output) >= 3, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     before = shards_done(output)
     said = lab.run(output)
-    return Seen(f"killed after {before} shards; {said or 'finished'}", lab.lost(output), came and not said)
+    return Seen(
+        f"killed after {before} shards; {said or 'finished'}",
+        lab.lost(output),
+        not said,
+        process.returncode == -signal.SIGKILL and before < lab.shards,
+    )
 
 
 @fault(
@@ -140,17 +160,19 @@ def driver_killed(lab: Lab) -> Seen:
 def out_of_memory(lab: Lab) -> Seen:
     output = lab.fresh()
     process = lab.command(output, "--workers", "2")
-    wait_for(lambda: shards_done(output) >= 3 and bool(working(output)), process)
-    for pid in sorted(working(output))[:1]:
-        held = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        resource.prlimit(pid, resource.RLIMIT_AS, (held, held))
+    cut = 0
+    if wait_for(lambda: shards_done(output) >= 3 and bool(working(output)), process):
+        cut = min(working(output))
+        held = int(Path(f"/proc/{cut}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.prlimit(cut, resource.RLIMIT_AS, (held, held))
     first = ended(process)
-    second = lab.run(output) if first else ""
-    return Seen(
-        f"{first[:120] or 'finished'}{'; again: ' + (second or 'finished') if first else ''}",
-        lab.lost(output),
-        not second,
-    )
+    tries = failed_tries(output)
+    told = f"{len(tries)} tries failed; {first[:160] or 'finished'}"
+    if not first:
+        return Seen(told, lab.lost(output), True, bool(cut and tries))
+    clear = re.match(r"gristmill: step '[^']+', task '[^']+' ", first) is not None and "Traceback" not in first
+    second = lab.run(output)
+    return Seen(f"{told}; again: {second or 'finished'}", lab.lost(output), clear and not second, bool(cut and tries))
 
 
 # In every run tests/chaos/test_memory.py does these two with a step of its own.
@@ -163,7 +185,8 @@ def killed_for_memory(lab: Lab) -> Seen:
     return Seen(
         f"{' and '.join(runner.retried) or 'was not killed'}; {said or 'finished'}",
         lab.lost(output),
-        not said and set(runner.retried) == {OUT_OF_MEMORY},
+        not said,
+        set(runner.retried) == {OUT_OF_MEMORY},
     )
 
 
@@ -204,28 +227,72 @@ def disk_full(lab: Lab) -> Seen:
     return _after(lab, folder / "run", first, ("file too large",))
 
 
-@fault("output read-only in mid-run", AGAIN)
+def _never_read_only() -> str:
+    """Why nothing can be made read-only to this process; "" where it can."""
+    if os.geteuid():
+        return ""
+    with tempfile.TemporaryDirectory() as name, mounted(Path(name) / "tried") as real:
+        return "" if real else "this is root, to whom modes mean nothing, and it may not mount"
+
+
+@contextmanager
+def read_only_at_will(folder: Path, real: bool) -> Iterator[Callable[[], None]]:
+    """A function that makes a folder (`real`: a mount) read-only in a moment, under whatever works there; undone after.
+
+    A file system with a file open for writing (the run's lock) refuses `remount,ro`. So a second, read-only mount of it
+    lies ready, and is put over the first: every path is then read-only, as after a kernel's remount for an I/O error.
+    """
+    if not real:  # not root: folders in which nothing may be made or renamed
+        yield lambda: _modes(folder, 0o555)
+        _modes(folder, 0o755)
+        return
+    ready = folder.with_name(f"{folder.name}-ready")
+    ready.mkdir()
+    _mount("--bind", str(folder), str(ready))
+    over = [ready]
+    try:
+        _mount("-o", "remount,bind,ro", str(ready))
+
+        def put() -> None:
+            _mount("--bind", str(ready), str(folder))
+            over.append(folder)
+
+        yield put
+    finally:
+        for one in reversed(over):
+            subprocess.run(["umount", "-l", str(one)], check=True)
+
+
+def _mount(*words: str) -> None:
+    subprocess.run(["mount", *words], check=True, capture_output=True)
+
+
+def _modes(folder: Path, mode: int) -> None:
+    for path in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
+        path.chmod(mode)
+
+
+@fault("output read-only in mid-run", AGAIN, lacks=_never_read_only)
 def read_only(lab: Lab) -> Seen:
     folder = lab.fresh()
+    output = folder / "run"
     with mounted(folder, "size=200m") as real:
-        shutil.copytree(lab.begun(2), folder / "run")
-        if real:
-            subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-        else:
-            for path in [folder / "run", *(folder / "run").rglob("*")]:
-                path.chmod(0o555 if path.is_dir() else 0o444)
-        process = lab.command(folder / "run")
-        first = ended(process)
-        if real:
-            subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
-        else:
-            for path in [folder / "run", *(folder / "run").rglob("*")]:
-                path.chmod(0o755 if path.is_dir() else 0o644)
-        if not real and os.geteuid() == 0:
-            return Seen(
-                "root, without the right to mount: nothing is read-only to it", lab.lost(folder / "run"), not first
-            )
-        return _after(lab, folder / "run", first, ("read-only", "permission denied"))
+        with read_only_at_will(folder, real) as put:
+            process = lab.command(output)
+            wait_for(lambda: shards_done(output) >= 1, process)
+            put()
+            done, running = shards_done(output), process.poll() is None
+            first = ended(process)
+            ended_status, after = process.returncode, shards_done(output)
+        named = re.search("read-only file system|permission denied", first, re.IGNORECASE) is not None
+        clear = first.startswith("gristmill: ") and "Traceback" not in first and ended_status == 2
+        again = ended(lab.command(output))
+        return Seen(
+            f"read-only after {done} of {lab.shards} shards; {first[:200] or 'no error'}; again: {again or 'finished'}",
+            lab.lost(output),
+            clear and not again,
+            named and running and 1 <= done == after < lab.shards,
+        )
 
 
 def _store(lab: Lab, kinds: tuple[str, ...], share: float) -> Seen:
@@ -241,7 +308,7 @@ def _store(lab: Lab, kinds: tuple[str, ...], share: float) -> Seen:
         failed, asked = sum(front.failed.values()), front.requests
         front.share = 0.0
         _fetch(environment, bucket, output)
-    return Seen(f"{failed} of {asked} requests failed; {said or 'finished'}", lab.lost(output), not said and failed > 0)
+    return Seen(f"{failed} of {asked} requests failed; {said or 'finished'}", lab.lost(output), not said, failed > 0)
 
 
 def _fetch(environment: dict[str, str], bucket: str, output: Path) -> None:
@@ -277,9 +344,11 @@ def store_slow(lab: Lab) -> Seen:
 def _damaged(lab: Lab, damage: Callable[[list[Path]], None], step: str = "01-extract/kept", steps: int = 1) -> Seen:
     output = lab.begun(steps)
     files = [file for file in sorted((output / step).glob("*")) if file.stat().st_size > 2000]
+    before = lab.lost(output)
     damage(files)
+    harmed = lab.lost(output) > before
     said = lab.run(output)
-    return Seen(f"{said[:160] or 'noticed, made anew, finished'}", lab.lost(output), not said)
+    return Seen(f"{said[:160] or 'noticed, made anew, finished'}", lab.lost(output), not said, harmed)
 
 
 @fault("intermediate shard: one bit flipped", "the checksum notices; the shard is made anew; the same bytes")
@@ -319,26 +388,32 @@ def dedup_flipped(lab: Lab) -> Seen:
 
 @fault("clock ten years ahead, five behind, and turned back in mid-run", "no byte depends on it")
 def clock(lab: Lab) -> Seen:
-    real, lost, told = time.time, 0, []
+    real, lost, told, read = time.time, 0, [], []
     year = 365.25 * 86400
-
-    def turned() -> Callable[[], float]:
-        calls = iter(range(1 << 30))
-        return lambda: real() + (year if next(calls) < 20 else -year)
-
-    clocks = {"ahead": lambda: real() + 10 * year, "behind": lambda: real() - 5 * year, "turned back": turned()}
-    for name, other in clocks.items():
+    clocks: dict[str, Callable[[Path], float]] = {  # how many years off
+        "ahead": lambda output: 10,
+        "behind": lambda output: -5,
+        "turned back": lambda output: -1 if (output / "05-train_tokenizer" / "manifest.json").exists() else 1,
+    }
+    for name, off in clocks.items():
         output = lab.begun(4)
+        for path in output.rglob("*"):
+            os.utime(path, (real() + off(output) * year,) * 2)
+        years: list[float] = []
+
+        def other(off: Callable[[Path], float] = off, output: Path = output, years: list[float] = years) -> float:
+            years.append(off(output))
+            return real() + years[-1] * year
+
         time.time = other
         try:
-            for path in output.rglob("*"):
-                os.utime(path, (other(), other()))
             said = lab.run(output)
         finally:
             time.time = real
         lost += lab.lost(output)
         told.append(f"{name}: {said or 'finished'}")
-    return Seen("; ".join(told), lost, all(one.endswith("finished") for one in told))
+        read.append(set(years))
+    return Seen("; ".join(told), lost, all(one.endswith("finished") for one in told), read == [{10}, {-5}, {1, -1}])
 
 
 @fault("two runs on one output folder", "the second is refused and changes nothing; the first ends with the same bytes")
@@ -350,9 +425,7 @@ def two_runs(lab: Lab) -> Seen:
     running = first.poll() is None
     said = ended(first)
     refused = "another run is writing" in second
-    return Seen(
-        f"second: {second[:100]}; first: {said or 'finished'}", lab.lost(output), refused and running and not said
-    )
+    return Seen(f"second: {second[:100]}; first: {said or 'finished'}", lab.lost(output), refused and not said, running)
 
 
 def _changed(lab: Lab, change: Callable[[Path], None]) -> Seen:
@@ -369,7 +442,8 @@ def _changed(lab: Lab, change: Callable[[Path], None]) -> Seen:
     return Seen(
         said or f"redone, {'same' if not same else 'not the same'} as afresh",
         before + same,
-        not said and wanted != lab.wanted,
+        not said,
+        wanted != lab.wanted,
     )
 
 
@@ -399,7 +473,9 @@ def changed_byte(lab: Lab) -> Seen:
 def copied_input(lab: Lab) -> Seen:
     inputs, output = lab.fresh("-input"), lab.begun(99)
     shutil.copytree(lab.input, inputs, copy_function=shutil.copyfile)
+    moved = all(path.stat().st_mtime_ns != (lab.input / path.name).stat().st_mtime_ns for path in inputs.iterdir())
     before = {path: path.stat().st_mtime_ns for path in output.glob("*/kept/*")}
     said = lab.run(output, inputs=inputs)
     same = {path: path.stat().st_mtime_ns for path in output.glob("*/kept/*")} == before
-    return Seen(said or ("nothing written anew" if same else "done again"), lab.lost(output), not said and same)
+    told = said or ("nothing written anew" if same else "done again")
+    return Seen(told, lab.lost(output), not said and same, moved and bool(before))

@@ -46,6 +46,7 @@ class Lab:
         for name in INPUTS:
             shutil.copy(sample_warc() / name, self.input)
         self.wanted = digests(run_recipe(self.recipe(), folder / "undisturbed"), NO_DATA)
+        self.shards = shards_done(folder / "undisturbed")
         self.sizes = {name: (folder / "undisturbed" / name).stat().st_size for name in self.wanted}
 
     def recipe(self, inputs: Path | None = None) -> Recipe:
@@ -117,8 +118,10 @@ def wait_for(ready: Callable[[], bool], process: subprocess.Popen[str] | None = 
 
 
 def ended(process: subprocess.Popen[str], limit_s: float = 300.0) -> str:
-    """Wait for a command's end; "" where it succeeded, else the last line that it said."""
+    """Wait for a command's end; "" where it succeeded, else the last line that it said (all, where a traceback is)."""
     _, errors = process.communicate(timeout=limit_s)
     if process.returncode == 0:
         return ""
+    if "Traceback" in errors:
+        return errors
     return (errors.strip().splitlines() or [f"status {process.returncode}"])[-1]

@@ -21,24 +21,34 @@ TRIES = {"filters": 5, "recipe": 15, "models": 5, "warc": 40, "payload": 20, "ex
 """Inputs a target gets here; 60 where it isn't named."""
 
 
-@pytest.mark.parametrize("name", [name for name in TARGETS if name != "parquet"])
+@pytest.mark.parametrize("name", list(TARGETS))
 @pytest.mark.timeout(120)
 def test_a_little_of_each(name: str) -> None:
-    """Seeds, what was found before, and some mutations that hang on nothing but the target's name."""
+    """Seeds, and some mutations that hang on nothing but the target's name."""
     target, rng = TARGETS[name], random.Random(name)
     seeds = [*target.seeds()]
     for data in seeds:
         assert attempt(target, data) is None
-    for other, path in regressions(REGRESSIONS):
-        if other == name:
-            assert attempt(target, path.read_bytes()) is None, path
     for _ in range(TRIES.get(name, 60)):
         data = mutate(rng.choice(seeds), rng, seeds, target.tokens)
         assert attempt(target, data) is None, data
 
 
-def test_every_finding_has_its_target() -> None:
-    assert {name for name, _ in regressions(REGRESSIONS)} <= set(TARGETS)
+FOUND = list(regressions(REGRESSIONS))
+
+
+@pytest.mark.parametrize(("name", "path"), [pytest.param(*one, id=f"{one[0]}-{one[1].name}") for one in FOUND])
+@pytest.mark.timeout(120)
+def test_what_was_found_stays_mended(name: str, path: Path) -> None:
+    assert attempt(TARGETS[name], path.read_bytes()) is None
+
+
+def test_every_finding_is_tried_again() -> None:
+    """Each folder belongs to a target, and all of its files are among those tried."""
+    folders = {path.name for path in REGRESSIONS.iterdir()}
+    assert "parquet" in folders and folders <= set(TARGETS)
+    assert {name for name, _ in FOUND} == folders
+    assert {path for _, path in FOUND} == {path for path in REGRESSIONS.rglob("*") if path.is_file()}
 
 
 def test_mutations_are_bounded_and_differ() -> None:
