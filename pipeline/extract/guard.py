@@ -61,7 +61,8 @@ class Guard:
     def run(self, ids: list[str], requests: pa.Table, fates: Fates | None = None) -> pa.Table:
         """Replies (schema `page.REPLY`) for requests (schema `page.REQUEST`), row for row.
 
-        `fates`: default those of the enclosing `fates_file`. Raises StepFailed if the child can't be started.
+        `fates`: default those of the enclosing `fates_file`. Raises OSError if the child can't be started
+        (for want of memory, say: it may be tried again), StepFailed if it dies again and again.
         """
         fates = active_fates() if fates is None else fates
         rows: dict[int, Row] = {i: dropped(fates.known[id]) for i, id in enumerate(ids) if id in fates.known}
@@ -214,10 +215,12 @@ class _Child:
         )
         self.pid = self._process.pid
         if self._wait(time.monotonic() + START_TIMEOUT_S) is None or self._reply() is None:
-            self.kill()
+            self._process.kill()
+            self._process.wait()
             self._errors.seek(0)
-            tail = self._errors.read()[-2000:].decode("utf-8", "replace").strip()
-            raise StepFailed(f"extract: the child process did not start: {tail or 'no message'}")
+            tail = self._errors.read()[-2000:].decode("utf-8", "replace").strip().splitlines()
+            self.kill()
+            raise OSError(f"extract: the child process did not start: {tail[-1] if tail else 'no message'}")
 
     def alive(self) -> bool:
         return self._process.poll() is None

@@ -107,5 +107,7 @@ def failed(step: str, task: Task, attempts: int, why: str) -> StepFailed:
 
 
 def said(error: BaseException) -> str:
-    """An error's kind and message."""
-    return f"{type(error).__name__}: {error}"
+    """An error's kind and message, without the traceback that some of Ray's carry within it."""
+    before, _, traced = str(error).partition("Traceback (most recent call last)")
+    message = before.strip().removesuffix("traceback:").strip() or (traced.strip().splitlines() or [""])[-1].strip()
+    return f"{type(error).__name__}: {message}"

@@ -88,12 +88,6 @@ def working(output: Path) -> set[int]:
     return {pid for pid in (int(worker.rpartition(":")[2]) for worker in done) if Path(f"/proc/{pid}").exists()}
 
 
-def failed_tries(output: Path) -> list[str]:
-    """Why tasks were tried again, as the run's progress has it (the latest)."""
-    errors = json.loads((output / "progress.json").read_text())["errors"]
-    return [line["message"] for line in errors if "shard" in line]
-
-
 @fault("worker killed (SIGKILL) twice", SAME, small=False, ray=True)  # tests/test_determinism.py kills one in every run
 def worker_killed(lab: Lab) -> Seen:
     output = lab.fresh()
@@ -165,14 +159,16 @@ def out_of_memory(lab: Lab) -> Seen:
         cut = min(working(output))
         held = int(Path(f"/proc/{cut}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.prlimit(cut, resource.RLIMIT_AS, (held, held))
-    first = ended(process)
-    tries = failed_tries(output)
-    told = f"{len(tries)} tries failed; {first[:160] or 'finished'}"
+    _, errors = process.communicate(timeout=300)
+    tries, hung = errors.count("; trying again"), "starting a second copy" in errors
+    first = errors.strip().splitlines()[-1] if process.returncode else ""
+    struck = bool(cut and (tries or hung))
+    told = f"{tries} tries failed{', one hung and was done elsewhere' if hung else ''}; {first[:160] or 'finished'}"
     if not first:
-        return Seen(told, lab.lost(output), True, bool(cut and tries))
-    clear = re.match(r"gristmill: step '[^']+', task '[^']+' ", first) is not None and "Traceback" not in first
+        return Seen(told, lab.lost(output), "Traceback" not in errors, struck)
+    clear = re.match(r"gristmill: step '[^']+', task '[^']+' ", first) is not None and "Traceback" not in errors
     second = lab.run(output)
-    return Seen(f"{told}; again: {second or 'finished'}", lab.lost(output), clear and not second, bool(cut and tries))
+    return Seen(f"{told}; again: {second or 'finished'}", lab.lost(output), clear and not second, struck)
 
 
 # In every run tests/chaos/test_memory.py does these two with a step of its own.

@@ -276,3 +276,13 @@ def test_no_orphan_when_the_worker_is_killed(page: str) -> None:
     while time.monotonic() < deadline and Path(f"/proc/{child}").exists():
         time.sleep(0.05)
     assert not Path(f"/proc/{child}").exists()
+
+
+def test_a_child_that_can_not_start_is_an_error_that_may_pass(monkeypatch):
+    """As where the machine has no memory left: the task is tried again, and with room it goes on."""
+    child = guard()
+    with monkeypatch.context() as patch:
+        patch.setattr(guard_module, "_environment", lambda: {**os.environ, "PYTHONHOME": "/nowhere"})
+        with pytest.raises(OSError, match=r"the child process did not start: .*\w"):
+            child.run(["a"], requests("print x"), Fates())
+    assert child.run(["a"], requests("print x"), Fates())["text"].to_pylist() == ["x"]

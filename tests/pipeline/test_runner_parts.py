@@ -14,6 +14,7 @@ from pipeline.recipe import build, read_recipe
 from pipeline.resources import asked_by, read_bytes
 from pipeline.runner import Resources, Task
 from pipeline.runner import flight as flights
+from pipeline.runner.base import said
 from pipeline.runner.cluster import Node, Size
 from pipeline.runner.flight import Flight, Limits
 from pipeline.runner.jobs import BATCH_MAX, Queue, asked
@@ -316,3 +317,12 @@ def test_results_are_given_back_as_they_were_put():
     assert results.there == len(results) == 500
     assert list(results) == made and results[3:9:2] == made[3:9:2] and results[-1] == made[-1]
     assert sum(map(len, results._packed)) < 0.5 * sum(len(repr(value)) for value in made)
+
+
+def test_an_errors_message_is_told_without_a_traceback():
+    rays = "System error: no room.\ntraceback: Traceback (most recent call last):\n  File x\nMemoryError: no room.\n"
+    assert said(RuntimeError(rays)) == "RuntimeError: System error: no room."
+    assert said(RuntimeError("Traceback (most recent call last):\n  File x\nMemoryError: y")) == (
+        "RuntimeError: MemoryError: y"
+    )
+    assert (said(ValueError("plain\ntext")), said(KeyError())) == ("ValueError: plain\ntext", "KeyError: ")
