@@ -1,10 +1,10 @@
 """Fuzzing for a given time: inputs tried by target, coverage, findings. `make fuzz MINUTES=30`.
 
-    python -m benchmarks.fuzz [--minutes 30] [--targets warc extraction ...] [--seed 0] [--workers 1]
+    python -m benchmarks.fuzz [--minutes 30] [--targets warc extraction ...] [--seed 0] [--workers 1] [--out fuzz]
 
 Each target gets the same share of the time, in a process of its own (tests/fuzz/engine.py). Findings are written to
 tests/fuzz/regressions/TARGET/HASH and have to be mended; the tests try all files there. The figures go to
-results/fuzz.json. Decontamination's kernels are fuzzed with every array guarded by `make fuzz-decontam`.
+results/fuzz.json (`minutes` are those of all targets together, whatever ran at once). Decontamination's kernels are fuzzed with every array guarded by `make fuzz-decontam`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import shutil
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1, help="targets at once")
     parser.add_argument("--hang-s", type=float, default=30.0, help="seconds after which an input counts as a hang")
+    parser.add_argument("--out", default="fuzz", metavar="NAME", help="write results/NAME.json (default: fuzz)")
     given = parser.parse_args()
     each = given.minutes * 60 * given.workers / len(given.targets)
     base = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix="gristmill-fuzz-", dir=base))
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
+    start = time.monotonic()
 
     def run(name: str) -> Outcome:
         return fuzz(name, each, folder / name, seed=given.seed, hang_s=given.hang_s)
@@ -72,8 +75,9 @@ def main() -> int:
     count = sum(len(one["findings"]) for one in results.values())
     minutes = round(sum(one["minutes"] for one in results.values()), 2)
     kept = sum(1 for _ in REGRESSIONS.glob("*/*"))
-    write("fuzz", {"minutes": minutes, "seed": given.seed, "tried": total, "findings": count, "kept_inputs": kept,
-                   "targets": results})  # fmt: skip
+    value = {"minutes": minutes, "wall_minutes": round((time.monotonic() - start) / 60, 2), "workers": given.workers}
+    value |= {"seed": given.seed, "tried": total, "findings": count, "kept_inputs": kept, "targets": results}
+    write(given.out, value, bench="fuzz")
     return 1 if count else 0
 
 
