@@ -4,7 +4,8 @@
 
 Each target gets the same share of the time, in a process of its own (tests/fuzz/engine.py). Findings are written to
 tests/fuzz/regressions/TARGET/HASH and have to be mended; the tests try all files there. The figures go to
-results/fuzz.json (`minutes` are those of all targets together, whatever ran at once). Decontamination's kernels are fuzzed with every array guarded by `make fuzz-decontam`.
+results/fuzz.json (`minutes` are those of all targets together, whatever ran at once). Decontamination's kernels are
+fuzzed with every array guarded by `make fuzz-decontam`.
 """
 
 from __future__ import annotations
